@@ -1,0 +1,77 @@
+"""`with_timeout()`: every call of a coroutine function under a timeout of its own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+from . import _names
+from ._budget import seconds_of
+from ._timeout import options_of
+from ._wait_for import guard
+
+P = ParamSpec("P")
+R = TypeVar("R")
+CoroutineFunction = Callable[P, Coroutine[Any, Any, R]]
+
+
+def with_timeout(
+    limit: float | None | Callable[[], float | None],
+    *,
+    name: str | None = None,
+    at_least: float = 0.0,
+    reserve: float | None = None,
+) -> Callable[[CoroutineFunction[P, R]], CoroutineFunction[P, R]]:
+    """Guard each call of a coroutine function by a timeout; its signature stays.
+
+    Args:
+        limit: seconds, None for no deadline of its own, or a function that is asked at each call.
+        name: by default the function's ``module:qualname``.
+        at_least, reserve: see `Timeout`.
+
+    Raises:
+        TypeError: at decoration, if it is not a coroutine function (the message says what to do instead), or `limit`
+            is no number.
+        ValueError: `limit` is NaN, `name` is empty.
+    """
+    if inspect.iscoroutinefunction(limit):
+        raise TypeError(f"limit must be a number of seconds, not {limit!r}: write @with_timeout(1.5)")
+    if limit is not None and not callable(limit):
+        seconds_of("limit", limit)
+    given = None if name is None else _names.checked(name)
+    options = options_of(at_least, reserve)
+
+    def decorate(function: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
+        _refuse(function)
+        called = given or f"{function.__module__}:{function.__qualname__}"[: _names.LONGEST]
+        package = function.__module__.partition(".")[0]
+
+        @functools.wraps(function)
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            delay = limit() if callable(limit) else limit
+            return await guard(function(*args, **kwargs), delay, called, "with_timeout", options, package)
+
+        return guarded
+
+    return decorate
+
+
+def _refuse(function: object) -> None:
+    """Raise TypeError for what cannot be guarded, and say what to do instead."""
+    if inspect.iscoroutinefunction(function):
+        return
+    if isinstance(function, staticmethod | classmethod):
+        advice = f"put @with_timeout below @{type(function).__name__}"
+    elif inspect.isasyncgenfunction(function):
+        advice = "an async generator is left and resumed by others: use `async with timeout(...)` inside it"
+    elif inspect.isclass(function):
+        advice = "decorate its coroutine methods"
+    elif inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004  # its kind matters
+        advice = "decorate its __call__"
+    elif callable(function):
+        advice = "a plain function cannot be interrupted: make it `async def`, or call checkpoint() inside it"
+    else:
+        advice = "it goes on a coroutine function"
+    raise TypeError(f"with_timeout cannot guard {function!r}: {advice}")

@@ -1,0 +1,219 @@
+"""What happens when a deadline fires, and how a timeout ends: decided here, once, for every exporter."""
+
+from __future__ import annotations
+
+import math
+import sys
+from asyncio import CancelledError
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from . import _observers, _relatives, _warn, _where
+from ._budget import State, earliest
+from ._outcome import DeadlineExceeded, Outcome, Spent, Where
+
+if TYPE_CHECKING:
+    from ._timeout import Timeout
+
+
+@dataclass(slots=True)
+class Expiry:
+    """A deadline that fired and ended, or is ending, a timeout."""
+
+    owner: str
+    """Whose own deadline it was."""
+    own: bool
+    """Whether it was that of the timeout itself."""
+    fired_at: float
+    """When, on the stopwatch."""
+    places: list[_where.Place] = field(default_factory=list)
+    spent: tuple[Spent, ...] = ()
+    where: Where | None = None
+    cancels: bool = True
+    """Whether the task was cancelled for it: once, and to be uncancelled once."""
+
+
+def fire(self: Timeout, ended_by: str | None = None) -> None:
+    """Cancel the body of `self`: its deadline passed, or that of `ended_by`, whose work nobody supervised, did.
+
+    Called from callbacks of its loop only: a task that cancels itself from within would not be where it seems.
+    """
+    here = self._here
+    owner, own = (ended_by, False) if ended_by is not None else _whose(self)
+    task = self._task
+    assert task is not None
+    self._unschedule()
+    self._expiry = Expiry(
+        owner,
+        own,
+        here.stopwatch(),
+        _where.places(task),
+        _relatives.spent_of(self) + _relatives.unfinished_of(self),
+    )
+    task.cancel()
+    self._state = State.EXPIRING
+
+
+def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:
+    """Leave `self` by any way but the quick one; raises `DeadlineExceeded` where that takes the place of `exc`."""
+    expiry, task = self._expiry, self._task
+    assert task is not None
+    fired = self._state is State.EXPIRING
+    handled = not fired
+    if expiry is not None:
+        handled = (task.uncancel() if expiry.cancels else task.cancelling()) <= self._cancelling
+    outcome = _decide(self, exc, handled=handled)
+    expiry = self._expiry
+    self._state = State.EXPIRED if fired else State.FINISHED
+    self._elapsed = elapsed
+    self.outcome = outcome
+    if expiry is not None:
+        if package is None:
+            package = _where.opener(sys._getframe(1))
+        expiry.where = _where.innermost(expiry.places, package)
+        expiry.places = []
+    raised = _replace(self, exc) if fired and handled and exc is not None else None
+    _count(self, outcome, elapsed)
+    _relatives.leave(self, elapsed, fired=fired)
+    if self._closers is not None:
+        self.error = raised or exc
+        _observers.closed(self, self._closers)
+        self._closers = self.error = None
+    self._task = None  # task -> context -> timeout -> task would be a cycle
+    if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:
+        _warn.ran_on(self)
+    if raised is not None:
+        raise raised from exc
+
+
+def reject(self: Timeout, left: float) -> NoReturn:
+    """Refuse to run the body of `self`: it needs more than is left."""
+    assert self._options is not None
+    owner = self.owner
+    self._started = self._here.stopwatch()
+    self._limit = left
+    self._elapsed = 0.0
+    self._state = State.FINISHED
+    self.outcome = Outcome.REJECTED
+    self._task = None
+    series = self._series
+    series.opened += 1
+    series.record_exit(Outcome.REJECTED, 0.0, left)
+    key = ("at_least" if left > 0.0 else "expired", "enforce")
+    series.rejections[key] = series.rejections.get(key, 0) + 1
+    refusal = DeadlineExceeded(
+        f"{self.name!r} needs {self._options[0]:.3f} s and {left:.3f} s is left of {owner!r}",
+        name=self.name,
+        limit=left,
+        owner=owner,
+    )
+    if _observers.installed and (closers := _observers.opened(self)) is not None:
+        self.error = refusal
+        _observers.closed(self, closers)
+        self.error = None
+    raise refusal
+
+
+def exceeded(self: Timeout, elapsed: float) -> DeadlineExceeded:
+    """What `self` raises when a deadline ended it."""
+    expiry = self._expiry
+    assert expiry is not None
+    what = f"{self.name!r} exceeded its {self._limit:.3f} s deadline"
+    if not expiry.own:
+        what = f"{self.name!r} was ended by the deadline of {expiry.owner!r}"
+    spent = ", ".join(map(str, expiry.spent))
+    return DeadlineExceeded(
+        f"{what} after {elapsed:.3f} s"
+        + (f": {spent}" if spent else "")
+        + (f"{'; ' if spent else ': '}waiting at {expiry.where}" if expiry.where else ""),
+        name=self.name,
+        limit=self._limit,
+        elapsed=elapsed,
+        owner=expiry.owner,
+        where=expiry.where,
+        spent=expiry.spent,
+    )
+
+
+def _whose(self: Timeout) -> tuple[str, bool]:
+    """Whose deadline its timer ran for, and whether it is its own; counts how late the timer was."""
+    here = self._here
+    own = self._when
+    owner = None
+    when = own
+    if own is None or not here.lanes.is_due(own):
+        when, owner = earliest(self._parent, here)
+    if when is not None and math.isfinite(when):
+        here.figures.timer_lag.record(max(0.0, here.stopwatch() - when))
+    return (self.name, True) if owner is None else (owner.name, False)
+
+
+def _decide(self: Timeout, exc: BaseException | None, *, handled: bool) -> Outcome:
+    """The outcome, by the table of outcomes; the one place that classifies."""
+    expiry = self._expiry
+    own = expiry is not None and expiry.own
+    if isinstance(exc, CancelledError):
+        if expiry is not None and handled:
+            return Outcome.EXPIRED if own else Outcome.INHERITED
+        return Outcome.INHERITED if _inherits(self) else Outcome.CANCELLED
+    if exc is not None:
+        return Outcome.REPLACED if own else Outcome.FAILED
+    if own:
+        return Outcome.SUPPRESSED
+    if self._limit > 0.0 and self._here.stopwatch() > self._effective()[0]:
+        return Outcome.LATE
+    return Outcome.COMPLETED
+
+
+def _inherits(self: Timeout) -> bool:
+    """Whether the cancellation that leaves `self` is that of an enclosing deadline that fired, and no other's besides."""
+    ender, cancels = _relatives.fired_around(self)
+    task = self._task
+    assert task is not None
+    if ender is None or task.cancelling() - self._cancelling > cancels:
+        return False
+    its = ender._expiry
+    assert its is not None
+    if self._expiry is None:
+        self._expiry = Expiry(its.owner, False, its.fired_at, its.places)
+    else:
+        self._expiry.owner = its.owner
+    return True
+
+
+def _count(self: Timeout, outcome: Outcome, elapsed: float) -> None:
+    series, expiry = self._series, self._expiry
+    series.record_exit(outcome, elapsed, self._limit)
+    if expiry is None:
+        return
+    if self._state is State.EXPIRED:
+        series.unwind.record(max(0.0, self._here.stopwatch() - expiry.fired_at))
+    if expiry.own:
+        series.expirations[outcome] = series.expirations.get(outcome, 0) + 1
+    if outcome is Outcome.INHERITED:
+        series.interruptions[expiry.owner] = series.interruptions.get(expiry.owner, 0) + 1
+
+
+def _replace(self: Timeout, exc: BaseException) -> DeadlineExceeded | None:
+    """What to raise in the place of `exc`; an exception of the body's own stays, with ours in its context (gh-105684)."""
+    if isinstance(exc, CancelledError):
+        return exceeded(self, self._elapsed)
+    assert self._expiry is not None
+    if not self._expiry.cancels:
+        return None  # asyncio's wait_for(x, 0) passes it on as it is
+    _insert(self, exc)
+    if isinstance(exc, ExceptionGroup):
+        for member in exc.exceptions:
+            _insert(self, member)
+    return None
+
+
+def _insert(self: Timeout, exc: BaseException) -> None:
+    """Put our exception between `exc` and the CancelledError that it was raised in handling of."""
+    while exc.__context__ is not None:
+        if isinstance(exc.__context__, CancelledError):
+            ours = exceeded(self, self._elapsed)
+            ours.__context__ = ours.__cause__ = exc.__context__
+            exc.__context__ = ours
+            break
+        exc = exc.__context__

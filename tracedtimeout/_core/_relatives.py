@@ -1,0 +1,235 @@
+"""What timeouts mean to each other: those around one, those inside it, and what each leaves the other.
+
+A timeout binds those beneath it by being walked past (`_budget`). Beyond that it knows the one open inside it in its own
+task (`_inner`), those opened directly beneath it by other tasks (`_adopted`), and what the finished ones took (`_spent`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from . import _expiry
+from ._budget import REMOTE, Budget, Deadline, State, binds, earliest, instant, live
+from ._outcome import Spent
+
+if TYPE_CHECKING:
+    from ._timeout import Timeout
+
+_lock = threading.Lock()
+"""Held to adopt and to let go: a timeout on another thread's loop may be adopted too."""
+
+_reserving: dict[Timeout, float] = {}
+"""The open timeouts with a `reserve`, and the deadline asked of each. Theirs alone must be pushed when another moves."""
+
+
+def enclose(self: Timeout, inherited: Deadline | None, now: float) -> tuple[float, float]:
+    """Put `self` beneath what it inherits; returns when to time it, and its effective deadline.
+
+    Raises:
+        DeadlineExceeded: less than `at_least` is left.
+    """
+    self._parent = parent = live(inherited, self._here)
+    if self._options is not None:
+        _reserve(self)
+    timed, deadline = timed_at(self)
+    if self._options is not None and deadline - now < self._options[0]:
+        _reserving.pop(self, None)
+        _expiry.reject(self, max(0.0, deadline - now))
+    outer = around(parent)
+    if outer is not None:
+        if outer._task is self._task:
+            outer._inner = self
+        else:
+            _adopt(outer, self)
+    return timed, deadline
+
+
+def timed_at(self: Timeout) -> tuple[float, float]:
+    """When to time `self`, and its effective deadline.
+
+    Its own deadline and those of bare budgets directly around it are timed by it; the other timeouts around it time
+    their own. What is spent for good (another thread's) has nobody left to time it.
+    """
+    here = self._here
+    timed = deadline = math.inf if self._when is None else self._when
+    link, bare = self._parent, True
+    while link is not None:
+        if binds(link, here):
+            bare = bare and isinstance(link, Budget)
+            if link._when is not None:
+                when = instant(link, here)
+                deadline = min(deadline, when)
+                if bare or link._state is not State.ACTIVE:
+                    timed = min(timed, when)
+        link = link._parent
+    return timed, deadline
+
+
+def around(link: Deadline | None) -> Timeout | None:
+    """The nearest timeout from `link` outwards, past bare budgets."""
+    while isinstance(link, Budget):
+        link = link._parent
+    return cast("Timeout | None", link)
+
+
+def due_around(self: Timeout) -> list[Timeout]:
+    """The enclosing timeouts of the same task that are due as well, outermost first."""
+    due: list[Timeout] = []
+    outer = around(self._parent)
+    while outer is not None and outer._task is self._task:
+        if outer._state is State.ACTIVE and outer._here.lanes.is_due(timed_at(outer)[0]):
+            due.append(outer)
+        outer = around(outer._parent)
+    return due[::-1]
+
+
+def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
+    """The enclosing timeout whose firing ends `self` (the outermost of the task, else the nearest of another), and how
+    many times its task may have been cancelled for that. Those that fired before it was entered are not in its chain."""
+    ender: Timeout | None = None
+    cancels = 0
+    foreign = False
+    outer = around(self._parent)
+    while outer is not None:
+        if outer._state is State.EXPIRING:
+            if outer._task is self._task:
+                ender, cancels = outer, cancels + 1
+            elif not foreign:
+                foreign = True
+                ender, cancels = ender or outer, cancels + 1
+        outer = around(outer._parent)
+    return ender, cancels
+
+
+def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
+    """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
+    _reserving.pop(self, None)
+    outer = around(self._parent)
+    if outer is not None:
+        if outer._inner is self:
+            outer._inner = None
+        with _lock:
+            if outer._adopted is not None:
+                outer._adopted.pop(self, None)
+            _add_spent(outer, self.name, elapsed)
+    if self._adopted is not None:
+        with _lock:
+            orphans, self._adopted = list(self._adopted), None
+        for orphan in orphans:
+            if fired:
+                _end_soon(orphan, self)
+            else:
+                orphan._parent = self._parent
+                if outer is not None:
+                    _adopt(outer, orphan)
+    if not fired:
+        self._parent = live(self._parent, self._here)  # else a chain of generations would grow for ever
+
+
+def spent_of(self: Timeout) -> tuple[Spent, ...]:
+    """What nested timeouts took: as it stood when the deadline fired, else as it stands."""
+    if self._expiry is not None and self._expiry.spent:
+        return self._expiry.spent
+    finished = [Spent(name, seconds, int(count)) for name, (seconds, count) in list((self._spent or {}).items())]
+    return tuple(sorted(finished, key=_seconds, reverse=True))
+
+
+def unfinished_of(self: Timeout) -> tuple[Spent, ...]:
+    """What the timeouts now open directly inside `self` have taken so far."""
+    open_ones = list(self._adopted or ())
+    if self._inner is not None:
+        open_ones.append(self._inner)
+    by_name: dict[str, Spent] = {}
+    for each in open_ones:
+        before = by_name.get(each.name, Spent(each.name, 0.0, 0))
+        by_name[each.name] = Spent(each.name, before.seconds + each.elapsed, before.count + 1, True)
+    return tuple(sorted(by_name.values(), key=_seconds, reverse=True))
+
+
+def source_of(owner: Deadline | None, self: Timeout) -> str:
+    """Where the effective deadline of `self` comes from, in the words of the span attribute."""
+    if owner is None:
+        return "none"
+    if owner is self:
+        return "own"
+    return "header" if owner.name == REMOTE else "inherited"
+
+
+def rearm_reserves(moved: Timeout) -> None:
+    """Move the deadlines that stand a `reserve` before that of `moved`."""
+    _reserving.pop(moved, None)
+    for reserving in list(_reserving):
+        link = reserving._parent
+        while link is not None and link is not moved:
+            link = link._parent
+        if link is moved:
+            if reserving._here is moved._here:
+                _reserve_anew(reserving)  # at once: deadline() is right when reschedule() returns
+            else:
+                _soon(reserving, _reserve_anew)
+
+
+def _reserve(self: Timeout) -> None:
+    """Set its own deadline to stand its reserve before the enclosing one, and no later than asked."""
+    assert self._options is not None
+    reserve = self._options[1]
+    if reserve is not None:
+        asked = _reserving.setdefault(self, math.inf if self._when is None else self._when)
+        when = min(asked, earliest(self._parent, self._here)[0] - reserve)
+        self._when = None if when == math.inf else when
+
+
+def _reserve_anew(self: Timeout) -> None:
+    if self._state is State.ACTIVE and self in _reserving:
+        _reserve(self)
+        self._rearm()
+
+
+def _adopt(outer: Timeout, child: Timeout) -> None:
+    with _lock:
+        if outer._adopted is None:
+            outer._adopted = {}
+        outer._adopted[child] = None
+    if outer._state is not State.ACTIVE and outer._state is not State.EXPIRING:  # left meanwhile, in its own thread
+        _end_soon(child, outer)
+
+
+def _end_soon(child: Timeout, owner: Timeout) -> None:
+    """End `child`, which nobody supervised, from a callback of its own loop."""
+    assert owner._expiry is not None or owner._state is State.FINISHED
+    if owner._expiry is not None:
+        _soon(child, _end, owner._expiry.owner)
+
+
+def _end(child: Timeout, owner: str) -> None:
+    task = child._task
+    if child._state is State.ACTIVE and task is not None and task.cancelling() <= child._cancelling:
+        _expiry.fire(child, owner)
+
+
+def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None:
+    """Have the loop of `target` call ``callback(target, *args)``; this may be another thread's."""
+    loop = target._here.loop()
+    if loop is not None:
+        with contextlib.suppress(RuntimeError):  # closed, perhaps just now in its own thread: nothing runs there
+            loop.call_soon_threadsafe(callback, target, *args)
+
+
+def _add_spent(outer: Timeout, name: str, seconds: float) -> None:
+    spent = outer._spent
+    if spent is None:
+        spent = outer._spent = {}
+    entry = spent.get(name)
+    if entry is None:
+        spent[name] = [seconds, 1]
+    else:
+        entry[0] += seconds
+        entry[1] += 1
+
+
+def _seconds(spent: Spent) -> float:
+    return spent.seconds

@@ -1,0 +1,135 @@
+"""Where a task is waiting: the frames of its awaits, from the task's own coroutine to the innermost.
+
+Read in the timer's callback, before the task is cancelled and its frames unwind; so it costs nothing until a deadline
+fires. The public attributes ``cr_await``, ``gi_yieldfrom`` and ``ag_await`` lead from a coroutine to what it awaits. From a
+future to the task behind it there is no public way: `_waited_for` looks at private ones with `getattr`, and without
+them the walk just ends sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sysconfig
+from collections.abc import Iterable, Iterator
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from ._outcome import Where
+
+_DEEPEST = 200
+"""Frames that are looked at: deeper is a recursion, and its first frames say as much."""
+
+_STDLIB = tuple({sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"]})
+_SITE = tuple({sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]})
+_OURS = (f"{__package__}.", f"{__package__.partition('.')[0]}.integrations.")
+
+
+class Place(NamedTuple):
+    """A frame, taken down before it goes."""
+
+    module: str
+    code: CodeType
+    line: int
+
+    def where(self) -> Where:
+        return Where(self.module, self.line, self.code.co_name, self.code.co_filename)
+
+
+def places(task: asyncio.Task[Any]) -> list[Place]:
+    """The frames `task` is waiting in, outermost first, through the tasks that it waits for. Never raises."""
+    found: list[Place] = []
+    seen: set[int] = set()
+    try:
+        next_task: asyncio.Future[Any] | None = task
+        while isinstance(next_task, asyncio.Task) and id(next_task) not in seen and len(found) < _DEEPEST:
+            seen.add(id(next_task))
+            frames = list(_frames(next_task.get_coro()))
+            found += [_place(frame) for frame in frames]
+            next_task = _waited_for(next_task, frames)
+    except Exception:  # a foreign awaitable may raise anything when looked at; what was found stands
+        return found
+    return found
+
+
+def innermost(found: Iterable[Place], package: str) -> Where | None:
+    """The innermost place in the top-level `package`, else the innermost outside the standard library, else None."""
+    outside = [place for place in found if not _is_library(place)]
+    inside = [place for place in outside if package and place.module.partition(".")[0] == package]
+    return (inside or outside)[-1].where() if outside else None
+
+
+def opener(frame: FrameType | None) -> str:
+    """The top-level package of the code that awaits, from `frame` outwards past ourselves and the standard library."""
+    while frame is not None:
+        place = _place(frame)
+        if not _is_library(place):
+            return place.module.partition(".")[0]
+        frame = frame.f_back
+    return ""
+
+
+def _frames(awaitable: object) -> Iterator[FrameType]:
+    """The frames from `awaitable` inwards, as far as they can be seen."""
+    for _ in range(_DEEPEST):
+        frame = _frame_of(awaitable)
+        if frame is not None:
+            yield frame
+        awaitable = _awaited_by(awaitable)
+        if awaitable is None:
+            return
+
+
+def _frame_of(awaitable: object) -> FrameType | None:
+    for attribute in ("cr_frame", "gi_frame", "ag_frame"):
+        frame = getattr(awaitable, attribute, None)
+        if isinstance(frame, FrameType):
+            return frame
+    return None
+
+
+def _awaited_by(awaitable: object) -> object:
+    for attribute in ("cr_await", "gi_yieldfrom", "ag_await"):
+        inner = getattr(awaitable, attribute, None)
+        if inner is not None:
+            return inner
+    return None
+
+
+def _waited_for(task: asyncio.Task[Any], frames: list[FrameType]) -> asyncio.Future[Any] | None:
+    """The oldest unfinished task that `task` waits for: awaited, in a gather or in a TaskGroup; None if not told."""
+    future = getattr(task, "_fut_waiter", None)
+    if isinstance(future, asyncio.Task):
+        return future
+    children = getattr(future, "_children", None)  # a gather's, in order
+    if children:
+        return next((child for child in children if not child.done()), None)
+    if not frames or not frames[-1].f_code.co_qualname.startswith("TaskGroup."):
+        return None
+    group = frames[-1].f_locals.get("self")
+    if isinstance(group, asyncio.TaskGroup):
+        return _oldest(getattr(group, "_tasks", ()))
+    return None
+
+
+def _oldest(tasks: Iterable[asyncio.Task[Any]]) -> asyncio.Task[Any] | None:
+    """The first created of a set: told by the number in the default names, or because there is only one."""
+    waiting = [task for task in tasks if not task.done()]
+    if len(waiting) < 2:
+        return waiting[0] if waiting else None
+    numbers = [re.fullmatch(r"Task-([0-9]+)", task.get_name()) for task in waiting]
+    if not all(numbers):
+        return None
+    return min(waiting, key=lambda task: int(task.get_name()[5:]))
+
+
+def _place(frame: FrameType) -> Place:
+    return Place(str(frame.f_globals.get("__name__", "?")), frame.f_code, frame.f_lineno)
+
+
+def _is_library(place: Place) -> bool:
+    """Whether it is the standard library or ourselves."""
+    path = place.code.co_filename
+    if place.module.startswith(_OURS):
+        return True
+    return (path.startswith(_STDLIB) and not path.startswith(_SITE)) or path.startswith("<frozen ")
