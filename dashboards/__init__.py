@@ -1,0 +1,1 @@
+"""Dashboards and rules as code: ``python -m dashboards`` writes the committed JSON and YAML anew."""
