@@ -1,0 +1,449 @@
+"""Spans: names, parents, attributes and status of every outcome; and that they leave no trace in foreign contexts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind
+
+from tests.telemetry import Seen, Spans, block, run
+from tracedtimeout import Timeout, budget, detach, timeout, timeout_at, wait_for, with_timeout
+from tracedtimeout._core import _observers
+from tracedtimeout.spans import SpanObserver
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    spans = Spans()
+    yield from _observed(spans, SpanObserver(tracer_provider=spans.provider))
+
+
+@pytest.fixture
+def late() -> Iterator[Spans]:
+    spans = Spans()
+    yield from _observed(spans, SpanObserver("late", spans.provider))
+
+
+def _observed(spans: Spans, observer: SpanObserver) -> Iterator[Spans]:
+    _observers.add(observer)
+    yield spans
+    _observers.remove(observer)
+
+
+def _start(name: str, limit: float, kind: str = "timeout", source: str = "own", **more: Any) -> dict[str, Any]:
+    return {"name": name, "kind": kind, "source": source, "limit": limit, **more}
+
+
+WAITING = {"code.function.name": f"{__name__}.waiting"}
+
+
+async def waiting(seconds: float = 10.0) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def swallowing() -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting()
+
+
+async def replacing() -> None:
+    try:
+        await waiting()
+    finally:
+        raise KeyError("replaced")
+
+
+async def failing() -> None:
+    raise TimeoutError("not ours")
+
+
+def test_each_outcome_has_its_attributes_and_status() -> None:
+    """Each outcome is told by the attributes and the status of its span."""
+    expired = {"outcome": "expired", "error.type": "timeout", **WAITING}
+    cases: list[tuple[Any, dict[str, Any], str, str | None]] = [
+        (waiting(0.5), {"outcome": "completed"}, "UNSET", None),
+        (block(1.5), {"outcome": "late", "overrun": 0.5}, "UNSET", None),
+        (swallowing(), {"outcome": "suppressed", **WAITING}, "UNSET", None),
+        (failing(), {"outcome": "failed", "error.type": "TimeoutError"}, "ERROR", "TimeoutError: not ours"),
+        (waiting(), expired, "ERROR", f"'t' exceeded its 1.000 s deadline after 1.000 s: waiting at {__name__}:"),
+        (
+            replacing(),
+            {**expired, "outcome": "replaced", "error.type": "KeyError"},
+            "ERROR",
+            f"'t' exceeded its 1.000 s deadline after 1.000 s: waiting at {__name__}:",
+        ),
+    ]
+    for body, at_end, status, description in cases:
+        spans = Spans()
+        for _ in _observed(spans, SpanObserver(tracer_provider=spans.provider)):
+            _run_in_timeout(body)
+        assert spans.seen == [Seen("timeout t", None, status, _start("t", 1.0) | at_end)]
+        assert (spans.ended[0].status.description or "").startswith(description or "")
+
+
+def _run_in_timeout(body: Any) -> None:
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            await body
+
+    with contextlib.suppress(TimeoutError, KeyError):
+        run(main())
+
+
+def test_a_cancellation_from_outside_is_no_error(spans: Spans) -> None:
+    """A task cancelled by others leaves a span that is `cancelled`, with no error."""
+
+    async def main() -> None:
+        async def guarded() -> None:
+            async with timeout(1.0, name="t"):
+                await waiting()
+
+        task = asyncio.create_task(guarded())
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(main())
+    assert spans.seen == [Seen("timeout t", None, "UNSET", _start("t", 1.0) | {"outcome": "cancelled"})]
+    assert spans.ended[0].events == ()
+
+
+def test_an_inherited_deadline_names_its_owner(spans: Spans) -> None:
+    """A nested timeout that its owner's deadline ends says whose it was, what was asked, and that it was shortened."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="outer"):
+            async with timeout(0.25, name="first"):
+                pass
+            async with timeout(2.0, name="inner"):
+                await waiting()
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    inner = _start("inner", 1.0, source="inherited", requested=2.0)
+    inner |= {"outcome": "inherited", "owner": "outer", "error.type": "timeout", **WAITING}
+    outer = _start("outer", 1.0) | {"outcome": "expired", "error.type": "timeout", **WAITING}
+    assert spans.seen == [
+        Seen("timeout first", "timeout outer", "UNSET", _start("first", 0.25) | {"outcome": "completed"}),
+        Seen("timeout inner", "timeout outer", "ERROR", inner),
+        Seen("timeout outer", None, "ERROR", outer | {"spent": ("0.000 s in first", "1.000 s in inner (unfinished)")}),
+    ]
+    assert [span.status.description and span.status.description.partition(" after")[0] for span in spans.ended] == [
+        None,
+        "'inner' was ended by the deadline of 'outer'",
+        "'outer' exceeded its 1.000 s deadline",
+    ]
+
+
+def test_a_shorter_enclosing_deadline_is_the_owner_of_what_completes(spans: Spans) -> None:
+    """A nested timeout that completes names the owner of its deadline where that is another, of the same name even."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            async with timeout(2.0, name="t"):
+                pass
+        with budget(3.0):
+            async with timeout(None, name="bare"):
+                pass
+
+    run(main())
+    shortened = _start("t", 1.0, source="inherited", requested=2.0, outcome="completed", owner="t")
+    assert [span.attributes for span in spans.seen] == [
+        shortened,
+        _start("t", 1.0, outcome="completed"),
+        _start("bare", 3.0, source="inherited", outcome="completed", owner="_budget"),
+    ]
+
+
+def test_a_rejection_is_a_span_that_says_what_was_left(spans: Spans) -> None:
+    """A rejected timeout is an error, described by what was needed and what was left."""
+
+    async def main() -> None:
+        async with timeout(0.5, name="outer"):
+            async with timeout(2.0, name="refund", at_least=1.0):
+                pytest.fail("not rejected")
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    rejected = _start("refund", 0.5, source="inherited", requested=2.0)
+    assert spans.seen[0] == Seen(
+        "timeout refund",
+        "timeout outer",
+        "ERROR",
+        rejected | {"outcome": "rejected", "owner": "outer", "error.type": "timeout"},
+    )
+    assert spans.ended[0].status.description == "'refund' needs 1.000 s and 0.500 s is left of 'outer'"
+
+
+def test_every_kind_says_so(spans: Spans) -> None:
+    """The kind is the call that made the timeout; every span is INTERNAL; without a deadline there is no limit."""
+
+    @with_timeout(1.0, name="decorated")
+    async def decorated() -> None: ...
+
+    async def main() -> None:
+        async with timeout(None, name="unbounded"):
+            pass
+        async with timeout_at(4.0, name="at") as at:
+            at.reschedule(5.0)
+        await wait_for(waiting(0.0), 1.0, name="waited")
+        await decorated()
+
+    run(main())
+    assert [span.attributes for span in spans.seen] == [
+        {"name": "unbounded", "kind": "timeout", "source": "none", "outcome": "completed"},
+        _start("at", 4.0, "timeout_at", outcome="completed", reschedules=1),
+        _start("waited", 1.0, "wait_for", outcome="completed"),
+        _start("decorated", 1.0, "with_timeout", outcome="completed"),
+    ]
+    assert {span.kind for span in spans.ended} == {SpanKind.INTERNAL}
+
+
+def test_the_code_that_waited_is_named(spans: Spans) -> None:
+    """An expiry says function, file and line of where its task was waiting."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            await waiting()
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    attributes = spans.ended[0].attributes
+    assert attributes is not None
+    assert (attributes["code.function.name"], attributes["code.file.path"], attributes["code.line.number"]) == (
+        f"{__name__}.waiting",
+        __file__,
+        waiting.__code__.co_firstlineno + 1,
+    )
+
+
+def test_the_span_is_current_inside(spans: Spans) -> None:
+    """Spans begun in the body and in its child tasks are children; after it the enclosing span is current again."""
+
+    async def child(name: str) -> None:
+        with spans.tracer.start_as_current_span(name):
+            await asyncio.sleep(0.1)
+
+    async def main() -> None:
+        with spans.tracer.start_as_current_span("request"):
+            async with timeout(1.0, name="t"), asyncio.TaskGroup() as group:
+                group.create_task(child("in a task"))
+                await child("in the body")
+            await child("after")
+
+    run(main())
+    assert spans.tree == [
+        ("in the body", "timeout t"),
+        ("in a task", "timeout t"),
+        ("timeout t", "request"),
+        ("after", "request"),
+        ("request", None),
+    ]
+
+
+async def _numbers(name: str) -> AsyncIterator[int]:
+    async with timeout(1.0, name=name):
+        yield 1
+        yield 2
+
+
+def test_generators_closed_elsewhere_leave_no_log(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    """A generator closed by another task, or in a copy of the context, ends its span once and logs nothing."""
+
+    async def main() -> None:
+        by_task, by_copy = _numbers("by task"), _numbers("by copy")
+        before = contextvars.copy_context()
+        await anext(by_task)
+        await asyncio.create_task(by_task.aclose(), context=before)  # type: ignore[attr-defined]  # a generator's
+        await anext(by_copy)
+        await asyncio.create_task(by_copy.aclose())  # type: ignore[attr-defined]  # as above
+
+    with caplog.at_level(logging.DEBUG, logger="opentelemetry"):
+        run(main())
+    assert [name for name, _ in spans.tree] == ["timeout by task", "timeout by copy"]
+    assert caplog.messages == []
+
+
+def test_generators_left_out_of_turn_leave_nothing_current(spans: Spans) -> None:
+    """Timeouts left in another order than they were entered leave what was current before all of them."""
+
+    async def main() -> None:
+        with spans.tracer.start_as_current_span("request") as request:
+            first, second = _numbers("first"), _numbers("second")
+            await anext(first)
+            await anext(second)
+            await first.aclose()  # type: ignore[attr-defined]  # a generator's
+            assert _current() == "timeout second"
+            await second.aclose()  # type: ignore[attr-defined]  # as above
+            assert trace.get_current_span() is request
+
+    run(main())
+    assert spans.tree == [("timeout first", "request"), ("timeout second", "timeout first"), ("request", None)]
+
+
+def _current() -> str:
+    return str(getattr(trace.get_current_span(), "name", None))
+
+
+class _Collecting(Sampler):
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[dict[str, Any]] = []
+
+    def should_sample(self, *args: Any, attributes: Any = None, **_: Any) -> SamplingResult:
+        self.shown.append(dict(attributes if attributes is not None else args[4]))
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, {"added": "by the sampler"})
+
+    def get_description(self) -> str:
+        return "collecting"
+
+
+def test_a_sampler_sees_the_attributes_at_start() -> None:
+    """A sampler sees the attributes known at start, and its own are kept."""
+    sampler = _Collecting()
+    spans = Spans(sampler=sampler)
+
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            pass
+
+    for _ in _observed(spans, SpanObserver(tracer_provider=spans.provider)):
+        run(main())
+    assert [{key.removeprefix("tracedtimeout."): value for key, value in shown.items()} for shown in sampler.shown] == [
+        _start("t", 1.0)
+    ]
+    assert [span.attributes for span in spans.seen] == [{"added": "by the sampler", "outcome": "completed"}]
+
+
+def test_what_is_not_sampled_keeps_its_children_so() -> None:
+    """An unsampled span is current too, so that its children are not sampled either, and nothing is exported."""
+    spans = Spans(sampler=ALWAYS_OFF)
+
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            context = trace.get_current_span().get_span_context()
+            assert (context.is_valid, context.trace_flags.sampled) == (True, False)
+
+    for _ in _observed(spans, SpanObserver(tracer_provider=spans.provider)):
+        run(main())
+    assert spans.seen == []
+
+
+def test_without_an_sdk_nothing_is_attached() -> None:
+    """With no tracer provider a timeout changes nothing in the context."""
+    observer = SpanObserver()
+
+    async def main() -> None:
+        async with timeout(1.0, name="t") as entered:
+            assert observer(entered) is None
+            assert trace.get_current_span() is trace.INVALID_SPAN
+
+    run(main())
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    """A policy that is neither of the two is a ValueError that says so."""
+    with pytest.raises(ValueError, match="policy must be 'always' or 'late', not 'off'"):
+        SpanObserver("off")  # type: ignore[arg-type]  # the point
+
+
+def test_late_spans_are_only_of_what_went_wrong(late: Spans) -> None:
+    """Late, only expiries and overruns become spans, with the attributes they would have had anyway."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="completed"):
+            pass
+        with pytest.raises(TimeoutError):
+            async with timeout(1.0, name="failed"):
+                await failing()
+        async with timeout(1.0, name="late"):
+            await block(1.5)
+        async with timeout(1.0, name="suppressed"):
+            await swallowing()
+        with pytest.raises(KeyError):
+            async with timeout(1.0, name="replaced"):
+                await replacing()
+        with pytest.raises(TimeoutError):
+            async with timeout(1.0, name="outer"), timeout(2.0, name="inner"):
+                await waiting()
+        with budget(0.5), pytest.raises(TimeoutError):
+            async with timeout(None, name="rejected", at_least=1.0):
+                pytest.fail("not rejected")
+
+    run(main())
+    expired = {"error.type": "timeout", **WAITING}
+    inner = _start("inner", 1.0, source="inherited", requested=2.0, outcome="inherited", owner="outer", **expired)
+    outer = _start("outer", 1.0, outcome="expired", spent=("1.000 s in inner (unfinished)",), **expired)
+    rejected = _start("rejected", 0.5, source="inherited", outcome="rejected", owner="_budget")
+    assert late.seen == [
+        Seen("timeout late", None, "UNSET", _start("late", 1.0, outcome="late", overrun=0.5)),
+        Seen("timeout suppressed", None, "UNSET", _start("suppressed", 1.0, outcome="suppressed", **WAITING)),
+        Seen(
+            "timeout replaced",
+            None,
+            "ERROR",
+            _start("replaced", 1.0, outcome="replaced", **WAITING) | {"error.type": "KeyError"},
+        ),
+        Seen("timeout inner", None, "ERROR", inner),
+        Seen("timeout outer", None, "ERROR", outer),
+        Seen("timeout rejected", None, "ERROR", rejected | {"error.type": "timeout"}),
+    ]
+
+
+def test_a_late_span_starts_when_its_timeout_did(late: Spans) -> None:
+    """A late span has the start its timeout had, and lasts as long."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            await waiting()
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    (span,) = late.ended
+    assert span.start_time is not None
+    assert span.end_time is not None
+    assert round((span.end_time - span.start_time) / 1e9, 1) == 1.0  # time_ns, read twice
+
+
+def test_a_late_span_has_the_parent_of_its_entry(late: Spans) -> None:
+    """A late span is beneath what was current on entry, and so is what was begun inside; nothing is attached."""
+
+    async def main() -> None:
+        with late.tracer.start_as_current_span("request") as request:
+            async with timeout(1.0, name="t"):
+                assert trace.get_current_span() is request
+                with late.tracer.start_as_current_span("child"):
+                    await waiting()
+
+    with pytest.raises(TimeoutError):
+        run(main())
+    assert late.tree == [("child", "request"), ("timeout t", "request"), ("request", None)]
+
+
+def test_a_late_span_of_a_detached_timeout_has_its_parent(late: Spans) -> None:
+    """`detach()` cuts the budget, not the trace."""
+
+    async def main() -> None:
+        with late.tracer.start_as_current_span("request"), detach(), pytest.raises(TimeoutError):
+            async with timeout(1.0, name="t"):
+                await waiting()
+
+    run(main())
+    assert late.tree == [("timeout t", "request"), ("request", None)]
+
+
+def test_the_global_provider_is_used_once_it_is_set() -> None:
+    """An observer made before the application set its provider finds it later."""
+    assert isinstance(SpanObserver()._tracer, trace.ProxyTracer)
+    assert isinstance(SpanObserver(tracer_provider=TracerProvider())._tracer, trace.Tracer)
+    assert isinstance(Timeout(None, name="t"), asyncio.Timeout)

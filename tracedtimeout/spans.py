@@ -1,0 +1,219 @@
+"""Spans: one OpenTelemetry span for every timeout, or only for those that something went wrong with.
+
+API only; the SDK, its processors and exporters are the application's. Two habits of OTel's own helpers are avoided:
+`start_as_current_span` costs 5 us even without an SDK, and `record_exception` 55-115 us.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from contextvars import Token
+from functools import partial
+from typing import Literal
+
+from opentelemetry import trace
+from opentelemetry.context import Context, attach, get_current
+from opentelemetry.trace import Span, StatusCode, TracerProvider
+from opentelemetry.util.types import AttributeValue
+
+from ._core import _expiry
+from ._core._budget import REMOTE
+from ._core._observers import Closer
+from ._core._outcome import DeadlineExceeded, Outcome
+from ._core._timeout import Timeout
+
+TRACER = "tracedtimeout"
+
+NAME = "tracedtimeout.name"
+KIND = "tracedtimeout.kind"
+LIMIT = "tracedtimeout.limit"
+REQUESTED = "tracedtimeout.requested"
+SOURCE = "tracedtimeout.source"
+OUTCOME = "tracedtimeout.outcome"
+OWNER = "tracedtimeout.owner"
+OVERRUN = "tracedtimeout.overrun"
+RESCHEDULES = "tracedtimeout.reschedules"
+SPENT = "tracedtimeout.spent"
+ERROR_TYPE = "error.type"
+CODE_FUNCTION = "code.function.name"
+CODE_FILE = "code.file.path"
+CODE_LINE = "code.line.number"
+
+_DEADLINE = frozenset({Outcome.REJECTED, Outcome.EXPIRED, Outcome.INHERITED})
+"""Outcomes that are a timeout's own error."""
+
+_ERROR = _DEADLINE | {Outcome.REPLACED, Outcome.FAILED}
+"""Outcomes that make the span an error; a cancellation is none."""
+
+_TROUBLE = _DEADLINE | {Outcome.REPLACED, Outcome.SUPPRESSED, Outcome.LATE}
+"""Outcomes that a late span is created for: something expired or overran."""
+
+Policy = Literal["always", "late"]
+Attributes = dict[str, AttributeValue]
+
+
+class SpanObserver:
+    """An observer that makes each timeout a span, current inside its body.
+
+    With policy ``late`` there is no span until something expires or overruns; then one is created, with its true start
+    time and under the span that was current on entry. Spans begun inside attach to that one too, as without us.
+
+    Args:
+        policy: ``always`` or ``late``.
+        tracer_provider: by default the global one, whenever it is set.
+    """
+
+    def __init__(self, policy: Policy = "always", tracer_provider: TracerProvider | None = None) -> None:
+        if policy not in ("always", "late"):
+            raise ValueError(f"policy must be 'always' or 'late', not {policy!r}")
+        self._late = policy == "late"
+        self._tracer = trace.get_tracer(TRACER, tracer_provider=tracer_provider)
+
+    def __call__(self, timeout: Timeout, /) -> Closer | None:
+        before = get_current()
+        if self._late:
+            return partial(self._afterwards, before)
+        span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=_AtStart(timeout))
+        if not span.get_span_context().is_valid:
+            return None  # no SDK
+        return _Inside(before, span).leave
+
+    def _afterwards(self, before: Context, timeout: Timeout) -> None:
+        """Create the span of a timeout that is over, if it is worth one."""
+        if timeout.outcome not in _TROUBLE:
+            return
+        start = time.time_ns() - round(timeout.elapsed * 1e9)
+        attributes = _at_start(timeout, _source_afterwards(timeout))
+        span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=attributes, start_time=start)
+        _end(span, timeout)
+
+
+class _Inside(Context):
+    """OTel's context in the body of a timeout: its span is current. Attached when made."""
+
+    __slots__ = ("_before", "_left", "_span", "_token")
+
+    def __init__(self, before: Context, span: Span) -> None:
+        super().__init__(trace.set_span_in_context(span, before))
+        self._before = before
+        self._left = False
+        self._span = span
+        self._token: Token[Context] = attach(self)
+
+    def leave(self, timeout: Timeout) -> None:
+        """Make what was current so again, and end the span.
+
+        Not so where this is another Context than it was attached in (a generator closed by another task; OTel's
+        `detach` logs an error then), nor while something attached later is still current: who detaches that, puts
+        back what was before us.
+        """
+        self._left = True
+        token = self._token
+        del self._token  # it leads to the task's Context, which tasks begun inside would keep alive
+        if get_current() is self:
+            with suppress(ValueError):
+                token.var.reset(token)
+                _drop_left()
+        _end(self._span, timeout)
+
+
+def _drop_left() -> None:
+    """Replace the contexts of bodies that were left out of turn."""
+    while isinstance(context := get_current(), _Inside) and context._left:
+        attach(context._before)
+
+
+class _AtStart(Mapping[str, AttributeValue]):
+    """The attributes at start, built if anybody looks: a sampler or a span that is recorded."""
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, timeout: Timeout) -> None:
+        self._timeout = timeout
+
+    def copy(self) -> Attributes:
+        return _at_start(self._timeout, self._timeout.source)
+
+    def __getitem__(self, key: str) -> AttributeValue:
+        return self.copy()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.copy())
+
+    def __len__(self) -> int:
+        return len(self.copy())
+
+
+def _at_start(timeout: Timeout, source: str) -> Attributes:
+    attributes: Attributes = {NAME: timeout.name, KIND: timeout.kind, SOURCE: source}
+    limit = timeout.limit
+    if limit != math.inf:
+        attributes[LIMIT] = _rounded(limit)
+    if source != "own" and (requested := timeout.requested) is not None and requested != math.inf:
+        attributes[REQUESTED] = _rounded(requested)
+    return attributes
+
+
+def _source_afterwards(timeout: Timeout) -> str:
+    """Where the deadline of a timeout that is over came from; what enclosed it may be gone."""
+    requested, limit = timeout.requested, timeout.limit
+    if limit == math.inf:
+        return "none"
+    if requested is not None and _rounded(requested) <= _rounded(limit):
+        return "own"
+    return "header" if timeout.owner == REMOTE else "inherited"
+
+
+def _end(span: Span, timeout: Timeout) -> None:
+    try:
+        if span.is_recording():
+            span.set_attributes(_at_end(timeout))
+            if timeout.outcome in _ERROR:
+                span.set_status(StatusCode.ERROR, _description(timeout))
+    finally:
+        span.end()
+
+
+def _at_end(timeout: Timeout) -> Attributes:
+    outcome, expiry = timeout.outcome, timeout._expiry
+    assert outcome is not None
+    attributes: Attributes = {OUTCOME: outcome.value}
+    if not expiry.own if expiry is not None else timeout.source in ("inherited", "header"):
+        attributes[OWNER] = timeout.owner
+    if overrun := _rounded(timeout.overrun):
+        attributes[OVERRUN] = overrun
+    if timeout.reschedules:
+        attributes[RESCHEDULES] = timeout.reschedules
+    if outcome in _DEADLINE:
+        attributes[ERROR_TYPE] = "timeout"
+    elif outcome in _ERROR:
+        attributes[ERROR_TYPE] = type(timeout.error).__qualname__
+    if expiry is not None:
+        _add_expiry(attributes, timeout)
+    return attributes
+
+
+def _add_expiry(attributes: Attributes, timeout: Timeout) -> None:
+    if timeout.spent:
+        attributes[SPENT] = [str(spent) for spent in timeout.spent]
+    if (where := timeout.where) is not None:
+        attributes[CODE_FUNCTION] = f"{where.module}.{where.function}"
+        attributes[CODE_FILE] = where.path
+        attributes[CODE_LINE] = where.line
+
+
+def _description(timeout: Timeout) -> str:
+    """What `DeadlineExceeded` says, even if it is not what left the body; a foreign exception as OTel puts it."""
+    if timeout.outcome is Outcome.FAILED:
+        return f"{type(timeout.error).__name__}: {timeout.error}"
+    if isinstance(timeout.error, DeadlineExceeded):
+        return str(timeout.error)
+    return str(_expiry.exceeded(timeout, timeout.elapsed))
+
+
+def _rounded(seconds: float) -> float:
+    """To the microsecond: a limit is the difference of two clock readings, and 2.0 is meant to read 2.0."""
+    return round(seconds, 6)
