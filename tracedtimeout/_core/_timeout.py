@@ -185,7 +185,7 @@ class Timeout(asyncio.Timeout):
                 exc is None
                 and self._parent is None
                 and elapsed <= series.quick_up_to
-                and elapsed <= (limit := self._limit) * series.quick_utilization_up_to < INF
+                and elapsed < (limit := self._limit) * series.quick_utilization_up_to < INF
                 and self._closers is None
                 and self._adopted is None
             ):
