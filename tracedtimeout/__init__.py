@@ -6,6 +6,7 @@ from ._core._observers import Observer
 from ._core._outcome import DeadlineExceeded, Outcome
 from ._core._timeout import Timeout, timeout, timeout_at
 from ._core._wait_for import wait_for
+from ._install import install
 
 __all__ = [
     "DeadlineExceeded",
@@ -15,6 +16,7 @@ __all__ = [
     "budget",
     "checkpoint",
     "detach",
+    "install",
     "remaining",
     "timeout",
     "timeout_at",

@@ -1,0 +1,143 @@
+"""The settings of `install()`: where each comes from, and what it may be."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
+
+import prometheus_client
+from prometheus_client.registry import CollectorRegistry
+
+from ._core import _metrics
+from ._core._observers import Observer
+
+T = TypeVar("T")
+Registry = CollectorRegistry | None
+Spans = Literal["always", "late", "off"]
+Bounds = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Setting(Generic[T]):
+    """A setting, as the default of its parameter: what its environment variable says, else `default`."""
+
+    parameter: str
+    default: T
+    read: Callable[[str], Any]
+    check: Callable[[str, Any], T]
+
+    def __repr__(self) -> str:
+        return f"<{self.variable}, else {self.default!r}>"
+
+    @property
+    def variable(self) -> str:
+        return f"TRACEDTIMEOUT_{self.parameter.upper()}"
+
+    def value(self, given: object) -> T:
+        """The argument `given` if it is one, else the variable's, else the default.
+
+        Raises:
+            TypeError, ValueError: it is not one of those allowed; the message names the parameter or the variable.
+        """
+        if given is not self:
+            return self.check(self.parameter, given)
+        text = os.environ.get(self.variable, "").strip()
+        if not text:
+            return self.default
+        try:
+            value = self.read(text)
+        except Exception as exc:  # whatever importing the user's module may raise
+            raise ValueError(f"{self.variable}={text!r} cannot be read: {exc}") from exc
+        return self.check(self.variable, value)
+
+
+def _is_registry(who: str, value: object) -> Registry:
+    if value is None or isinstance(value, CollectorRegistry):
+        return value
+    raise TypeError(f"{who} must be a prometheus_client.CollectorRegistry or None, not {value!r}")
+
+
+def _is_policy(who: str, value: object) -> Spans:
+    if value in get_args(Spans):
+        return cast(Spans, value)
+    raise ValueError(f"{who} must be 'always', 'late' or 'off', not {value!r}")
+
+
+def _are_observers(who: str, value: object) -> tuple[Observer, ...]:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{who} must be observers, not {value!r}")
+    observers = tuple(value)
+    for observer in observers:
+        if isinstance(observer, type) or not callable(observer):
+            raise TypeError(f"{who} must be observers, which are called with a Timeout, not {observer!r}")
+    return observers
+
+
+def _is_count(who: str, value: object) -> int:
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]  # that it may be none is the question
+    except TypeError:
+        raise TypeError(f"{who} must be a whole number, not {value!r}") from None
+    if count < 1:
+        raise ValueError(f"{who} must be at least 1, not {value!r}")
+    return count
+
+
+def _are_bounds(who: str, value: object) -> Bounds | None:
+    """Bounds by instrument name; bare ones are those of the histograms with the common seconds buckets."""
+    if value is None:
+        return None
+    histograms = {metric.name: metric for metric in _metrics.METRICS if metric.kind == "histogram"}
+    if not isinstance(value, Mapping):
+        common = _metrics.DURATION.default_bounds
+        value = {name: value for name, metric in histograms.items() if metric.default_bounds == common}
+    for name in value:
+        if name not in histograms:
+            raise ValueError(f"{who}: {name!r} is not one of {sorted(histograms)}")
+    return {name: _ascending(who, bounds) for name, bounds in value.items()}
+
+
+def _ascending(who: str, value: Any) -> tuple[float, ...]:
+    try:
+        bounds = tuple(map(float, value))
+    except (TypeError, ValueError):
+        raise TypeError(f"{who} must be numbers, not {value!r}") from None
+    if not bounds or not all(map(math.isfinite, bounds)) or sorted(set(bounds)) != list(bounds):
+        raise ValueError(f"{who} must be finite and strictly ascending, not {value!r}")
+    return bounds
+
+
+def _read_object(text: str) -> Any:
+    """What ``module:attribute`` names, or None."""
+    if text.lower() in ("none", "off"):
+        return None
+    module, _, attribute = text.partition(":")
+    if not attribute:
+        raise ValueError("write module:attribute")
+    return operator.attrgetter(attribute)(importlib.import_module(module))
+
+
+def _read_observers(text: str) -> list[Any]:
+    """What ``module:attribute,module:attribute`` names; classes are called."""
+    found = [_read_object(part.strip()) for part in text.split(",")]
+    return [one() if isinstance(one, type) else one for one in found]
+
+
+def _read_bounds(text: str) -> Mapping[str, list[float]] | list[float]:
+    """Numbers between commas: ``0.1,1`` or ``tracedtimeout.duration=0.1,1;tracedtimeout.unwind=0.01,0.1``."""
+    if "=" not in text:
+        return [float(bound) for bound in text.split(",")]
+    parts = [part.partition("=") for part in text.split(";") if part.strip()]
+    return {name.strip(): [float(bound) for bound in bounds.split(",")] for name, _, bounds in parts}
+
+
+REGISTRY: Setting[Registry] = Setting("registry", prometheus_client.REGISTRY, _read_object, _is_registry)
+SPANS: Setting[Spans] = Setting("spans", "always", str.lower, _is_policy)
+OBSERVERS: Setting[tuple[Observer, ...]] = Setting("observers", (), _read_observers, _are_observers)
+BUCKETS: Setting[Bounds | None] = Setting("buckets", None, _read_bounds, _are_bounds)
+MAX_NAMES: Setting[int] = Setting("max_names", 200, int, _is_count)

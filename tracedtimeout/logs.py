@@ -1,0 +1,66 @@
+"""Logs: an observer that writes one line for each expiry."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+
+from ._core._expiry import exceeded
+from ._core._observers import Closer
+from ._core._outcome import DeadlineExceeded, Outcome
+from ._core._timeout import Timeout
+
+_RAISED = frozenset({Outcome.EXPIRED, Outcome.INHERITED, Outcome.REJECTED})
+_RAN_ON = frozenset({Outcome.REPLACED, Outcome.SUPPRESSED})
+
+
+class LogObserver:
+    """Logs every expiry with the message of its `DeadlineExceeded`: ``install(observers=[LogObserver()])``.
+
+    Rejections are logged too. Not logged are timeouts that an enclosing one's expiry merely cancelled: that expiry has
+    its own line. The record carries ``timeout_name``, ``timeout_outcome``, ``timeout_owner``, ``timeout_limit`` (None
+    with no deadline), ``timeout_elapsed``, ``timeout_overrun`` (all in seconds), ``timeout_where`` and
+    ``timeout_spent`` for structured formatters.
+
+    Args:
+        logger: by default that named ``tracedtimeout``.
+        level: of the lines.
+    """
+
+    def __init__(self, logger: logging.Logger | None = None, *, level: int = logging.WARNING) -> None:
+        self._logger = logging.getLogger("tracedtimeout") if logger is None else logger
+        self._level = level
+
+    def __call__(self, timeout: Timeout, /) -> Closer:
+        return self._closed
+
+    def _closed(self, timeout: Timeout) -> None:
+        message = _message(timeout)
+        if message is not None and self._logger.isEnabledFor(self._level):
+            self._logger.log(self._level, "%s", message, extra=_extra(timeout))
+
+
+def _message(timeout: Timeout) -> str | None:
+    """What there is to say of how `timeout` ended; None if its expiry is another's to tell, or there was none."""
+    if timeout.outcome in _RAISED:
+        return str(timeout.error) if isinstance(timeout.error, DeadlineExceeded) else None
+    if timeout.outcome in _RAN_ON:
+        error = timeout.error
+        then = "suppressed by its body" if error is None else f"replaced by {error!r}"
+        return f"{exceeded(timeout, timeout.elapsed)}; {then}"
+    return None
+
+
+def _extra(timeout: Timeout) -> Mapping[str, object]:
+    """Fields of the record; prefixed, for `name` and others are LogRecord's own."""
+    return {
+        "timeout_name": timeout.name,
+        "timeout_outcome": str(timeout.outcome),
+        "timeout_owner": timeout.owner,
+        "timeout_limit": timeout.limit if math.isfinite(timeout.limit) else None,
+        "timeout_elapsed": timeout.elapsed,
+        "timeout_overrun": timeout.overrun,
+        "timeout_where": str(timeout.where) if timeout.where else None,
+        "timeout_spent": [str(spent) for spent in timeout.spent],
+    }

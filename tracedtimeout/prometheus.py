@@ -1,0 +1,248 @@
+"""Prometheus: the core's numbers as a Collector, and two ways to serve a registry.
+
+Nothing is counted here. A scrape reads what the core counted, in a thread: collecting and encoding 1,600 series on the
+event loop, as prometheus_client's own ASGI app does, made 20 ms timeouts overrun by 216 ms in the median.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import parse_qs
+
+import prometheus_client
+from prometheus_client.exposition import choose_encoder, start_wsgi_server
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from ._core import _metrics, _series
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable that has prometheus_client keep figures in files, for several processes together."""
+
+
+class Collector:
+    """The core's numbers as metric families, for ``registry.register(Collector())``.
+
+    Every family is announced from the first scrape on; its series appear with their first event. `install` registers
+    one. Under ``PROMETHEUS_MULTIPROC_DIR`` prometheus_client ignores collectors; `install` then does otherwise.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        figures = _series.snapshot()
+        for metric in _metrics.METRICS:
+            family = _family(metric)
+            for labels, value in figures.get(metric, {}).items():
+                _add(family, labels, value)
+            yield family
+
+    def describe(self) -> Iterator[Metric]:
+        """The families with no figures: what a registry checks names against, in place of a collection."""
+        return map(_family, _metrics.METRICS)
+
+
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+
+
+def _family(metric: _metrics.Metric) -> Family:
+    kinds: Mapping[str, type[Family]] = {
+        "counter": CounterMetricFamily,
+        "updowncounter": GaugeMetricFamily,
+        "histogram": HistogramMetricFamily,
+    }
+    unit = "seconds" if metric.unit == "s" else ""
+    return kinds[metric.kind](metric.prometheus_name, metric.description, labels=metric.labels, unit=unit)
+
+
+def _add(family: Family, labels: tuple[str, ...], value: _series.Value) -> None:
+    if not isinstance(family, HistogramMetricFamily):
+        assert isinstance(value, int)
+        family.add_metric(labels, value)
+        return
+    assert isinstance(value, _series.Histogram)
+    buckets, seen = [], 0
+    for le, count in zip(_les(value.bounds), value.counts, strict=True):
+        seen += count
+        buckets.append((le, seen))
+    family.add_metric(labels, buckets, value.total)
+
+
+@lru_cache(maxsize=len(_metrics.METRICS))
+def _les(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    """The values of the label ``le``."""
+    return (*map(floatToGoString, bounds), "+Inf")
+
+
+def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:
+    """An ASGI application that serves `registry` at any path: mount it at ``/metrics``.
+
+    Collecting, encoding and compressing happen in a thread of its own, one scrape at a time. The client chooses
+    OpenMetrics (which shows exemplars), gzip and, by ``?name[]=``, families.
+
+    Args:
+        registry: by default prometheus_client's, or with ``PROMETHEUS_MULTIPROC_DIR`` set one that sums all processes.
+    """
+    return MetricsApp(_source(registry))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One scrape, encoded."""
+
+    body: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+class MetricsApp:
+    """The ASGI application that `metrics_app` makes."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._scraper = ThreadPoolExecutor(1, thread_name_prefix="tracedtimeout-scrape")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, send)
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "metrics are served over HTTP"})
+        else:
+            raise NotImplementedError(f"the metrics endpoint does not speak {scope['type']!r}")
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
+        method = scope["method"]
+        if method not in ("GET", "HEAD"):
+            page = Page(b"", [(b"allow", b"GET, HEAD, OPTIONS"), (b"content-length", b"0")])
+            await _send(send, 200 if method == "OPTIONS" else 405, page)
+            return
+        loop = asyncio.get_running_loop()
+        page = await loop.run_in_executor(self._scraper, self._encode, scope)
+        await _send(send, 200, page, bodiless=method == "HEAD")
+
+    def _encode(self, scope: Scope) -> Page:
+        """Collect and encode what a request asks for. Runs in the thread."""
+        encoder, content_type = choose_encoder(_header(scope, b"accept"))
+        names = parse_qs(scope["query_string"].decode("latin-1")).get("name[]")
+        timed = _Timed(self._source)
+        body: bytes = encoder(timed.restricted_registry(names) if names else timed)
+        headers = [(b"content-type", content_type.encode()), (b"vary", b"accept, accept-encoding")]
+        if _accepts_gzip(_header(scope, b"accept-encoding")):
+            body = gzip.compress(body, compresslevel=1)
+            headers.append((b"content-encoding", b"gzip"))
+        return Page(body, [*headers, (b"content-length", b"%d" % len(body))])
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _send(send: Send, status: int, page: Page, *, bodiless: bool = False) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": page.headers})
+    await send({"type": "http.response.body", "body": b"" if bodiless else page.body})
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name)
+
+
+def _accepts_gzip(header: str) -> bool:
+    for coding in header.lower().split(","):
+        name, *parameters = (part.strip() for part in coding.split(";"))
+        if name == "gzip":
+            return not any(parameter in ("q=0", "q=0.0", "q=0.00", "q=0.000") for parameter in parameters)
+    return False
+
+
+def start_metrics_server(
+    port: int, addr: str = "127.0.0.1", *, registry: CollectorRegistry | None = None
+) -> MetricsServer:
+    """Serve `registry` at ``http://addr:port/metrics`` from threads of its own, for programs without a web server.
+
+    Args:
+        port: 0 for a free one; the result's `port` tells.
+        registry: as for `metrics_app`.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    server, thread = start_wsgi_server(port, addr, registry=_Timed(_source(registry)))
+
+    def close() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return MetricsServer(server.server_port, close)
+
+
+@dataclass(slots=True)
+class MetricsServer:
+    """A running metrics server; also a context manager that closes it."""
+
+    port: int
+    _close: Callable[[], None] | None
+
+    def close(self) -> None:
+        """Stop serving and free the port. Once is enough, more does no harm."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Source(Protocol):
+    """What can be scraped: a registry, or a part of one."""
+
+    def collect(self) -> Iterable[Metric]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A registry that records how long a scrape takes: encoders write each family before they ask for the next."""
+
+    source: Any
+
+    def collect(self) -> Iterator[Metric]:
+        started = time.perf_counter()
+        yield from self.source.collect()
+        _series.record(_metrics.SCRAPE_DURATION, (), time.perf_counter() - started)
+
+    def restricted_registry(self, names: Iterable[str]) -> _Timed:
+        return _Timed(self.source.restricted_registry(names))
+
+
+def _source(registry: CollectorRegistry | None) -> CollectorRegistry:
+    if registry is not None:
+        return registry
+    if MULTIPROCESS not in os.environ:
+        return prometheus_client.REGISTRY
+    together = CollectorRegistry(support_collectors_without_names=True)
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # prometheus_client's
+    return together
