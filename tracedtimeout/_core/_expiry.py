@@ -30,7 +30,10 @@ class Expiry:
     spent: tuple[Spent, ...] = ()
     where: Where | None = None
     cancels: bool = True
-    """Whether the task was cancelled for it: once, and to be uncancelled once."""
+    """Whether the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
+    waits for instead.)"""
+    interrupted: bool = False
+    """Whether another cancelled the task while what it waits for was ending."""
 
 
 def fire(self: Timeout, ended_by: str | None = None) -> None:
@@ -61,7 +64,7 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     fired = self._state is State.EXPIRING
     handled = not fired
     if expiry is not None:
-        handled = (task.uncancel() if expiry.cancels else task.cancelling()) <= self._cancelling
+        handled = task.uncancel() <= self._cancelling if expiry.cancels else not expiry.interrupted
     outcome = _decide(self, exc, handled=handled)
     expiry = self._expiry
     self._state = State.EXPIRED if fired else State.FINISHED

@@ -91,7 +91,11 @@ async def _taken(self: Timeout, fut: Awaitable[T]) -> T:
         self._expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
         self._state = State.EXPIRING
         future.cancel()
-        await asyncio.wait([future])
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            self._expiry.interrupted = True
+            raise
     return future.result()
 
 
