@@ -1,0 +1,410 @@
+"""Programs as data: statements that a task runs, and the trace of what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Literal, Protocol
+
+from .virtual import VirtualLoop
+
+Event = tuple[object, ...]
+Tree = tuple[object, ...] | None
+
+
+class AnyTimeout(Protocol):
+    """What `asyncio.Timeout` and those compared with it have in common."""
+
+    def when(self) -> float | None: ...
+    def reschedule(self, when: float | None) -> None: ...
+    def expired(self) -> bool: ...
+    async def __aenter__(self) -> Any: ...
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> object: ...
+
+
+@dataclass(frozen=True)
+class Library:
+    """The functions that a program runs with."""
+
+    timeout: Callable[[float | None, str], AnyTimeout]
+    timeout_at: Callable[[float | None, str], AnyTimeout]
+    wait_for: Callable[[Awaitable[Any], float | None, str], Coroutine[Any, Any, Any]]
+    detach: Callable[[], AbstractContextManager[object]]
+    budget: Callable[[float], AbstractContextManager[object]]
+    owners: bool = False
+    """Whether its exceptions say who ran out of time."""
+
+
+class Cancelled(asyncio.CancelledError):
+    """A cancellation with a class of its own, as some libraries raise."""
+
+
+class Program(Protocol):
+    """A statement."""
+
+    async def run(self, here: Here) -> None: ...
+
+
+Body = tuple[Program, ...]
+
+
+@dataclass
+class Trace:
+    """What one run of a program showed."""
+
+    library: Library
+    loop: VirtualLoop
+    events: list[Event] = field(default_factory=list)
+    timeouts: list[AnyTimeout] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    names: int = 0
+
+    def note(self, *what: object) -> None:
+        """Write down an event: when, who, what, and the state of everything."""
+        task = asyncio.current_task()
+        assert task is not None
+        expired = tuple(timeout.expired() for timeout in self.timeouts)
+        self.events.append((self.loop.now, task.get_name(), *what, task.cancelling(), expired))
+
+    def name(self) -> str:
+        self.names += 1
+        return f"t{self.names}"
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where a statement stands: the trace, the timeouts around it and the tasks around it, innermost first."""
+
+    trace: Trace
+    timeouts: tuple[AnyTimeout, ...] = ()
+    tasks: tuple[asyncio.Task[Any], ...] = ()
+
+    async def body(self, statements: Body) -> None:
+        for statement in statements:
+            await statement.run(self)
+
+    def start(self, statements: Body, create: Callable[..., asyncio.Task[None]] | None = None) -> asyncio.Task[None]:
+        trace = self.trace
+        task = (create or trace.loop.create_task)(self._task(statements), name=f"task {len(trace.tasks)}")
+        trace.tasks.append(task)
+        task.add_done_callback(_retrieve)
+        return task
+
+    async def _task(self, statements: Body) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await replace(self, tasks=(task, *self.tasks)).body(statements)
+        except BaseException as exc:
+            self.trace.note("ends with", tree(exc, self.trace.library))
+            raise
+        self.trace.note("ends")
+
+
+def execute(program: Body, library: Library, shuffle: random.Random | None = None) -> Trace:
+    """Run `program` as the only task of a new virtual loop, until nothing is left to do."""
+    loop = VirtualLoop(shuffle)
+    loop.set_task_factory(_Numbered.create)
+    trace = Trace(library, loop)
+    loop.set_exception_handler(lambda loop, context: trace.events.append((loop.time(), "loop", context["message"])))
+    try:
+        Here(trace).start(program)
+        loop.run_forever()
+    finally:
+        loop.close()
+    for number, timeout in enumerate(trace.timeouts):
+        trace.events.append((number, repr(timeout), timeout.expired(), timeout.when()))
+    for task in trace.tasks:
+        trace.events.append((task.get_name(), task.done(), task.cancelling()))
+    return trace
+
+
+def tree(exc: BaseException | None, library: Library, seen: tuple[int, ...] = ()) -> Tree:
+    """An exception with its cause, context and members, as data to compare."""
+    if exc is None or id(exc) in seen:
+        return None
+    seen = (*seen, id(exc))
+    kind, args = type(exc).__name__, exc.args
+    if hasattr(exc, "owner"):
+        kind, args = "TimeoutError", (exc.name, exc.owner) if library.owners else ()  # type: ignore[attr-defined]  # ours
+    if isinstance(exc, BaseExceptionGroup):
+        args = (exc.message, *(tree(member, library, seen) for member in exc.exceptions))
+    linked = (tree(exc.__cause__, library, seen), tree(exc.__context__, library, seen), exc.__suppress_context__)
+    return (kind, args, *linked)
+
+
+class _Numbered(asyncio.Task[Any]):
+    """A task with the same hash in each run: a TaskGroup cancels its children in the order of a set."""
+
+    number = 0
+
+    @classmethod
+    def create(cls, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> _Numbered:
+        assert isinstance(loop, VirtualLoop)
+        loop.created += 1
+        cls.number = loop.created
+        return cls(coro, loop=loop, **options)
+
+    def __init__(self, coro: Any, **options: Any) -> None:
+        self.number = _Numbered.number
+        super().__init__(coro, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Keep asyncio from logging, whenever it is collected, that nobody looked at its exception."""
+    task.cancelled() or task.exception()
+
+
+# Statements of one task
+
+
+@dataclass(frozen=True)
+class Sleep:
+    delay: float
+
+    async def run(self, here: Here) -> None:
+        await asyncio.sleep(self.delay)
+        here.trace.note("slept", self.delay)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Keep the loop from running."""
+
+    seconds: float
+
+    async def run(self, here: Here) -> None:
+        here.trace.loop.now += self.seconds
+
+
+@dataclass(frozen=True)
+class Raise:
+    what: Literal["ValueError", "TimeoutError", "CancelledError", "Cancelled"]
+
+    async def run(self, here: Here) -> None:
+        raise _RAISED[self.what](f"raised at {here.trace.loop.now}")
+
+
+_RAISED: dict[str, type[BaseException]] = {
+    "ValueError": ValueError,
+    "TimeoutError": TimeoutError,
+    "CancelledError": asyncio.CancelledError,
+    "Cancelled": Cancelled,
+}
+
+
+@dataclass(frozen=True)
+class Within:
+    delay: float | None
+    body: Body
+    at: bool = False
+
+    async def run(self, here: Here) -> None:
+        trace, library = here.trace, here.trace.library
+        name = trace.name()
+        if self.at:
+            when = None if self.delay is None else trace.loop.now + self.delay
+            timeout = library.timeout_at(when, name)
+        else:
+            timeout = library.timeout(self.delay, name)
+        trace.timeouts.append(timeout)
+        try:
+            async with timeout:
+                trace.note("enters", name, repr(timeout))
+                await replace(here, timeouts=(timeout, *here.timeouts)).body(self.body)
+                trace.note("completes", name)
+        finally:
+            trace.note("leaves", name, repr(timeout), tree(sys.exception(), library))
+
+
+@dataclass(frozen=True)
+class WaitFor:
+    delay: float | None
+    body: Body
+    task: bool = False
+    """Whether it waits for a task, already running; else for a coroutine."""
+
+    async def run(self, here: Here) -> None:
+        library = here.trace.library
+        name = here.trace.name()
+        awaited: Awaitable[Any] = here.start(self.body) if self.task else here.body(self.body)
+        try:
+            await library.wait_for(awaited, self.delay, name)
+        finally:
+            here.trace.note("waited", name, tree(sys.exception(), library))
+
+
+@dataclass(frozen=True)
+class Try:
+    body: Body
+    catch: Literal["CancelledError", "TimeoutError", "Exception", "BaseException"]
+    handler: Body
+    then: Literal["swallow", "raise", "replace"]
+    uncancel: bool = False
+
+    async def run(self, here: Here) -> None:
+        try:
+            await here.body(self.body)
+        except _CAUGHT[self.catch] as exc:
+            here.trace.note("catches", tree(exc, here.trace.library))
+            await here.body(self.handler)
+            if self.uncancel:
+                here.tasks[0].uncancel()
+            if self.then == "raise":
+                raise
+            if self.then == "replace":
+                raise ValueError("in its place")  # noqa: B904  # the context that it gets is the subject
+
+
+_CAUGHT: dict[str, type[BaseException]] = {
+    "CancelledError": asyncio.CancelledError,
+    "TimeoutError": TimeoutError,
+    "Exception": Exception,
+    "BaseException": BaseException,
+}
+
+
+@dataclass(frozen=True)
+class Finally:
+    body: Body
+    cleanup: Body
+
+    async def run(self, here: Here) -> None:
+        try:
+            await here.body(self.body)
+        finally:
+            await here.body(self.cleanup)
+
+
+@dataclass(frozen=True)
+class Reschedule:
+    level: int
+    delay: float | None
+
+    async def run(self, here: Here) -> None:
+        if here.timeouts:
+            timeout = here.timeouts[self.level % len(here.timeouts)]
+            timeout.reschedule(None if self.delay is None else here.trace.loop.now + self.delay)
+            here.trace.note("reschedules", repr(timeout))
+
+
+@dataclass(frozen=True)
+class Cancel:
+    level: int
+    delay: float | None
+    """None cancels from within the task's own step, else a timer does."""
+
+    async def run(self, here: Here) -> None:
+        task = here.tasks[self.level % len(here.tasks)]
+        if self.delay is None:
+            task.cancel("by hand")
+        else:
+            here.trace.loop.call_later(self.delay, task.cancel, "from outside")
+
+
+# Statements with tasks that their creator awaits
+
+
+@dataclass(frozen=True)
+class Group:
+    children: tuple[Body, ...]
+    body: Body = ()
+
+    async def run(self, here: Here) -> None:
+        async with asyncio.TaskGroup() as group:
+            for child in self.children:
+                here.start(child, group.create_task)
+            await here.body(self.body)
+
+
+@dataclass(frozen=True)
+class Gather:
+    children: tuple[Body, ...]
+    return_exceptions: bool = False
+    to_the_end: bool = True
+    """Whether all of the children are waited for when one has failed."""
+
+    async def run(self, here: Here) -> None:
+        tasks = [here.start(child) for child in self.children]
+        try:
+            await asyncio.gather(*tasks, return_exceptions=self.return_exceptions)
+        finally:
+            if self.to_the_end:
+                await _ended(tasks)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    cancelled: BaseException | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    if cancelled is not None:
+        raise cancelled
+
+
+@dataclass(frozen=True)
+class Await:
+    child: Body
+
+    async def run(self, here: Here) -> None:
+        await here.start(self.child)
+
+
+# Statements with tasks that nobody supervises
+
+
+@dataclass(frozen=True)
+class Spawn:
+    child: Body
+
+    async def run(self, here: Here) -> None:
+        here.start(self.child)
+
+
+@dataclass(frozen=True)
+class Shield:
+    child: Body
+
+    async def run(self, here: Here) -> None:
+        await asyncio.shield(here.start(self.child))
+
+
+@dataclass(frozen=True)
+class Wait:
+    children: tuple[Body, ...]
+
+    async def run(self, here: Here) -> None:
+        await asyncio.wait([here.start(child) for child in self.children])
+
+
+@dataclass(frozen=True)
+class Detach:
+    body: Body
+
+    async def run(self, here: Here) -> None:
+        with here.trace.library.detach():
+            await here.body(self.body)
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A budget with no timer of its own."""
+
+    seconds: float
+    body: Body
+
+    async def run(self, here: Here) -> None:
+        with here.trace.library.budget(self.seconds):
+            await here.body(self.body)
