@@ -7,12 +7,16 @@ Prometheus compatibility rules: dots become underscores, the unit is appended, c
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 OTHER = "_OTHER"
 """The label of every name past the cap (the value OTel's semantic conventions use for "something else")."""
+
+STARTED_NS = time.time_ns()
+"""Unix time from which every figure counts, loaded before the first can be; OTel's cumulative data say so."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _RATIOS = (0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99, 1.0, 1.05, 1.25, 1.5, 2.0, 5.0)
