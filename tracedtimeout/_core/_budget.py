@@ -67,10 +67,24 @@ current: ContextVar[Any] = ContextVar("tracedtimeout", default=None)
 """The innermost deadline opened in this context, left or not: a `Deadline` or None (typed Any for speed of reading)."""
 
 
+class Outside(Protocol):
+    """Deadlines that another library's context holds, such as one that an instrumentation extracted and attached."""
+
+    def inherited(self, innermost: Deadline | None, reader: Clock) -> Deadline | None:
+        """The innermost link here, given that of our own chain: one it holds, put before that, or that itself."""
+
+    def cut(self) -> Deadline | None:
+        """A link that keeps what it holds now from being inherited by what is opened beneath it."""
+
+
+outside: Outside | None = None
+"""Set when a propagator is loaded; with none, it costs the reading of this name."""
+
+
 class Budget:
     """A deadline with no timer of its own: timeouts opened directly inside are timed at the earlier of the two."""
 
-    __slots__ = ("_here", "_parent", "_started", "_state", "_when", "name")
+    __slots__ = ("_here", "_parent", "_started", "_state", "_when", "name", "stands_for")
 
     def __init__(self, seconds: float, *, name: str = BUDGET) -> None:
         self._here: Clock = here()
@@ -79,16 +93,23 @@ class Budget:
         self._parent: Deadline | None = None
         self._state = State.CREATED
         self.name = name
+        self.stands_for: Budget | None = None  # the one in another library's context that this link was put in for
 
     def open(self) -> None:
         """Put it in force in this context."""
-        self._parent = live(current.get(), self._here)
+        self._parent = live(innermost(self._here), self._here)
         self._state = State.ACTIVE
         current.set(self)
 
     def close(self) -> None:
         """It binds nothing from now on, in any context that has it."""
         self._state = State.FINISHED
+
+
+def innermost(reader: Clock) -> Deadline | None:
+    """The innermost deadline of this context, left or not, that of another library's context included."""
+    link: Deadline | None = current.get()
+    return link if outside is None else outside.inherited(link, reader)
 
 
 def here() -> Clock:
@@ -147,7 +168,7 @@ def remaining() -> float:
     (`asyncio.to_thread`), where a deadline that has fired stays spent for good.
     """
     reader = here()
-    when, owner = earliest(current.get(), reader)
+    when, owner = earliest(innermost(reader), reader)
     return math.inf if owner is None else max(0.0, when - reader.clock())
 
 
@@ -158,7 +179,7 @@ def checkpoint() -> None:
         DeadlineExceeded: no second is left; `owner` says of whose deadline.
     """
     reader = here()
-    when, owner = earliest(current.get(), reader)
+    when, owner = earliest(innermost(reader), reader)
     if owner is None or reader.clock() < when:
         return
     started = owner._started
@@ -203,7 +224,7 @@ def detach() -> Iterator[None]:
     Tasks created inside stay free of the deadlines around it, after the block too: ``with detach(): await
     shield(commit())``. The task that runs the block is still ended by its own timeouts, as in asyncio.
     """
-    token = current.set(None)
+    token = current.set(None if outside is None else outside.cut())
     try:
         yield
     finally:
