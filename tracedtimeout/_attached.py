@@ -1,0 +1,70 @@
+"""The deadline that an OpenTelemetry instrumentation extracted and attached, as a link of the budget's chain."""
+
+from __future__ import annotations
+
+from opentelemetry.context import Context, create_key, get_current, get_value, set_value
+
+from ._core import _budget
+from ._core._budget import REMOTE, Budget, Clock, Deadline, State
+
+_KEY = create_key("tracedtimeout-deadline")
+
+
+def with_deadline(context: Context, seconds: float) -> Context:
+    """`context` and in it a deadline `seconds` from now; it is in force wherever that Context is attached."""
+    return set_value(_KEY, Budget(seconds, name=REMOTE), context)
+
+
+def deadline_in(context: Context) -> Budget | None:
+    """The deadline that `context` holds, attached or not."""
+    remote = get_value(_KEY, context)
+    return remote if isinstance(remote, Budget) else None
+
+
+class _Attached:
+    """What `_budget` asks once a propagator is loaded.
+
+    A deadline binds what is opened while its Context is attached, and stays in the chain of that. At the head of a
+    chain nothing is open beneath it: there it is dropped as soon as its Context is no longer attached.
+    """
+
+    def inherited(self, innermost: Deadline | None, reader: Clock) -> Deadline | None:
+        remote = deadline_in(get_current())
+        innermost = _budget.live(innermost, reader)
+        while (held := _stands_for(innermost)) is not None and held is not remote:
+            assert innermost is not None
+            innermost = _budget.live(innermost._parent, reader)
+        if remote is None or _holds(innermost, remote):
+            return innermost
+        return _link(remote, remote._when, innermost)
+
+    def cut(self) -> Deadline | None:
+        remote = deadline_in(get_current())
+        return None if remote is None else _link(remote, None, None)
+
+
+def _link(remote: Budget, when: float | None, parent: Deadline | None) -> Budget:
+    """A link for `remote`; with `when` None it only stands for it, so that none is put in."""
+    link: Budget = object.__new__(Budget)
+    link._here, link._started, link.name = remote._here, remote._started, remote.name
+    link._when, link._parent, link._state = when, parent, State.ACTIVE
+    link.stands_for = remote
+    return link
+
+
+def _stands_for(link: Deadline | None) -> Budget | None:
+    return link.stands_for if isinstance(link, Budget) else None
+
+
+def _holds(link: Deadline | None, remote: Budget) -> bool:
+    while link is not None:
+        if _stands_for(link) is remote:
+            return True
+        link = link._parent
+    return False
+
+
+def install() -> None:
+    """Have every deadline attached from now on bound what is opened beneath it. Calling it again changes nothing."""
+    if _budget.outside is None:
+        _budget.outside = _Attached()

@@ -1,0 +1,95 @@
+"""What a caller's headers grant: which are believed, what their transit takes off, and what is counted of it all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+
+from . import _wire
+from ._core import _metrics, _series
+from ._wire import HEADERS, Parsed
+
+KNOWN: dict[object, str] = {name: header for header in HEADERS for name in (header, header.encode())}
+"""The headers that are read, by their names as text and as bytes."""
+
+_MOST_TRANSIT_NS = 100 * 10**6
+"""A request door takes off no more than this, nor than a tenth of the value: clocks differ, and `sent` alone must
+never expire a request."""
+
+
+def seconds(
+    lines: Iterable[tuple[object, object]],
+    *,
+    accept: Collection[str] = HEADERS,
+    queued: bool = False,
+    now_ns: int | None = None,
+) -> float | None:
+    """The least budget that the believed ones among header `lines` grant, in seconds; None if none does.
+
+    What is malformed, sent at an impossible time or not believed is counted, never raised. Of a header that comes twice
+    each line holds, and all but the first are counted as malformed besides: it may come but once.
+
+    Args:
+        lines: names and values, each text or bytes; what is none of `HEADERS` is skipped.
+        accept: the headers believed.
+        queued: it waited in a queue: all of the transit is taken off, so that it may be spent.
+        now_ns: unix time, by default now.
+    """
+    least: int | None = None
+    granted, winner = 0, ""
+    seen: set[str] = set()
+    for name, value in lines:
+        header = KNOWN.get(name)
+        if header is None or (parsed := _believed(header, value, accept, seen)) is None or parsed.budget_ns is None:
+            continue
+        left = _left(header, parsed.budget_ns, parsed.sent_ms, queued=queued, now_ns=now_ns)
+        if least is None or left < least:
+            least, granted, winner = left, parsed.budget_ns, header
+    if least is None:
+        return None
+    _series.record(_metrics.RECEIVED, (winner,), granted / 1e9)
+    return least / 1e9
+
+
+def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]]) -> list[tuple[str, object]]:
+    """The lines of `HEADERS` in a carrier: a mapping or pairs; text or bytes; names in any case, one value or a list."""
+    pairs = carrier.items() if isinstance(carrier, Mapping) else carrier
+    found: list[tuple[str, object]] = []
+    for name, value in pairs:
+        header = KNOWN.get(name.lower()) if isinstance(name, str | bytes) else None
+        if header is not None:
+            found += [(header, each) for each in (value if isinstance(value, list | tuple) else [value])]
+    return found
+
+
+def _believed(header: str, value: object, accept: Collection[str], seen: set[str]) -> Parsed | None:
+    if header not in accept:
+        _ignored(header, "untrusted")
+        return None
+    if header in seen:
+        _ignored(header, "malformed")
+    seen.add(header)
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    try:
+        return _wire.parse(header, text if isinstance(text, str) else "")
+    except ValueError:
+        _ignored(header, "malformed")
+        return None
+
+
+def _left(header: str, budget_ns: int, sent_ms: int | None, *, queued: bool, now_ns: int | None) -> int:
+    """What is left of `budget_ns` after the transit, as far as that can be believed."""
+    if sent_ms is None:
+        return budget_ns
+    transit_ns = (time.time_ns() if now_ns is None else now_ns) - sent_ms * 10**6
+    if transit_ns < 0 or (not queued and 0 < budget_ns < transit_ns):
+        _ignored(header, "skew")
+        return budget_ns
+    _series.record(_metrics.TRANSIT, (header,), transit_ns / 1e9)
+    if queued:
+        return max(0, budget_ns - transit_ns)
+    return budget_ns - min(transit_ns, budget_ns // 10, _MOST_TRANSIT_NS)
+
+
+def _ignored(header: str, reason: str) -> None:
+    _series.count(_metrics.HEADERS_IGNORED, (header, reason))
