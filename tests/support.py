@@ -50,9 +50,9 @@ def uvloop() -> asyncio.AbstractEventLoop:
 
 
 FLAVOURS: dict[str, LoopFactory] = {
-    "plain": asyncio.new_event_loop,
-    "debug": lambda: debug(asyncio.new_event_loop),
-    "eager": lambda: eager(asyncio.new_event_loop),
+    "plain": asyncio.SelectorEventLoop,
+    "debug": lambda: debug(asyncio.SelectorEventLoop),
+    "eager": lambda: eager(asyncio.SelectorEventLoop),
     "uvloop": uvloop,
     "virtual": VirtualClockLoop,
     "virtual-debug": lambda: debug(VirtualClockLoop),
