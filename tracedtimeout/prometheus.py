@@ -46,7 +46,7 @@ class Collector:
         figures = _series.snapshot()
         for metric in _metrics.METRICS:
             family = _family(metric)
-            for labels, value in figures.get(metric, {}).items():
+            for labels, value in sorted(figures.get(metric, {}).items()):
                 _add(family, labels, value)
             yield family
 
