@@ -1,47 +1,30 @@
-"""What the tests of exporters share: a loop on virtual time, OTel's SDK with an exporter in memory, spans as tuples."""
+"""What the tests of exporters share: OTel's SDK with an exporter in memory, spans as tuples, programs of their own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any, NamedTuple, TypeVar
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-T = TypeVar("T")
+from tracedtimeout.testing import VirtualClockLoop, run
 
+__all__ = ["ROOT", "Seen", "Spans", "block", "python", "run"]
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock stands still while anything runs, and jumps to the next timer when nothing does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self._select = self._selector.select  # type: ignore[attr-defined]  # private, as in every virtual loop
-        self._selector.select = self._jump  # type: ignore[attr-defined]  # as above
-
-    def time(self) -> float:
-        return self.now
-
-    def _jump(self, seconds: float | None) -> Any:
-        if seconds is not None and seconds > 0.0:
-            self.now += seconds
-        return self._select(0)
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """`main` run to its end on virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main)
+ROOT = Path(__file__).parent.parent
 
 
 async def block(seconds: float) -> None:
     """Let time pass without letting the loop run."""
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    loop.now += seconds
+    assert isinstance(loop, VirtualClockLoop)
+    loop._now += seconds
 
 
 class Seen(NamedTuple):
@@ -92,3 +75,12 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in attributes.items()
         if key not in {"code.file.path", "code.line.number"}
     }
+
+
+def python(program: str) -> str:
+    """What a Python of its own prints when it runs `program`; its errors fail the test."""
+    done = subprocess.run(  # the interpreter of the tests
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout

@@ -1,0 +1,458 @@
+"""OTel metrics: the same figures as everywhere, in the application's pipeline, cumulative and delta."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, NamedTuple
+
+import grpc  # type: ignore[import-untyped]  # it has no types
+import pytest
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as service_grpc
+from opentelemetry.sdk import metrics as sdk
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    HistogramDataPoint,
+    InMemoryMetricReader,
+    Metric,
+    MetricExporter,
+    MetricReader,
+    NumberDataPoint,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.metrics.view import DropAggregation, View
+from opentelemetry.sdk.resources import Resource
+from prometheus_client.registry import CollectorRegistry
+
+from tests.telemetry import python, run
+from tracedtimeout import otlp, timeout
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout.prometheus import Collector
+
+DELTAS: dict[type, AggregationTemporality] = dict.fromkeys(
+    (sdk.Histogram, sdk.ObservableCounter), AggregationTemporality.DELTA
+)
+
+
+class Point(NamedTuple):
+    """A figure as a test compares it."""
+
+    metric: str
+    labels: tuple[str, ...]
+    value: float
+    """Of a histogram its sum."""
+    buckets: dict[float, int] | None = None
+    """Those that are not empty, by upper bound."""
+
+
+@contextmanager
+def exported(*readers: MetricReader, **options: Any) -> Iterator[MeterProvider]:
+    """A provider with `readers`, and our metrics in it."""
+    provider = MeterProvider(readers, Resource({"service.name": "shop"}), shutdown_on_exit=False, **options)
+    undo = otlp.instrument(provider)
+    yield provider
+    undo()
+    with suppress(RuntimeError):
+        provider.shutdown()
+
+
+def read(reader: InMemoryMetricReader) -> list[Metric]:
+    """What a reader has of our scope."""
+    data = reader.get_metrics_data()
+    if data is None:
+        return []
+    (resource,) = data.resource_metrics
+    return [metric for scope in resource.scope_metrics if scope.scope.name == otlp.SCOPE for metric in scope.metrics]
+
+
+def points(metrics: list[Metric], *names: str) -> list[Point]:
+    return [
+        _point(metric.name.removeprefix("tracedtimeout."), point)
+        for metric in metrics
+        if metric.name.removeprefix("tracedtimeout.") in names
+        for point in metric.data.data_points
+    ]
+
+
+def _point(name: str, point: Any) -> Point:
+    labels = tuple(map(str, (point.attributes or {}).values()))
+    if isinstance(point, NumberDataPoint):
+        return Point(name, labels, point.value)
+    assert isinstance(point, HistogramDataPoint)
+    counts = zip((*point.explicit_bounds, float("inf")), point.bucket_counts, strict=True)
+    assert point.count == sum(point.bucket_counts)
+    return Point(name, labels, point.sum, {bound: count for bound, count in counts if count})
+
+
+def work(seconds: float = 0.25, name: str = "t") -> None:
+    """One timeout of a second that takes `seconds`, on virtual time."""
+
+    async def main() -> None:
+        async with timeout(1.0, name=name):
+            await asyncio.sleep(seconds)
+
+    with suppress(TimeoutError):
+        run(main())
+    gc.collect()
+
+
+def test_histograms_and_counters_are_exported_together() -> None:
+    """One collection has the counters, `active` and the histograms of what happened."""
+    reader = InMemoryMetricReader()
+    with exported(reader):
+        work(0.25)
+        work(3.0)
+        seen = read(reader)
+    assert {metric.name for metric in seen} == {
+        f"tracedtimeout.{name}"
+        for name in ("expirations", "active", "duration", "limit", "utilization", "unwind", "timer_lag")
+    }
+    assert points(seen, "expirations", "active", "duration", "limit", "utilization") == [
+        Point("expirations", ("t", "expired"), 1),
+        Point("active", ("t",), 0),
+        Point("duration", ("t", "completed"), 0.25, {0.25: 1}),
+        Point("duration", ("t", "expired"), 1.0, {1.0: 1}),
+        Point("limit", ("t",), 2.0, {1.0: 2}),
+        Point("utilization", ("t",), 1.25, {0.25: 1, 1.0: 1}),
+    ]
+
+
+def test_each_metric_has_the_unit_and_words_of_the_table() -> None:
+    """Name, unit, description and attribute keys are those of the table of metrics, for every row of it."""
+    reader = InMemoryMetricReader()
+    work()
+    for metric in _metrics.METRICS:
+        labels = tuple(f"a {label}" for label in metric.labels)
+        if metric.kind == "histogram":
+            _series.record(metric, labels, 0.5)
+        else:
+            _series.count(metric, labels)
+    with exported(reader):
+        seen = read(reader)
+    assert {(found.name, found.unit, found.description) for found in seen} == {
+        (metric.name, metric.unit, metric.description) for metric in _metrics.METRICS
+    }
+    by_name = {found.name: found.data.data_points for found in seen}
+    assert {name: tuple(data[-1].attributes or ()) for name, data in by_name.items()} == {
+        metric.name: metric.labels for metric in _metrics.METRICS
+    }
+
+
+def test_cumulative_figures_count_from_the_start_of_the_process() -> None:
+    """Cumulative data keep their start, before the first timeout, and grow; what happened before is in them."""
+    reader = InMemoryMetricReader()
+    work(0.25)
+    with exported(reader):
+        first = read(reader)
+        work(0.5)
+        second = read(reader)
+    assert points(first, "duration") == [Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
+    assert points(second, "duration") == [Point("duration", ("t", "completed"), 0.75, {0.25: 1, 0.5: 1})]
+    starts = {point.start_time_unix_nano for metric in (*first, *second) for point in metric.data.data_points}
+    assert starts == {_metrics.STARTED_NS}
+
+
+def test_delta_figures_are_what_is_new() -> None:
+    """Delta data hold what came since the last collection, and start where that ended; nothing new is no point."""
+    reader = InMemoryMetricReader(preferred_temporality=DELTAS)
+    with exported(reader):
+        work(3.0)
+        first = read(reader)
+        work(0.5)
+        second = read(reader)
+        third = read(reader)
+    assert points(first, "expirations", "duration") == [
+        Point("expirations", ("t", "expired"), 1),
+        Point("duration", ("t", "expired"), 1.0, {1.0: 1}),
+    ]
+    assert points(second, "expirations", "duration", "limit") == [
+        Point("expirations", ("t", "expired"), 0),
+        Point("duration", ("t", "completed"), 0.5, {0.5: 1}),
+        Point("limit", ("t",), 1.0, {1.0: 1}),
+    ]
+    assert points(third, "duration", "limit", "utilization") == []
+    assert _spans(first, "duration")[0][0] == _spans(first, "expirations")[0][0] == _metrics.STARTED_NS
+    assert _spans(second, "duration")[0][0] == _spans(first, "duration")[0][1]
+    assert _spans(second, "duration") == _spans(second, "expirations")
+    assert _spans(third, "active")[0][0] == _metrics.STARTED_NS
+
+
+def _spans(metrics: list[Metric], name: str) -> list[tuple[int, int]]:
+    """From when to when the points of a metric count."""
+    return [
+        (point.start_time_unix_nano, point.time_unix_nano)
+        for metric in metrics
+        if metric.name == f"tracedtimeout.{name}"
+        for point in metric.data.data_points
+    ]
+
+
+def test_two_readers_have_each_their_own_deltas() -> None:
+    """A delta reader and a cumulative one, at one provider, do not disturb each other."""
+    cumulative, delta = InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=DELTAS)
+    with exported(cumulative, delta):
+        work(0.25)
+        seen = [points(read(reader), "duration") for reader in (delta, cumulative)]
+        work(0.5)
+        seen += [points(read(reader), "duration") for reader in (cumulative, delta)]
+    labels = ("t", "completed")
+    assert seen == [
+        [Point("duration", labels, 0.25, {0.25: 1})],
+        [Point("duration", labels, 0.25, {0.25: 1})],
+        [Point("duration", labels, 0.75, {0.25: 1, 0.5: 1})],
+        [Point("duration", labels, 0.5, {0.5: 1})],
+    ]
+
+
+def test_what_the_application_measures_is_untouched() -> None:
+    """The application's own metrics, in scopes of their own, and its resource, pass as they are."""
+    reader = InMemoryMetricReader()
+    with exported(reader) as provider:
+        provider.get_meter("app").create_counter("orders").add(3)
+        work()
+        data = reader.get_metrics_data()
+    assert data is not None
+    (resource,) = data.resource_metrics
+    assert resource.resource.attributes == {"service.name": "shop"}
+    assert [(scope.scope.name, len(scope.metrics)) for scope in resource.scope_metrics] == [
+        ("app", 1),
+        (otlp.SCOPE, 4),
+    ]
+    (orders,) = resource.scope_metrics[0].metrics
+    assert points([orders], "orders") == [Point("orders", (), 3)]
+
+
+def test_histograms_come_without_their_counters() -> None:
+    """Where views drop our instruments, the histograms still join what there is."""
+    reader = InMemoryMetricReader()
+    with exported(reader, views=[View(instrument_name="tracedtimeout.*", aggregation=DropAggregation())]) as provider:
+        provider.get_meter("app").create_counter("orders").add(3)
+        work()
+        seen = read(reader)
+    assert [metric.name for metric in seen] == [
+        "tracedtimeout.duration",
+        "tracedtimeout.limit",
+        "tracedtimeout.utilization",
+    ]
+
+
+def test_undone_it_exports_nothing_and_again_it_does() -> None:
+    """What `instrument` returns undoes it; calling it twice exports once."""
+    reader = InMemoryMetricReader()
+    with exported(reader) as provider:
+        otlp.instrument(provider)
+        work()
+        otlp.instrument(provider)()
+        assert read(reader) == []
+        otlp.instrument(provider)
+        assert points(read(reader), "duration") == [Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
+
+
+def test_readers_can_be_named() -> None:
+    """With `readers=` the histograms join the data of those alone."""
+    first, second = InMemoryMetricReader(), InMemoryMetricReader()
+    provider = MeterProvider([first, second], shutdown_on_exit=False)
+    otlp.instrument(provider, readers=[second])
+    work()
+    assert [len(points(read(reader), "active", "duration")) for reader in (first, second)] == [1, 2]
+
+
+def test_a_provider_of_another_make_is_no_error() -> None:
+    """A provider that is not the SDK's is given the counters; it has no readers to join."""
+    otlp.instrument(NoOpMeterProvider())()
+
+
+def test_a_failure_of_ours_is_logged_once_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the histograms cannot be built, the application's own metrics are still exported."""
+    reader = InMemoryMetricReader()
+    with exported(reader) as provider:
+        provider.get_meter("app").create_counter("orders").add(3)
+        _series.count(_metrics.SCRAPE_DURATION, ())  # a counter where a histogram belongs
+        exports = [reader.get_metrics_data(), reader.get_metrics_data()]
+    assert [data and len(data.resource_metrics[0].scope_metrics) for data in exports] == [1, 1]
+    assert caplog.messages == ["the histograms of timeouts could not be exported; not logged again"]
+
+
+@pytest.mark.slow
+def test_the_global_provider_is_found_when_it_is_set() -> None:
+    """Called before the application sets its provider, it works from then on. (A process of its own.)"""
+    program = (
+        "from tracedtimeout import otlp; otlp.instrument()\n"
+        "from opentelemetry import metrics\n"
+        "from opentelemetry.sdk.metrics import MeterProvider\n"
+        "from opentelemetry.sdk.metrics.export import InMemoryMetricReader\n"
+        "reader = InMemoryMetricReader(); metrics.set_meter_provider(MeterProvider([reader]))\n"
+        "from tests.test_otlp import points, read, work\n"
+        "work()\n"
+        "print(points(read(reader), 'duration', 'active'))\n"
+    )
+    expected = [Point("active", ("t",), 0), Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
+    assert python(program) == f"{expected}\n"
+
+
+def workload() -> None:
+    """Something for every family that timeouts themselves count."""
+
+    async def main() -> None:
+        for seconds in (0.001, 0.25, 0.5, 3.0):
+            with suppress(TimeoutError):
+                async with timeout(1.0, name="pay") as outer:
+                    outer.reschedule(asyncio.get_running_loop().time() + 1.5)
+                    async with timeout(2.0, name="bank"):
+                        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            async with timeout(0.5, name="pay"), timeout(1.0, name="refund", at_least=0.75):
+                pytest.fail("not rejected")
+        async with timeout(None, name="open"):
+            _series.record(_metrics.RECEIVED, ("grpc-timeout",), 0.3)
+            _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"), 2)
+
+    run(main())
+    gc.collect()
+
+
+def test_both_pipelines_show_the_same() -> None:
+    """The native collector and OTel's own Prometheus exporter agree: families, types, help, labels, buckets, values."""
+    workload()
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    ours.register(Collector())
+    with exported(PrometheusMetricReader(registry=theirs)):
+        seen = _families(theirs)
+    assert seen == _families(ours)
+    assert len(seen) == 12
+
+
+def _families(registry: CollectorRegistry) -> dict[str, Any]:
+    """Families that have samples: type, help and samples, `otel_scope_*` and `target_info` apart."""
+    return {
+        family.name: (
+            family.type,
+            family.documentation,
+            {
+                (
+                    sample.name,
+                    tuple(sorted((key, value) for key, value in sample.labels.items() if "otel_scope" not in key)),
+                    sample.value,
+                )
+                for sample in family.samples
+            },
+        )
+        for family in registry.collect()
+        if family.samples and family.name != "target"
+    }
+
+
+@pytest.mark.slow
+def test_otlp_over_http_and_grpc_carries_them() -> None:
+    """What OTLP exporters put on the wire, read back from its protobufs, is what was counted. (Real servers.)"""
+    workload()
+    with _http_receiver() as (port, over_http):
+        _export(HttpExporter(f"http://127.0.0.1:{port}/v1/metrics"))
+    with _grpc_receiver() as (port, over_grpc):
+        _export(GrpcExporter(f"http://127.0.0.1:{port}", insecure=True))
+    expected = {
+        (metric.name, labels): value if isinstance(value, int) else (value.counts, value.total)
+        for metric, values in _series.snapshot().items()
+        for labels, value in values.items()
+    }
+    assert [_decoded(requests) for requests in (over_http, over_grpc)] == [expected, expected]
+
+
+@pytest.mark.slow
+def test_an_application_with_no_other_metrics_exports_ours() -> None:
+    """A periodic reader exports by itself when ours are the only metrics; min and max are left out. (Real time.)"""
+    work()
+    with _http_receiver() as (port, received):
+        exporter = HttpExporter(f"http://127.0.0.1:{port}/v1/metrics", preferred_temporality=DELTAS)
+        reader = PeriodicExportingMetricReader(exporter, export_interval_millis=20)
+        with exported(reader):
+            assert _arrived.wait(10)
+    _arrived.clear()
+    (histogram,) = [metric.histogram for metric in _metrics_of(received[0]) if metric.name == "tracedtimeout.duration"]
+    assert histogram.aggregation_temporality == AggregationTemporality.DELTA.value
+    (point,) = histogram.data_points
+    assert (point.HasField("min"), point.HasField("max"), point.sum) == (False, False, 0.25)
+
+
+def _export(exporter: MetricExporter) -> None:
+    with exported(PeriodicExportingMetricReader(exporter, float("inf"))) as provider:
+        provider.force_flush()
+
+
+def _metrics_of(request: service.ExportMetricsServiceRequest) -> list[Any]:
+    (resource,) = request.resource_metrics
+    assert [(each.key, each.value.string_value) for each in resource.resource.attributes] == [("service.name", "shop")]
+    (scope,) = resource.scope_metrics
+    assert scope.scope.name == otlp.SCOPE
+    return list(scope.metrics)
+
+
+def _decoded(requests: list[service.ExportMetricsServiceRequest]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for metric in _metrics_of(requests[0]):
+        histogram = metric.HasField("histogram")
+        for point in (metric.histogram if histogram else metric.sum).data_points:
+            labels = tuple(each.value.string_value for each in point.attributes)
+            found[metric.name, labels] = (list(point.bucket_counts), point.sum) if histogram else point.as_int
+    return found
+
+
+_arrived = threading.Event()
+
+
+@contextmanager
+def _http_receiver() -> Iterator[tuple[int, list[service.ExportMetricsServiceRequest]]]:
+    received: list[service.ExportMetricsServiceRequest] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            received.append(service.ExportMetricsServiceRequest.FromString(body))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            _arrived.set()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
+            """Not to stderr."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port, received
+        server.shutdown()
+        thread.join()
+    _arrived.clear()
+
+
+@contextmanager
+def _grpc_receiver() -> Iterator[tuple[int, list[service.ExportMetricsServiceRequest]]]:
+    received: list[service.ExportMetricsServiceRequest] = []
+
+    class Servicer(service_grpc.MetricsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  # the protocol's name
+            received.append(request)
+            return service.ExportMetricsServiceResponse()
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    service_grpc.add_MetricsServiceServicer_to_server(  # type: ignore[no-untyped-call]  # generated
+        Servicer(), server
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port, received
+    server.stop(None).wait()

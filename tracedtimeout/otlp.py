@@ -1,0 +1,222 @@
+"""OpenTelemetry metrics: the core's numbers in the application's own metric pipeline.
+
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from tracedtimeout import otlp
+
+    provider = MeterProvider(metric_readers=[PeriodicExportingMetricReader(OTLPMetricExporter())])
+    otlp.instrument(provider)
+
+That is all, for every reader of the provider: OTLP, console, Prometheus, in memory. A record into one of the SDK's
+histograms costs 6-12 us, so nothing is recorded there. Counters and `tracedtimeout.active` are observable
+instruments; histograms join what a reader receives, built from the core's numbers with the SDK's data classes. So views
+apply to the former alone; buckets are chosen with ``install(buckets=)``. `min` and `max` are not known, and not sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.sdk import metrics as sdk
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricReader,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from ._core import _metrics, _series
+from ._core._series import Labels, Table, Value
+
+SCOPE = "tracedtimeout"
+DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE
+
+_HISTOGRAMS = tuple(metric for metric in _metrics.METRICS if metric.kind == "histogram")
+_OBSERVABLES = tuple(metric for metric in _metrics.METRICS if metric.kind != "histogram")
+
+_log = logging.getLogger("tracedtimeout")
+
+
+def instrument(
+    meter_provider: MeterProvider | None = None, *, readers: Iterable[MetricReader] | None = None
+) -> Callable[[], None]:
+    """Export the metrics of all timeouts through `meter_provider`; what it returns undoes it.
+
+    A second call with the same provider changes nothing. Figures count from the start of the process, whenever this
+    is called.
+
+    Args:
+        meter_provider: by default the global one, whenever it is set.
+        readers: those whose data the histograms join; by default the provider's, if it is the SDK's.
+    """
+    provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
+    pipeline = _pipelines.get(provider)
+    if pipeline is None:
+        pipeline = _pipelines[provider] = _Pipeline(meter_provider, readers)
+    pipeline.running = True
+    return pipeline.stop
+
+
+class _Pipeline:
+    """The instruments at one provider, and the figures of the collection under way."""
+
+    def __init__(self, provider: MeterProvider | None, readers: Iterable[MetricReader] | None) -> None:
+        self.running = True
+        self.figures: Table = {}
+        self._provider = None if provider is None else weakref.ref(provider)
+        self._readers = None if readers is None else tuple(readers)
+        self._joined: weakref.WeakSet[MetricReader] = weakref.WeakSet()
+        meter = metrics.get_meter(SCOPE, meter_provider=provider)
+        for metric in _OBSERVABLES:
+            counts = metric.kind == "counter"
+            create = meter.create_observable_counter if counts else meter.create_observable_up_down_counter
+            create(metric.name, [partial(self._observe, metric)], metric.unit, metric.description)
+
+    def stop(self) -> None:
+        """Export no more. (OpenTelemetry cannot take an instrument back: they stay, and have nothing to say.)"""
+        self.running = False
+        self.figures = {}
+
+    def _observe(self, metric: _metrics.Metric, _: CallbackOptions) -> Iterable[Observation]:
+        """One instrument's values. The first one asked takes the figures for all, and for the histograms."""
+        if not self.running:
+            return
+        if metric is _OBSERVABLES[0]:
+            self.figures = _series.snapshot()
+            self._join_readers()
+        for labels, value in self.figures.get(metric, {}).items():
+            assert isinstance(value, int)
+            yield Observation(value, _attributes(metric, labels))
+
+    def _join_readers(self) -> None:
+        """Have the histograms join what readers receive; here, since a provider may be set or given a reader late."""
+        for reader in _readers_of(self._provider) if self._readers is None else self._readers:
+            if reader not in self._joined:
+                self._joined.add(reader)
+                _Join(reader, self)
+
+
+_pipelines: weakref.WeakKeyDictionary[MeterProvider, _Pipeline] = weakref.WeakKeyDictionary()
+
+
+def _readers_of(reference: weakref.ref[MeterProvider] | None) -> Iterable[MetricReader]:
+    """The readers of a provider of the SDK, which has no public way to them; none of another's."""
+    provider: Any = metrics.get_meter_provider() if reference is None else reference()
+    readers: Iterable[MetricReader] | None = getattr(provider, "_metric_readers", None)
+    if readers is None:  # the SDK of 1.30 keeps them in its configuration
+        readers = getattr(getattr(provider, "_sdk_config", None), "metric_readers", ())
+    return tuple(readers)
+
+
+class _Join:
+    """Stands in for a reader's `_receive_metrics`, which the SDK documents as what each reader overrides."""
+
+    def __init__(self, reader: MetricReader, pipeline: _Pipeline) -> None:
+        preferred: Mapping[type, AggregationTemporality] = reader._preferred_temporality or {}
+        self._temporality = preferred.get(sdk.Histogram, CUMULATIVE)
+        self._pipeline = pipeline
+        self._before: Table = {}
+        self._before_ns = _metrics.STARTED_NS
+        self._complained = False
+        self._receive = reader._receive_metrics
+        reader._receive_metrics = self  # type: ignore[method-assign]  # undone by nobody: it passes on what it is given
+
+    def __call__(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        try:
+            metrics_data = self._with_ours(metrics_data)
+        except Exception:
+            if not self._complained:
+                self._complained = True
+                _log.exception("the histograms of timeouts could not be exported; not logged again")
+        self._receive(metrics_data, timeout_millis=timeout_millis, **kwargs)
+
+    def _with_ours(self, data: MetricsData) -> MetricsData:
+        if not self._pipeline.running or not data.resource_metrics:
+            return data
+        figures, now_ns = self._pipeline.figures, time.time_ns()
+        start_ns = {CUMULATIVE: _metrics.STARTED_NS, DELTA: self._before_ns}
+        histograms = [
+            Metric(metric.name, metric.description, metric.unit, Histogram(points, self._temporality))
+            for metric in _HISTOGRAMS
+            if (points := list(self._points(metric, figures, start_ns[self._temporality], now_ns)))
+        ]
+        self._before, self._before_ns = figures, now_ns
+        first, *others = data.resource_metrics
+        scopes = list(_joined(first, histograms, start_ns, now_ns))
+        return replace(data, resource_metrics=[replace(first, scope_metrics=scopes), *others])
+
+    def _points(
+        self, metric: _metrics.Metric, figures: Table, start_ns: int, now_ns: int
+    ) -> Iterable[HistogramDataPoint]:
+        before = self._before.get(metric, {}) if self._temporality is DELTA else {}
+        for labels, value in figures.get(metric, {}).items():
+            recorded = _since(before.get(labels), value)
+            if count := sum(recorded.counts):
+                yield HistogramDataPoint(
+                    attributes=_attributes(metric, labels),
+                    start_time_unix_nano=start_ns,
+                    time_unix_nano=now_ns,
+                    count=count,
+                    sum=recorded.total,
+                    bucket_counts=recorded.counts,
+                    explicit_bounds=recorded.bounds,
+                    min=None,  # type: ignore[arg-type]  # optional in the protocol, and left out by its encoder
+                    max=None,  # type: ignore[arg-type]  # as above
+                )
+
+
+def _since(before: Value | None, value: Value) -> _series.Histogram:
+    """What was recorded since `before`."""
+    assert isinstance(value, _series.Histogram)
+    if not isinstance(before, _series.Histogram):
+        return value
+    since = value.copy()
+    since.counts = [now - then for now, then in zip(value.counts, before.counts, strict=True)]
+    since.total = max(0.0, value.total - before.total)
+    return since
+
+
+def _joined(
+    found: ResourceMetrics, histograms: list[Metric], start_ns: Mapping[AggregationTemporality, int], now_ns: int
+) -> Iterable[ScopeMetrics]:
+    """The scopes of a resource, ours with its histograms."""
+    for scope in found.scope_metrics:
+        if scope.scope.name == SCOPE:
+            timed = [_timed(metric, start_ns, now_ns) for metric in scope.metrics]
+            yield replace(scope, metrics=[*timed, *histograms])
+            histograms = []
+        else:
+            yield scope
+    if histograms:
+        yield ScopeMetrics(InstrumentationScope(SCOPE), histograms, "")
+
+
+def _timed(metric: Metric, start_ns: Mapping[AggregationTemporality, int], now_ns: int) -> Metric:
+    """A sum with the start that its value counts from: the SDK takes an observable's first collection for it."""
+    data = metric.data
+    if not isinstance(data, Sum):
+        return metric
+    start = start_ns[data.aggregation_temporality]
+    points: list[NumberDataPoint] = [
+        replace(point, start_time_unix_nano=start, time_unix_nano=now_ns) for point in data.data_points
+    ]
+    return replace(metric, data=replace(data, data_points=points))
+
+
+def _attributes(metric: _metrics.Metric, labels: Labels) -> dict[str, str]:
+    return dict(zip(metric.labels, labels, strict=True))
