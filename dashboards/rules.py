@@ -128,7 +128,7 @@ def burn_alert(burn: Burn) -> Alert:
         summary="{{ $labels.timeout }} of {{ $labels.job }} expires in {{ $value | humanizePercentage }} of its uses",
         description=f"Over {burn.long} and over {burn.short}: {burn.factor:g} times what an objective of "
         f"{OBJECTIVE:.1%} allows. Work refused because its caller had no budget left is not counted.",
-        runbook="Open the dashboard: 'Time spent' names the nested timeout or place that takes the time. Fix or shed "
+        runbook="Open the dashboard: 'In flight when it fired' and the traces name what takes the time. Fix or shed "
         "that dependency; raise the limit only if 'Suggested limit' says too tight and callers can wait.",
         dashboard=ONE,
         window=burn.long,
@@ -145,7 +145,7 @@ ALERTS: tuple[Alert, ...] = (
         wait="1m",
         severity="ticket",
         summary="{{ $labels.timeout }} of {{ $labels.job }} uses {{ $value | humanizePercentage }} of its limit at p99",
-        description="One in a hundred is about to fire or fires already. Limits that callers' headers set are left out.",
+        description="One in a hundred is about to fire, or fires already. Limits set by callers' headers are left out.",
         runbook="Open the dashboard: did duration rise (look at what is nested in it) or the limit fall (look at whose "
         "deadline it inherits)? Act now: the next step is expiries.",
         dashboard=ONE,
@@ -166,7 +166,7 @@ ALERTS: tuple[Alert, ...] = (
         expr="job_timeout:tracedtimeout_unwind_seconds:p99_rate5m > 0.5",
         wait="2m",
         severity="ticket",
-        summary="{{ $labels.timeout }} of {{ $labels.job }} takes {{ $value | humanizeDuration }} to stop once it fired",
+        summary="{{ $labels.timeout }} of {{ $labels.job }} takes {{ $value | humanizeDuration }} to stop after firing",
         description="Callers wait for the limit plus this: slow clean-up, or code that cannot be cancelled.",
         runbook="Look at the finally and except CancelledError blocks under this timeout; give clean-up a timeout of "
         "its own, or detach() it.",
