@@ -12,7 +12,9 @@ _KEY = create_key("tracedtimeout-deadline")
 
 def with_deadline(context: Context, seconds: float) -> Context:
     """`context` and in it a deadline `seconds` from now; it is in force wherever that Context is attached."""
-    return set_value(_KEY, Budget(seconds, name=REMOTE), context)
+    remote = Budget(seconds, name=REMOTE)
+    remote._state = State.ACTIVE
+    return set_value(_KEY, remote, context)
 
 
 def deadline_in(context: Context) -> Budget | None:
@@ -31,8 +33,7 @@ class _Attached:
     def inherited(self, innermost: Deadline | None, reader: Clock) -> Deadline | None:
         remote = deadline_in(get_current())
         innermost = _budget.live(innermost, reader)
-        while (held := _stands_for(innermost)) is not None and held is not remote:
-            assert innermost is not None
+        while innermost is not None and _is_over(innermost, remote):
             innermost = _budget.live(innermost._parent, reader)
         if remote is None or _holds(innermost, remote):
             return innermost
@@ -52,13 +53,14 @@ def _link(remote: Budget, when: float | None, parent: Deadline | None) -> Budget
     return link
 
 
-def _stands_for(link: Deadline | None) -> Budget | None:
-    return link.stands_for if isinstance(link, Budget) else None
+def _is_over(link: Deadline, remote: Budget | None) -> bool:
+    """Whether `link` was put in for a deadline whose Context is no longer attached."""
+    return isinstance(link, Budget) and link.stands_for not in (None, remote) and link._when is not None
 
 
 def _holds(link: Deadline | None, remote: Budget) -> bool:
     while link is not None:
-        if _stands_for(link) is remote:
+        if isinstance(link, Budget) and link.stands_for is remote:
             return True
         link = link._parent
     return False

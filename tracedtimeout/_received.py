@@ -52,7 +52,7 @@ def seconds(
 
 
 def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]]) -> list[tuple[str, object]]:
-    """The lines of `HEADERS` in a carrier: a mapping or pairs; text or bytes; names in any case, one value or a list."""
+    """The lines of `HEADERS` in a carrier: a mapping or pairs, text or bytes, names in any case, values or lists."""
     pairs = carrier.items() if isinstance(carrier, Mapping) else carrier
     found: list[tuple[str, object]] = []
     for name, value in pairs:
