@@ -7,6 +7,7 @@ that fail, one a line.
 from __future__ import annotations
 
 import argparse
+import ast
 import asyncio
 import asyncio.tasks
 import asyncio.timeouts
@@ -73,6 +74,22 @@ def ours() -> types.ModuleType:
     for module in (copy, copy.timeouts, copy.tasks):
         _replace(module)
     return copy
+
+
+def newest_asyncio() -> types.SimpleNamespace | None:
+    """The newest version's timeout, timeout_at and wait_for, to run on any Python; None if it is not installed."""
+    found = directory(NEWEST)
+    if found is None:
+        return None
+    library = found.parents[1] / "asyncio"
+    timeouts = types.ModuleType("asyncio.timeouts")
+    timeouts.__package__ = "asyncio"
+    exec(compile((library / "timeouts.py").read_text(), "timeouts.py", "exec"), timeouts.__dict__)  # noqa: S102
+    tree = ast.parse((library / "tasks.py").read_text())
+    tree.body = [node for node in tree.body if isinstance(node, ast.AsyncFunctionDef) and node.name == "wait_for"]
+    tasks = {**vars(asyncio.tasks), "timeouts": timeouts}
+    exec(compile(tree, "tasks.py", "exec"), tasks)  # noqa: S102  # CPython's own code, as above
+    return types.SimpleNamespace(timeout=timeouts.timeout, timeout_at=timeouts.timeout_at, wait_for=tasks["wait_for"])
 
 
 def patch() -> None:

@@ -56,6 +56,10 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._now
 
+    def block(self, seconds: float) -> None:
+        """Let time pass with no callback run, as if code blocked the loop: what was due meanwhile runs afterwards."""
+        self._now += seconds
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
