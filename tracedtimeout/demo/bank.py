@@ -1,0 +1,57 @@
+"""The bank: a TCP server at the end of a slow line, which carries so many bytes a second and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+QUICK = 2_000.0
+SLOW = 12.0
+"""Bytes a second."""
+
+DECLINED_CARD = "4002"
+SLOW_CARD = "4009"
+
+
+@asynccontextmanager
+async def bank() -> AsyncIterator[int]:
+    """Run the bank; yields its port."""
+    server = await asyncio.get_running_loop().create_server(Line, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+class Line(asyncio.Protocol):
+    """One connection: takes ``<verb> <card>`` and answers at the pace of that card's line."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._asked = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._asked += data
+        if self._asked.endswith(b"\n"):
+            verb, card = self._asked.decode().split()
+            self._asked = b""
+            self._carry(_answer(verb, card), SLOW if card == SLOW_CARD else QUICK)
+
+    def _carry(self, answer: Iterator[bytes], pace: float) -> None:
+        """Send the next byte, and the others each in its time."""
+        byte = next(answer, b"")
+        if byte and not self._transport.is_closing():
+            self._transport.write(byte)
+            asyncio.get_running_loop().call_later(1.0 / pace, self._carry, answer, pace)
+
+
+def _answer(verb: str, card: str) -> Iterator[bytes]:
+    if verb == "statement":
+        text = "".join(f"{day:02d} Nov  {day * 37 % 90 + 10:3d}.00\n" for day in range(1, 29))
+    elif card == DECLINED_CARD:
+        text = f"{verb} of {card} declined\n"
+    else:
+        text = f"{verb} of {card} approved\n"
+    return (bytes([byte]) for byte in text.encode())

@@ -1,0 +1,73 @@
+"""The command line of the demo."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import sys
+
+from .run import Options, run
+
+BUSY = 2
+INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; returns the exit status."""
+    options = _parse(arguments)
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no bars gets "?"
+    try:
+        shop = listen(options.port)
+    except OSError as error:
+        print(f"Port {options.port} of 127.0.0.1: {error.strerror}. Choose another: --port N", file=sys.stderr)
+        return BUSY
+    try:
+        return asyncio.run(run(options, shop))
+    except (KeyboardInterrupt, asyncio.CancelledError):  # Ctrl-C again while it was ending
+        return INTERRUPTED
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on loopback; clients wait from now on, whoever will accept them.
+
+    Raises:
+        OSError: the port is taken, or not ours to take.
+    """
+    listening = socket.socket()
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(256)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _parse(arguments: list[str] | None) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m tracedtimeout.demo",
+        description="A shop, its payments service and a load of customers, with a table of what their timeouts do.",
+    )
+    parser.add_argument("--port", type=_port, default=8080, help="of the shop (default 8080; 0 takes a free one)")
+    parser.add_argument("--seconds", type=_seconds, help="end after so many (default: at Ctrl-C)")
+    parser.add_argument("--quiet", action="store_true", help="show the summary only")
+    parser.add_argument("--no-load", dest="load", action="store_false", help="send no requests: you do, with curl")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65535, not {port}")
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"seconds are more than 0 and less than a million, not {text}")
+    return seconds

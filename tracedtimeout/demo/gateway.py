@@ -1,0 +1,55 @@
+"""The shop's way to the payments service: HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from opentelemetry import propagate
+
+from . import problems
+
+
+class Gateway:
+    """Payments, as the shop sees them."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def charge(self, card: str) -> None:
+        """Take the money.
+
+        Raises:
+            CardDeclinedError: the bank says no.
+            httpx.HTTPError: payments did not answer, or not well.
+        """
+        await self._ask("/authorize", card)
+
+    async def refund(self, card: str) -> None:
+        """Give the money back."""
+        await self._ask("/pay-back", card)
+
+    async def statement(self, card: str) -> str:
+        """The bank's statement."""
+        return (await self._client.get("/statement", params={"card": card}, headers=_headers())).text
+
+    async def _ask(self, path: str, card: str) -> None:
+        response = await self._client.post(path, params={"card": card}, headers=_headers())
+        if response.status_code == 402:
+            raise problems.CardDeclinedError(response.json()["bank"])
+        response.raise_for_status()
+
+
+@asynccontextmanager
+async def gateway(url: str) -> AsyncIterator[Gateway]:
+    """The way to payments at `url`. It waits as long as it is let: limits are the callers'."""
+    async with httpx.AsyncClient(base_url=url, timeout=None) as client:
+        yield Gateway(client)
+
+
+def _headers() -> dict[str, str]:
+    """The trace goes along, so that both services are seen in one."""
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers

@@ -1,0 +1,79 @@
+"""The live table: every timeout's figures, and the last messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tracedtimeout import Outcome
+
+from .figures import Row
+
+STYLES = {
+    Outcome.COMPLETED: "green",
+    Outcome.CANCELLED: "dim",
+    Outcome.LATE: "yellow",
+    Outcome.SUPPRESSED: "yellow",
+    Outcome.INHERITED: "magenta",
+    Outcome.REJECTED: "cyan",
+}
+TROUBLE = "red"
+
+Message = tuple[float, str]
+
+
+def picture(shop: Sequence[Row], payments: Sequence[Row], messages: Sequence[Message]) -> RenderableType:
+    """The table, and the messages under it."""
+    return Group(table(shop, payments), *map(said, messages))
+
+
+def table(shop: Sequence[Row], payments: Sequence[Row]) -> Table:
+    """A line for each timeout of both services."""
+    shown = Table(header_style="bold", pad_edge=False)
+    shown.add_column("timeout", no_wrap=True)
+    for heading in ("active", "p50", "p95", "p99", "limit", "used"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    shown.add_column("outcomes")
+    for rows in (shop, payments):
+        for row in rows:
+            shown.add_row(*_cells(row))
+        shown.add_section()
+    return shown
+
+
+def _cells(row: Row) -> list[str | Text]:
+    percentiles = [seconds(row.duration.quantile(q)) for q in (0.5, 0.95, 0.99)]
+    used = _percent(row.utilization.quantile(0.95))
+    return [row.name, str(row.active), *percentiles, seconds(row.limit.mean), used, outcomes(row.outcomes)]
+
+
+def outcomes(counts: dict[str, int]) -> Text:
+    """``97 completed  3 expired``, commonest words last of all in the order of precedence."""
+    text = Text()
+    for outcome in reversed(Outcome):
+        if count := counts.get(outcome, 0):
+            text.append("  " if text else "").append(f"{count} {outcome}", STYLES.get(outcome, TROUBLE))
+    return text
+
+
+def said(message: Message) -> Text:
+    """One message, with its time of day."""
+    when, words = message
+    return Text(f"{time.strftime('%H:%M:%S', time.localtime(when))} ", "dim").append(words, "default")
+
+
+def seconds(value: float | None) -> str:
+    """``7 ms``, ``1.25 s``; empty for none."""
+    if value is None:
+        return ""
+    return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
+
+
+def _percent(ratio: float | None) -> Text:
+    if ratio is None:
+        return Text()
+    return Text(f"{ratio:.0%}", "red" if ratio > 1.0 else "yellow" if ratio > 0.9 else "")
