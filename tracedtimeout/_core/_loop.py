@@ -67,6 +67,5 @@ def _clocks_of(loop: asyncio.AbstractEventLoop) -> tuple[Callable[[], float], Ca
     """The loop's clock and the stopwatch for durations. The one place that decides."""
     if getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time:
         return time.monotonic, time.monotonic  # what that function returns, one call nearer
-    if abs(loop.time() - time.monotonic()) < _AGREES:
-        return loop.time, time.monotonic
-    return loop.time, loop.time
+    clock = loop.time  # a bound method is another one each time it is asked for, and these are compared by identity
+    return clock, time.monotonic if abs(clock() - time.monotonic()) < _AGREES else clock
