@@ -206,9 +206,20 @@ def _end_soon(child: Timeout, owner: Timeout) -> None:
 
 
 def _end(child: Timeout, owner: str) -> None:
+    """Unless somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
     task = child._task
-    if child._state is State.ACTIVE and task is not None and task.cancelling() <= child._cancelling:
-        _expiry.fire(child, owner)
+    if child._state is State.ACTIVE and task is not None:
+        if task.cancelling() - _expiring_inside(child) <= child._cancelling:
+            _expiry.fire(child, owner)
+
+
+def _expiring_inside(self: Timeout) -> int:
+    """How often the task of `self` has been cancelled for the timeouts nested in it."""
+    count, inner = 0, self._inner
+    while inner is not None:
+        count += inner._state is State.EXPIRING
+        inner = inner._inner
+    return count
 
 
 def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None:
