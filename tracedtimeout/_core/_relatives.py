@@ -126,8 +126,8 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
                 orphan._parent = self._parent
                 if outer is not None:
                     _adopt(outer, orphan)
-    if not fired:
-        self._parent = live(self._parent, self._here)  # else a chain of generations would grow for ever
+    while (parent := self._parent) is not None and parent._state is State.FINISHED:
+        self._parent = parent._parent  # else a chain of generations would grow for ever; what fired means something yet
 
 
 def spent_of(self: Timeout) -> tuple[Spent, ...]:
