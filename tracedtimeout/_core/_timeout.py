@@ -217,10 +217,14 @@ class Timeout(asyncio.Timeout):
 
     def _on_timeout(self) -> None:
         """Its timer ran. Enclosing timeouts of the task that are due as well fire first."""
-        if self._state is ACTIVE:
-            for due in _relatives.due_around(self):
-                _expiry.fire(due)
-            _expiry.fire(self)
+        if self._state is not ACTIVE:
+            return
+        if not self._here.lanes.is_due(_relatives.timed_at(self)[0]):
+            self._rearm()  # it was timed for a budget around it that has been left
+            return
+        for due in _relatives.due_around(self):
+            _expiry.fire(due)
+        _expiry.fire(self)
 
     # asyncio's interface
 
