@@ -10,22 +10,21 @@ import asyncio
 import gzip
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs
 
 import prometheus_client
 from prometheus_client.exposition import choose_encoder, start_wsgi_server
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
-from prometheus_client.utils import floatToGoString
 
 from ._core import _metrics, _series
+from ._families import family_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,47 +43,11 @@ class Collector:
 
     def collect(self) -> Iterator[Metric]:
         figures = _series.snapshot()
-        for metric in _metrics.METRICS:
-            family = _family(metric)
-            for labels, value in sorted(figures.get(metric, {}).items()):
-                _add(family, labels, value)
-            yield family
+        return (family_of(metric, figures.get(metric, {})) for metric in _metrics.METRICS)
 
     def describe(self) -> Iterator[Metric]:
         """The families with no figures: what a registry checks names against, in place of a collection."""
-        return map(_family, _metrics.METRICS)
-
-
-Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
-
-
-def _family(metric: _metrics.Metric) -> Family:
-    kinds: Mapping[str, type[Family]] = {
-        "counter": CounterMetricFamily,
-        "updowncounter": GaugeMetricFamily,
-        "histogram": HistogramMetricFamily,
-    }
-    unit = "seconds" if metric.unit == "s" else ""
-    return kinds[metric.kind](metric.prometheus_name, metric.description, labels=metric.labels, unit=unit)
-
-
-def _add(family: Family, labels: tuple[str, ...], value: _series.Value) -> None:
-    if not isinstance(family, HistogramMetricFamily):
-        assert isinstance(value, int)
-        family.add_metric(labels, value)
-        return
-    assert isinstance(value, _series.Histogram)
-    buckets, seen = [], 0
-    for le, count in zip(_les(value.bounds), value.counts, strict=True):
-        seen += count
-        buckets.append((le, seen))
-    family.add_metric(labels, buckets, value.total)
-
-
-@lru_cache(maxsize=len(_metrics.METRICS))
-def _les(bounds: tuple[float, ...]) -> tuple[str, ...]:
-    """The values of the label ``le``."""
-    return (*map(floatToGoString, bounds), "+Inf")
+        return (family_of(metric, {}) for metric in _metrics.METRICS)
 
 
 def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:

@@ -19,6 +19,7 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
+from . import _exemplars
 from ._core import _expiry
 from ._core._budget import REMOTE
 from ._core._observers import Closer
@@ -173,6 +174,7 @@ def _end(span: Span, timeout: Timeout) -> None:
             span.set_attributes(_at_end(timeout))
             if timeout.outcome in _ERROR:
                 span.set_status(StatusCode.ERROR, _description(timeout))
+            _exemplars.keep(timeout, span.get_span_context())
     finally:
         span.end()
 

@@ -1,0 +1,61 @@
+"""Exemplars: for each bucket of the durations, and each count of expiries, the last span that fell into it.
+
+Written by who ends spans, read by who shows figures. Only spans that are sampled: one can follow no other.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from typing import NamedTuple
+
+from opentelemetry.trace import SpanContext
+
+from ._core import _metrics
+from ._core._timeout import Timeout
+
+
+class Exemplar(NamedTuple):
+    """One timeout, found again by its span."""
+
+    span: SpanContext
+    value: float
+    """Seconds it took, or 1.0 for an expiry."""
+    unix_time: float
+
+
+Kept = dict[tuple[str, ...], dict[int, Exemplar]]
+
+_durations: Kept = {}
+_expirations: Kept = {}
+# By label values, then bucket: as many as there are series, whose names are capped.
+
+_NONE: dict[int, Exemplar] = {}
+
+
+def keep(timeout: Timeout, span: SpanContext) -> None:
+    """Take the `span` of a timeout that has closed for the exemplar of what it was counted in, if it is sampled."""
+    if not span.trace_flags.sampled:
+        return
+    assert timeout.outcome is not None
+    labels = (timeout._series.name, timeout.outcome.value)
+    elapsed, now = timeout.elapsed, time.time()
+    bucket = bisect_left(_metrics.DURATION.bounds, elapsed)
+    _durations.setdefault(labels, {})[bucket] = Exemplar(span, elapsed, now)
+    if timeout._expiry is not None and timeout._expiry.own:
+        _expirations.setdefault(labels, {})[0] = Exemplar(span, 1.0, now)
+
+
+def kept(metric: _metrics.Metric, labels: tuple[str, ...]) -> dict[int, Exemplar]:
+    """The exemplars of a series by bucket; a counter's is at 0."""
+    if metric is _metrics.DURATION:
+        return _durations.get(labels, _NONE)
+    if metric is _metrics.EXPIRATIONS:
+        return _expirations.get(labels, _NONE)
+    return _NONE
+
+
+def reset() -> None:
+    """Forget them (for tests)."""
+    _durations.clear()
+    _expirations.clear()
