@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from . import _names
 from ._budget import seconds_of
-from ._timeout import options_of
+from ._timeout import check_options
 from ._wait_for import guard
 
 P = ParamSpec("P")
@@ -41,7 +41,7 @@ def with_timeout(
     if limit is not None and not callable(limit):
         seconds_of("limit", limit)
     given = None if name is None else _names.checked(name)
-    options = options_of(at_least, reserve)
+    check_options(at_least, reserve)
 
     def decorate(function: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
         _refuse(function)
@@ -51,7 +51,7 @@ def with_timeout(
         @functools.wraps(function)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             delay = limit() if callable(limit) else limit
-            return await guard(function(*args, **kwargs), delay, called, "with_timeout", options, package)
+            return await guard(function(*args, **kwargs), delay, called, "with_timeout", at_least, reserve, package)
 
         return guarded
 

@@ -46,7 +46,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     task = self._task
     assert task is not None
     self._unschedule()
-    self._expiry = Expiry(
+    self._extend().expiry = Expiry(
         owner,
         own,
         here.stopwatch(),
@@ -59,17 +59,22 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
 
 def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:
     """Leave `self` by any way but the quick one; raises `DeadlineExceeded` where that takes the place of `exc`."""
-    expiry, task = self._expiry, self._task
+    details = self._extend()
+    expiry, task = details.expiry, self._task
     assert task is not None
     fired = self._state is State.EXPIRING
     handled = not fired
+    if not fired:
+        self._unschedule()
+        if not self._entries and not self._here.lanes.idle:
+            self._here.lanes.rest()
     if expiry is not None:
         handled = task.uncancel() <= self._cancelling if expiry.cancels else not expiry.interrupted
     outcome = _decide(self, exc, handled=handled)
-    expiry = self._expiry
+    expiry = details.expiry
     self._state = State.EXPIRED if fired else State.FINISHED
     self._elapsed = elapsed
-    self.outcome = outcome
+    details.outcome = outcome
     if expiry is not None:
         if package is None:
             package = _where.opener(sys._getframe(1))
@@ -78,10 +83,10 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     raised = _replace(self, exc) if fired and handled and exc is not None else None
     _count(self, outcome, elapsed)
     _relatives.leave(self, elapsed, fired=fired)
-    if self._closers is not None:
-        self.error = raised or exc
-        _observers.closed(self, self._closers)
-        self._closers = self.error = None
+    if details.closers is not None:
+        details.error = raised or exc
+        _observers.closed(self, details.closers)
+        details.closers = details.error = None
     self._task = None  # task -> context -> timeout -> task would be a cycle
     if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:
         _warn.ran_on(self)
@@ -91,29 +96,29 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
 
 def reject(self: Timeout, left: float) -> NoReturn:
     """Refuse to run the body of `self`: it needs more than is left."""
-    assert self._options is not None
+    details = self._extend()
     owner = self.owner
     self._started = self._here.stopwatch()
     self._limit = left
     self._elapsed = 0.0
     self._state = State.FINISHED
-    self.outcome = Outcome.REJECTED
+    details.outcome = Outcome.REJECTED
     self._task = None
     series = self._series
-    series.opened += 1
+    series.unlimited += 1
     series.record_exit(Outcome.REJECTED, 0.0, left)
     key = ("at_least" if left > 0.0 else "expired", "enforce")
     series.rejections[key] = series.rejections.get(key, 0) + 1
     refusal = DeadlineExceeded(
-        f"{self.name!r} needs {self._options[0]:.3f} s and {left:.3f} s is left of {owner!r}",
+        f"{self.name!r} needs {details.at_least:.3f} s and {left:.3f} s is left of {owner!r}",
         name=self.name,
         limit=left,
         owner=owner,
     )
     if _observers.installed and (closers := _observers.opened(self)) is not None:
-        self.error = refusal
+        details.error = refusal
         _observers.closed(self, closers)
-        self.error = None
+        details.error = None
     raise refusal
 
 
@@ -178,7 +183,7 @@ def _inherits(self: Timeout) -> bool:
     its = ender._expiry
     assert its is not None
     if self._expiry is None:
-        self._expiry = Expiry(its.owner, False, its.fired_at, its.places)
+        self._extend().expiry = Expiry(its.owner, False, its.fired_at, its.places)
     else:
         self._expiry.owner = its.owner
     return True

@@ -159,9 +159,9 @@ class Lanes:
             for _, entry in due:
                 entry._on_timeout()
         finally:
-            heads = [next(iter(lane.entries.values())) for lane in self._lanes if lane.entries]
-            if heads:
-                self.arm(min(heads))
+            head = min((next(iter(lane.entries.values())) for lane in self._lanes if lane.entries), default=math.inf)
+            if head < math.inf:
+                self.arm(head)
             else:
                 self.idle = True
 

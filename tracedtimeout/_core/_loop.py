@@ -6,8 +6,9 @@ import asyncio
 import time
 import weakref
 from collections.abc import Callable
+from types import CodeType
 
-from . import _series
+from . import _names, _series
 from ._lanes import LINGER, Lanes
 from ._series import LoopSeries, Series
 
@@ -23,7 +24,7 @@ class LoopState:
     loop's clock does not agree with it (virtual time). `one_clock` says that they are the same function.
     """
 
-    __slots__ = ("__weakref__", "clock", "figures", "lanes", "loop", "one_clock", "series", "stopwatch")
+    __slots__ = ("__weakref__", "clock", "figures", "lanes", "loop", "one_clock", "series", "sites", "stopwatch")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
@@ -38,13 +39,19 @@ class LoopState:
         )
         self.figures: LoopSeries = _series.register(self)
         self.series: dict[str, Series] = self.figures.by_name
+        self.sites: dict[int, Series] = {}  # by `id` of the code, which `_names.sites` keeps alive
 
-    def open_series(self, name: str) -> Series:
-        """The series that counts `name`, made if need be: its own, or that of all names past the cap."""
+    def series_of(self, name: str, code: CodeType | None = None) -> Series:
+        """The series that counts `name`, made if need be: its own, or that of all names past the cap.
+
+        With `code`, the caller whose default name it is, `sites` will have it at once the next time.
+        """
         label = _series.label(name)
         series = self.series.get(label)
         if series is None:
             series = self.series[label] = Series(label, self.lanes.first())
+        if code is not None and label == name and id(code) in _names.sites:
+            self.sites[id(code)] = series
         return series
 
 

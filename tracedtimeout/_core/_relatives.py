@@ -1,7 +1,7 @@
 """What timeouts mean to each other: those around one, those inside it, and what each leaves the other.
 
 A timeout binds those beneath it by being walked past (`_budget`). Beyond that it knows the one open inside it in its own
-task (`_inner`), those opened directly beneath it by other tasks (`_adopted`), and what the finished ones took (`_spent`).
+task (`_inner`), those opened directly beneath it by other tasks (`adopted`), and what the finished ones took (`_spent`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from ._outcome import Spent
 if TYPE_CHECKING:
     from ._timeout import Timeout
 
+ACTIVE = State.ACTIVE
+
 _lock = threading.Lock()
 """Held to adopt and to let go: a timeout on another thread's loop may be adopted too."""
 
@@ -26,20 +28,27 @@ _reserving: dict[Timeout, float] = {}
 """The open timeouts with a `reserve`, and the deadline asked of each. Theirs alone must be pushed when another moves."""
 
 
-def enclose(self: Timeout, inherited: Deadline | None, now: float) -> tuple[float, float]:
-    """Put `self` beneath what it inherits; returns when to time it, and its effective deadline.
+def enclose(self: Timeout, now: float) -> tuple[float, float]:
+    """Make `self` known to the timeouts around it; returns when to time it, and its effective deadline.
 
     Raises:
         DeadlineExceeded: less than `at_least` is left.
     """
-    self._parent = parent = live(inherited, self._here)
-    if self._options is not None:
+    parent = self._parent
+    if parent is not None and parent._state is not ACTIVE:
+        self._parent = parent = live(parent, self._here)
+    details = self._details
+    if details is not None and details.reserve is not None:
         _reserve(self)
     timed, deadline = timed_at(self)
-    if self._options is not None and deadline - now < self._options[0]:
+    if details is not None and deadline - now < details.at_least:
         _reserving.pop(self, None)
         _expiry.reject(self, max(0.0, deadline - now))
-    outer = around(parent)
+    if parent is None:
+        return timed, deadline
+    outer = cast("Timeout | None", parent) if parent.__class__ is not Budget else around(parent)
+    if outer is None or outer is not parent or outer._task is not self._task:
+        self._extend()
     if outer is not None:
         if outer._task is self._task:
             outer._inner = self
@@ -58,13 +67,19 @@ def timed_at(self: Timeout) -> tuple[float, float]:
     timed = deadline = math.inf if self._when is None else self._when
     link, bare = self._parent, True
     while link is not None:
-        if binds(link, here):
-            bare = bare and isinstance(link, Budget)
-            if link._when is not None:
-                when = instant(link, here)
-                deadline = min(deadline, when)
-                if bare or link._state is not State.ACTIVE:
-                    timed = min(timed, when)
+        if link._state is ACTIVE and link._here is here:
+            when = link._when
+        elif binds(link, here):
+            when = None if link._when is None else instant(link, here)
+        else:
+            link = link._parent
+            continue
+        if bare and link.__class__ is not Budget:
+            bare = False
+        if when is not None and when < deadline:
+            deadline = when
+            if bare or link._state is not ACTIVE:
+                timed = when
         link = link._parent
     return timed, deadline
 
@@ -81,7 +96,7 @@ def due_around(self: Timeout) -> list[Timeout]:
     due: list[Timeout] = []
     outer = around(self._parent)
     while outer is not None and outer._task is self._task:
-        if outer._state is State.ACTIVE and outer._here.lanes.is_due(timed_at(outer)[0]):
+        if outer._state is ACTIVE and outer._here.lanes.is_due(timed_at(outer)[0]):
             due.append(outer)
         outer = around(outer._parent)
     return due[::-1]
@@ -113,12 +128,13 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
         if outer._inner is self:
             outer._inner = None
         with _lock:
-            if outer._adopted is not None:
-                outer._adopted.pop(self, None)
+            if outer._details is not None and outer._details.adopted is not None:
+                outer._details.adopted.pop(self, None)
             _add_spent(outer, self.name, elapsed)
-    if self._adopted is not None:
+    details = self._extend()
+    if details.adopted is not None:
         with _lock:
-            orphans, self._adopted = list(self._adopted), None
+            orphans, details.adopted = list(details.adopted), None
         for orphan in orphans:
             if fired:
                 _end_soon(orphan, self)
@@ -140,7 +156,7 @@ def spent_of(self: Timeout) -> tuple[Spent, ...]:
 
 def unfinished_of(self: Timeout) -> tuple[Spent, ...]:
     """What the timeouts now open directly inside `self` have taken so far."""
-    open_ones = list(self._adopted or ())
+    open_ones = [] if self._details is None else list(self._details.adopted or ())
     if self._inner is not None:
         open_ones.append(self._inner)
     by_name: dict[str, Spent] = {}
@@ -159,6 +175,14 @@ def source_of(owner: Deadline | None, self: Timeout) -> str:
     return "header" if owner.name == REMOTE else "inherited"
 
 
+def extend_inner(moved: Timeout) -> None:
+    """Have the timeouts nested in `moved` look at their deadline again on exit: it may have passed."""
+    inner: Timeout | None = moved
+    while inner is not None:
+        inner._extend()
+        inner = inner._inner
+
+
 def rearm_reserves(moved: Timeout) -> None:
     """Move the deadlines that stand a `reserve` before that of `moved`."""
     _reserving.pop(moved, None)
@@ -175,32 +199,31 @@ def rearm_reserves(moved: Timeout) -> None:
 
 def _reserve(self: Timeout) -> None:
     """Set its own deadline to stand its reserve before the enclosing one, and no later than asked."""
-    assert self._options is not None
-    reserve = self._options[1]
-    if reserve is not None:
-        asked = _reserving.setdefault(self, math.inf if self._when is None else self._when)
-        when = min(asked, earliest(self._parent, self._here)[0] - reserve)
-        self._when = None if when == math.inf else when
+    reserve = self._extend().reserve
+    assert reserve is not None
+    asked = _reserving.setdefault(self, math.inf if self._when is None else self._when)
+    when = min(asked, earliest(self._parent, self._here)[0] - reserve)
+    self._when = None if when == math.inf else when
 
 
 def _reserve_anew(self: Timeout) -> None:
-    if self._state is State.ACTIVE and self in _reserving:
+    if self._state is ACTIVE and self in _reserving:
         _reserve(self)
         self._rearm()
 
 
 def _adopt(outer: Timeout, child: Timeout) -> None:
     with _lock:
-        if outer._adopted is None:
-            outer._adopted = {}
-        outer._adopted[child] = None
-    if outer._state is not State.ACTIVE and outer._state is not State.EXPIRING:  # left meanwhile, in its own thread
+        details = outer._extend()
+        if details.adopted is None:
+            details.adopted = {}
+        details.adopted[child] = None
+    if outer._state is not ACTIVE and outer._state is not State.EXPIRING:  # left meanwhile, in its own thread
         _end_soon(child, outer)
 
 
 def _end_soon(child: Timeout, owner: Timeout) -> None:
     """End `child`, which nobody supervised, from a callback of its own loop."""
-    assert owner._expiry is not None or owner._state is State.FINISHED
     if owner._expiry is not None:
         _soon(child, _end, owner._expiry.owner)
 
@@ -208,7 +231,7 @@ def _end_soon(child: Timeout, owner: Timeout) -> None:
 def _end(child: Timeout, owner: str) -> None:
     """Unless somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
     task = child._task
-    if child._state is State.ACTIVE and task is not None:
+    if child._state is ACTIVE and task is not None:
         if task.cancelling() - _expiring_inside(child) <= child._cancelling:
             _expiry.fire(child, owner)
 
@@ -231,15 +254,10 @@ def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None
 
 
 def _add_spent(outer: Timeout, name: str, seconds: float) -> None:
-    spent = outer._spent
-    if spent is None:
-        spent = outer._spent = {}
-    entry = spent.get(name)
-    if entry is None:
-        spent[name] = [seconds, 1]
-    else:
-        entry[0] += seconds
-        entry[1] += 1
+    if outer._spent is None:
+        outer._spent = {}
+    before, count = outer._spent.get(name, (0.0, 0))
+    outer._spent[name] = (before + seconds, count + 1)
 
 
 def _seconds(spent: Spent) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import threading
 import weakref
 from bisect import bisect_left
@@ -58,9 +59,9 @@ Table = dict[Metric, dict[Labels, Value]]
 class Series:
     """The figures of one name on one loop.
 
-    `opened`, ``quick*`` and ``*_total`` are bumped inline by the hot path. A quick exit is the common one: completed,
-    within the first bucket of duration and of utilization; counting it in three plain numbers in place of two
-    histograms saves 0.4 us. So does comparing a limit with the bucket that the first one fell in.
+    `usual` and ``quick*`` are bumped inline by the hot path. `usual` counts entries with the usual limit of the name. A
+    quick exit is the common one: of such an entry, completed, within the first bucket of duration and of utilization.
+    Counting it in two plain numbers in place of three histograms saves 0.6 us of a timeout's 2.
     """
 
     __slots__ = (
@@ -68,37 +69,32 @@ class Series:
         "expirations",
         "interruptions",
         "lane",
-        "limit_above",
-        "limit_quick",
-        "limit_total",
-        "limit_up_to",
         "limits",
         "name",
-        "opened",
         "quick",
         "quick_seconds",
         "quick_up_to",
-        "quick_utilization",
-        "quick_utilization_up_to",
         "rejections",
         "reschedules",
+        "unlimited",
         "unwind",
+        "usual",
+        "usual_above",
+        "usual_below",
+        "usual_limit",
         "utilization",
     )
 
     def __init__(self, name: str, lane: Lane) -> None:
         self.name = name
         self.lane = lane  # where the next timeout of this name will probably queue
-        self.opened = 0
+        self.unlimited = 0  # entered without a finite limit: no deadline, or rejected
         self.quick = 0
         self.quick_seconds = 0.0
-        self.quick_utilization = 0.0
-        self.quick_up_to = _metrics.DURATION.bounds[0]
-        self.quick_utilization_up_to = _metrics.UTILIZATION.bounds[0]
+        self.quick_up_to = -1.0  # nothing, before the first limit
         self.limits = Histogram(_metrics.LIMIT.bounds)
-        self.limit_quick = 0
-        self.limit_total = 0.0
-        self.limit_above = self.limit_up_to = math.inf  # no limit yet
+        self.usual = 0
+        self.usual_limit = self.usual_above = self.usual_below = math.inf  # none yet
         self.duration: dict[Outcome, Histogram] = {}
         self.utilization = Histogram(_metrics.UTILIZATION.bounds)
         self.unwind = Histogram(_metrics.UNWIND.bounds)
@@ -107,16 +103,30 @@ class Series:
         self.rejections: dict[tuple[str, str], int] = {}
         self.reschedules = 0
 
-    def record_limit(self, limit: float) -> None:
-        """Record a finite limit outside the common bucket; the first one chooses which bucket that is."""
+    def record_limit(self, limit: float) -> float:
+        """Record an entry with `limit` seconds that is not the usual one; the first makes itself the usual one.
+
+        Returns the seconds granted: 0.0 for a deadline that has passed.
+        """
+        if limit == math.inf:
+            self.unlimited += 1
+            return limit
         limit = max(0.0, limit)
-        bounds = self.limits.bounds
+        if self.usual_limit == math.inf and limit > 0.0:
+            self._make_usual(limit)
+        self.limits.record(limit)
+        return limit
+
+    def _make_usual(self, limit: float) -> None:
+        """Count limits within 0.1 % of `limit`, and of its bucket, as it: between the reading of the clock in
+        `timeout()` and that on entry some microseconds pass, so the same delay is never granted twice exactly."""
+        bounds = (0.0, *self.limits.bounds, math.inf)
         bucket = bisect_left(bounds, limit)
-        if self.limit_up_to == math.inf and self.limit_above == math.inf:
-            self.limit_up_to = bounds[bucket] if bucket < len(bounds) else math.inf
-            self.limit_above = bounds[bucket - 1] if bucket else 0.0
-        self.limits.counts[bucket] += 1
-        self.limit_total += limit
+        self.usual_limit = limit
+        self.usual_above = max(limit * 0.999, bounds[bucket - 1])
+        self.usual_below = min(limit * 1.001, math.nextafter(bounds[bucket], math.inf))
+        # What is within this is within the first bucket of utilization too, so one comparison serves both.
+        self.quick_up_to = min(_metrics.DURATION.bounds[0], self.usual_above * _metrics.UTILIZATION.bounds[0])
 
     def record_exit(self, outcome: Outcome, elapsed: float, limit: float) -> None:
         """Record an exit that is not quick; `limit` is ``inf`` with no deadline."""
@@ -130,7 +140,7 @@ class Series:
     def add_to(self, table: Table) -> None:
         """Add these figures to `table`. Reads each number once, exits before entries: `active` is never negative."""
         name = (self.name,)
-        quick, seconds, utilization = self.quick, self.quick_seconds, self.quick_utilization
+        quick, seconds = self.quick, self.quick_seconds
         closed = quick
         for outcome, histogram in list(self.duration.items()):
             closed += _merge(table, _metrics.DURATION, (self.name, outcome.value), histogram)
@@ -138,13 +148,15 @@ class Series:
         closed_quick.counts[0], closed_quick.total = quick, seconds
         _merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), closed_quick)
         ratios = self.utilization.copy()
-        ratios.counts[0] += quick
-        ratios.total += utilization
+        if quick:
+            ratios.counts[0] += quick
+            ratios.total += seconds / self.usual_limit
         _merge(table, _metrics.UTILIZATION, name, ratios)
         limits = self.limits.copy()
-        if self.limit_quick:
-            limits.counts[bisect_left(limits.bounds, self.limit_up_to)] += self.limit_quick
-        limits.total = self.limit_total
+        if usual := self.usual:
+            limits.counts[bisect_left(limits.bounds, self.usual_limit)] += usual
+            limits.total += usual * self.usual_limit
+        opened = sum(limits.counts) + self.unlimited
         _merge(table, _metrics.LIMIT, name, limits)
         _merge(table, _metrics.UNWIND, name, self.unwind)
         for outcome, count in list(self.expirations.items()):
@@ -155,7 +167,7 @@ class Series:
             _sum(table, _metrics.REJECTIONS, (self.name, reason, mode), count)
         if self.reschedules:
             _sum(table, _metrics.RESCHEDULES, name, self.reschedules)
-        _sum(table, _metrics.ACTIVE, name, self.opened - closed)
+        _sum(table, _metrics.ACTIVE, name, opened - closed)
 
 
 class LoopSeries:

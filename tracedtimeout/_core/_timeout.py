@@ -21,11 +21,27 @@ from ._outcome import Outcome, Spent, Where
 from ._series import Series
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
-COMPLETED = Outcome.COMPLETED
 INF = math.inf
+NOTHING = (0.0, 0)
 
-Options = tuple[float, float | None]
-"""`at_least` and `reserve`, in seconds."""
+# Bound once: from 3.12 on, calling a method of an imported name makes a method object first (40 ns).
+current_get = current.get
+current_set = current.set
+
+class Details:
+    """What the common case of a timeout does not need: one that only runs to its end, in time, with nobody watching."""
+
+    __slots__ = ("adopted", "at_least", "closers", "error", "expiry", "outcome", "reschedules", "reserve")
+
+    def __init__(self) -> None:
+        self.at_least = 0.0
+        self.reserve: float | None = None
+        self.reschedules = 0
+        self.adopted: dict[Timeout, None] | None = None
+        self.closers: list[tuple[_observers.Observer, _observers.Closer]] | None = None
+        self.expiry: _expiry.Expiry | None = None
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
 
 
 class Timeout(asyncio.Timeout):
@@ -44,61 +60,57 @@ class Timeout(asyncio.Timeout):
     """
 
     __slots__ = (
-        "_adopted",
         "_cancelling",
-        "_closers",
+        "_details",
         "_elapsed",
         "_entries",
-        "_expiry",
         "_here",
         "_inner",
         "_limit",
-        "_options",
         "_parent",
-        "_reschedules",
         "_series",
         "_spent",
         "_started",
         "_state",
         "_task",
         "_when",
-        "error",
         "kind",
         "name",
-        "outcome",
     )
 
-    # What a timeout is, from here on typed by hand: the base class declares some of these otherwise.
-    _adopted: dict[Timeout, None] | None
-    _cancelling: int
-    _closers: list[tuple[_observers.Observer, _observers.Closer]] | None
-    _elapsed: float
-    _entries: dict[Any, Any]
-    _expiry: _expiry.Expiry | None
-    _here: LoopState
-    _inner: Timeout | None
-    _limit: float
-    _options: Options | None
-    _parent: Deadline | None
-    _reschedules: int
-    _series: Series
-    _spent: dict[str, list[float]] | None
-    _started: float
-    _state: State  # type: ignore[assignment]  # asyncio's own enum is private
-    _task: asyncio.Task[Any] | None
-    _when: float | None
-    error: BaseException | None
-    kind: str
+    # Set by `timeout` or `__init__`
     name: str
-    outcome: Outcome | None
-
+    kind: str
+    _when: float | None
+    _state: State  # type: ignore[assignment]  # asyncio's own enum is private
+    _details: Details | None
+    _inner: Timeout | None
+    _spent: dict[str, tuple[float, int]] | None
+    _here: LoopState  # with `_series` only looked up, until it is entered in this loop
+    _series: Series
+    # Set by `_enter`
+    _task: asyncio.Task[Any] | None
+    _parent: Deadline | None
+    _cancelling: int
+    _started: float
+    _limit: float
+    _entries: dict[Any, Any]
+    # Set by `_exit`
+    _elapsed: float
     def __init__(
         self, when: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
     ) -> None:
         if when is not None:
             seconds_of("when", when)
         given = _names.of_caller(sys._getframe(1)) if name is None else _names.checked(name)
-        prepare(self, when, given, "timeout_at", options_of(at_least, reserve))
+        self._here = self._series = cast(Any, None)
+        self._when = when
+        self.name = given
+        self.kind = "timeout_at"
+        self._state = CREATED
+        self._details = self._inner = self._spent = None
+        if at_least or reserve is not None:
+            _set_options(self, at_least, reserve)
 
     async def __aenter__(self) -> Timeout:
         self._enter()
@@ -120,84 +132,79 @@ class Timeout(asyncio.Timeout):
             here = loop._tracedtimeout  # type: ignore[attr-defined]  # see state_of
         except AttributeError:
             here = state_of(loop)
-        try:
-            series = here.series[self.name]
-        except KeyError:
-            series = here.open_series(self.name)
+        if self._here is not here:
+            self._here = here  # made by hand, or under another loop
+            self._series = here.series_of(self.name)
+        series = self._series
         now = here.clock()
-        self._here = here
         self._task = task
-        self._series = series
         self._cancelling = task.cancelling()
         self._started = now if here.one_clock else here.stopwatch()
 
-        parent = current.get()
-        if parent is None and self._options is None:
-            self._parent = None
-            timed = deadline = INF if (when := self._when) is None else when
-        else:
-            timed, deadline = _relatives.enclose(self, parent, now)
-        self._limit = limit = deadline - now
+        parent = current_get()
+        if parent is not None and parent._state is FINISHED:
+            parent = parent._parent  # the one before, in this task: see `_budget` on why it is still there
+        self._parent = parent
+        timed = deadline = self._when
+        if timed is None:
+            timed = deadline = INF
+        if parent is not None or self._details is not None:
+            timed, deadline = _relatives.enclose(self, now)
 
-        if timed > now and timed >= (lane := series.lane).tail and timed != INF:
-            # The lane's tail is the latest deadline it has seen: this one queues behind it.
+        self._limit = limit = deadline - now
+        if series.usual_above < limit < series.usual_below and timed >= (lane := series.lane).tail:
+            # The usual limit, and no deadline in the lane is later: it queues behind them.
+            series.usual += 1
             lane.tail = timed
             self._entries = entries = lane.entries
             entries[self] = timed
             if timed < here.lanes.armed:
                 here.lanes.arm(timed)
         else:
-            if limit < 0.0:
-                self._limit = limit = 0.0
+            self._extend()
+            self._limit = series.record_limit(limit)
             self._schedule(timed)
 
         self._state = ACTIVE
-        series.opened += 1
-        if series.limit_above < limit <= series.limit_up_to:
-            series.limit_quick += 1
-            series.limit_total += limit
-        elif limit != INF:
-            series.record_limit(limit)
         if _observers.installed:
-            self._closers = _observers.opened(self)
-        current.set(self)
+            self._extend().closers = _observers.opened(self)
+        current_set(self)
 
     def _exit(self, exc: BaseException | None, package: str | None = None) -> None:
         """Leave, with the exception that the body raised; raises `DeadlineExceeded` in its stead.
 
         `package` is the top-level package of the code that opened it, looked for on the stack if None.
         """
-        state = self._state
-        assert state is ACTIVE or state is EXPIRING
         here = self._here
+        series = self._series
         elapsed = here.stopwatch() - self._started
-        if state is ACTIVE:
+        if exc is None and self._details is None and elapsed <= series.quick_up_to:
             entries = self._entries
-            lanes = here.lanes
-            if entries is not lanes.loose:
-                del entries[self]
-                if not entries and not lanes.idle:
-                    lanes.rest()
-            else:
-                entries.pop(self).cancel()
-            series = self._series
-            if (
-                exc is None
-                and self._parent is None
-                and elapsed <= series.quick_up_to
-                and elapsed < (limit := self._limit) * series.quick_utilization_up_to < INF
-                and self._closers is None
-                and self._adopted is None
-            ):
-                self._state = FINISHED
-                self._elapsed = elapsed
-                self._task = None  # task -> context -> timeout -> task would be a cycle
-                self.outcome = COMPLETED
-                series.quick += 1
-                series.quick_seconds += elapsed
-                series.quick_utilization += elapsed / limit
-                return
+            del entries[self]
+            if not entries and not here.lanes.idle:
+                here.lanes.rest()
+            self._state = FINISHED
+            self._elapsed = elapsed
+            self._task = None  # task -> context -> timeout -> task would be a cycle
+            series.quick += 1
+            series.quick_seconds += elapsed
+            if (outer := self._parent) is not None:
+                outer._inner = None
+                if (spent := outer._spent) is None:
+                    outer._spent = {self.name: (elapsed, 1)}
+                else:
+                    seconds, count = spent.get(self.name, NOTHING)
+                    spent[self.name] = (seconds + elapsed, count + 1)
+            return
+        assert self._state is ACTIVE or self._state is EXPIRING
         _expiry.close(self, exc, elapsed, package)
+
+    def _extend(self) -> Details:
+        """Its details: from here on it is not the common case, and is left with care."""
+        details = self._details
+        if details is None:
+            details = self._details = Details()
+        return details
 
     def _schedule(self, timed: float) -> None:
         """Queue it for `timed`, in order or not, due or not; ``inf`` is never."""
@@ -246,10 +253,10 @@ class Timeout(asyncio.Timeout):
         if when is not None:
             seconds_of("when", when)
         get_running_loop()
-        self._reschedules += 1
+        _relatives.extend_inner(self)
+        self._extend().reschedules += 1
         self._series.reschedules += 1
         self._when = when
-        self._options = None if self._options is None else (self._options[0], None)
         self._rearm()
         _relatives.rearm_reserves(self)
 
@@ -286,6 +293,18 @@ class Timeout(asyncio.Timeout):
         return max(0.0, self._effective()[0] - reader.clock())
 
     @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None before."""
+        if self._details is not None:
+            return self._details.outcome
+        return Outcome.COMPLETED if self._state is FINISHED else None
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that leaves it, while its observers are told of its end; else None."""
+        return None if self._details is None else self._details.error
+
+    @property
     def limit(self) -> float:
         """Seconds granted on entry (or since by `reschedule`): from entry to the effective deadline; ``inf`` with none."""
         return self._limit
@@ -313,7 +332,7 @@ class Timeout(asyncio.Timeout):
     @property
     def elapsed(self) -> float:
         """Seconds since it was entered, or from entry to exit."""
-        return self._elapsed if self.outcome is not None else self._here.stopwatch() - self._started
+        return self._elapsed if self._state is FINISHED or self._state is EXPIRED else self._here.stopwatch() - self._started
 
     @property
     def overrun(self) -> float:
@@ -323,17 +342,21 @@ class Timeout(asyncio.Timeout):
     @property
     def reschedules(self) -> int:
         """How often `reschedule` was called."""
-        return self._reschedules
+        return 0 if self._details is None else self._details.reschedules
 
     @property
     def where(self) -> Where | None:
         """The place its task was waiting in when its deadline fired; None if it did not."""
-        return self._expiry.where if self._expiry is not None else None
+        return None if self._expiry is None else self._expiry.where
 
     @property
     def spent(self) -> tuple[Spent, ...]:
         """What the timeouts nested in it took, longest first; those still open when it fired, last."""
         return _relatives.spent_of(self)
+
+    @property
+    def _expiry(self) -> _expiry.Expiry | None:
+        return None if self._details is None else self._details.expiry
 
     def _effective(self) -> tuple[float, Deadline | None]:
         """The effective deadline on its loop's clock, and whose it is."""
@@ -361,8 +384,31 @@ def timeout(
         TypeError, ValueError: bad input; the message names the parameter and the value.
         RuntimeError: no event loop is running.
     """
-    given = _names.of_caller(sys._getframe(1)) if name is None else _names.checked(name)
-    return prepare(new(Timeout), deadline_in(delay), given, "timeout", options_of(at_least, reserve))
+    # On the hot path, so written out: `_names`, `deadline_in` and `prepare` say the same at leisure.
+    code = sys._getframe(1).f_code if name is None else None
+    try:
+        here = get_running_loop()._tracedtimeout  # type: ignore[attr-defined]  # see state_of
+        series = here.series[name] if code is None else here.sites[id(code)]
+        when = here.clock() + delay
+        name = series.name
+    except (KeyError, AttributeError, TypeError, OverflowError):
+        when = deadline_in(delay)
+        here = state_of(get_running_loop())
+        name = _names.checked(name) if code is None else _names.of_caller(sys._getframe(1))
+        series = here.series_of(name, code)
+    if when != when:
+        raise ValueError(f"delay must be a number of seconds, not {delay!r}")
+    self = new(Timeout)
+    self._here = here
+    self._series = series
+    self._when = when
+    self.name = name
+    self.kind = "timeout"
+    self._state = CREATED
+    self._details = self._inner = self._spent = None
+    if at_least or reserve is not None:
+        _set_options(self, at_least, reserve)
+    return self
 
 
 def timeout_at(
@@ -392,31 +438,17 @@ def deadline_in(delay: float | None) -> float | None:
     return when
 
 
-def options_of(at_least: float, reserve: float | None) -> Options | None:
-    """Both options, checked; None when neither is asked for.
-
-    Raises:
-        TypeError, ValueError: not a number of seconds, or a negative one.
-    """
-    if at_least == 0.0 and reserve is None:
-        return None
-    for parameter, value in (("at_least", at_least), ("reserve", reserve)):
-        if value is not None and seconds_of(parameter, value) < 0.0:
-            raise ValueError(f"{parameter} must not be negative, not {value!r}")
-    return at_least, reserve
-
-
 new = object.__new__
 
 
-def prepare(self: Timeout, when: float | None, name: str, kind: str, options: Options | None) -> Timeout:
-    """Set what a timeout has before it is entered."""
-    self._when = when
-    self.name = name
-    self.kind = kind
-    self._options = options
-    self._state = CREATED
-    self._reschedules = 0
-    self.outcome = self.error = None
-    self._closers = self._expiry = self._inner = self._adopted = self._spent = None
-    return self
+def _set_options(self: Timeout, at_least: float, reserve: float | None) -> None:
+    check_options(at_least, reserve)
+    details = self._extend()
+    details.at_least, details.reserve = at_least, reserve
+
+
+def check_options(at_least: float, reserve: float | None) -> None:
+    """Raise TypeError or ValueError for what is not a number of seconds, or is negative."""
+    for parameter, value in (("at_least", at_least), ("reserve", reserve)):
+        if value is not None and seconds_of(parameter, value) < 0.0:
+            raise ValueError(f"{parameter} must not be negative, not {value!r}")

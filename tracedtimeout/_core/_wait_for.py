@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from . import _expiry, _names, _where
 from ._budget import State
-from ._timeout import INF, Options, Timeout, deadline_in, new, options_of, prepare
+from ._timeout import INF, Timeout, check_options, timeout
 
 T = TypeVar("T")
 
@@ -37,18 +37,25 @@ def wait_for(
         TypeError, ValueError: bad input; the message names the parameter and the value.
     """
     given = _names.of_caller(sys._getframe(1)) if name is None else _names.checked(name)
-    return guard(fut, timeout, given, "wait_for", options_of(at_least, reserve))
+    check_options(at_least, reserve)
+    return guard(fut, timeout, given, "wait_for", at_least, reserve)
 
 
 async def guard(
-    fut: Awaitable[T], delay: float | None, name: str, kind: str, options: Options | None, package: str | None = None
+    fut: Awaitable[T],
+    delay: float | None,
+    name: str,
+    kind: str,
+    at_least: float,
+    reserve: float | None,
+    package: str | None = None,
 ) -> T:
     """Await `fut` under a timeout of `delay` seconds. On the hot path: no context manager, so one coroutine for three."""
-    when = deadline_in(delay)
-    if delay is not None and delay <= 0 and kind == "wait_for":
-        return await _at_once(fut, when, name, options)
-    self = prepare(new(Timeout), when, name, kind, options)
     try:
+        self = timeout(delay, name=name, at_least=at_least, reserve=reserve)
+        self.kind = kind
+        if delay is not None and delay <= 0 and kind == "wait_for":
+            return await _at_once(self, fut)
         self._enter()
     except BaseException:
         _discard(fut)
@@ -62,18 +69,15 @@ async def guard(
     return result
 
 
-async def _at_once(fut: Awaitable[T], when: float | None, name: str, options: Options | None) -> T:
+async def _at_once(self: Timeout, fut: Awaitable[T]) -> T:
     """What `wait_for` does with no time at all: take what is done, cancel what is not and wait for that."""
-    self = prepare(new(Timeout), None, name, "wait_for", options)  # its deadline is seen to here, not by a timer
-    try:
-        self._enter()
-    except BaseException:
-        _discard(fut)
-        raise
+    when, self._when = self._when, None  # its deadline is seen to here, not by a timer
+    self._enter()
+    self._extend()
     self._when = when
     if self._limit == INF:
-        self._series.record_limit(0.0)
-    self._limit = 0.0
+        self._series.unlimited -= 1
+        self._limit = self._series.record_limit(0.0)
     try:
         result = await _taken(self, fut)
     except BaseException as exc:
@@ -88,13 +92,14 @@ async def _taken(self: Timeout, fut: Awaitable[T]) -> T:
     if not future.done():
         places = _where.places(future) if isinstance(future, asyncio.Task) else []
         self._unschedule()
-        self._expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
+        expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
+        self._extend().expiry = expiry
         self._state = State.EXPIRING
         future.cancel()
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError:
-            self._expiry.interrupted = True
+            expiry.interrupted = True
             raise
     return future.result()
 
