@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 QUICK = 2_000.0
 SLOW = 12.0
@@ -28,8 +29,7 @@ class Line(asyncio.Protocol):
     """One connection: takes ``<verb> <card>`` and answers at the pace of that card's line."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self._asked = b""
 
     def data_received(self, data: bytes) -> None:

@@ -23,15 +23,15 @@ class Child:
         self.ended = asyncio.create_task(process.wait())
 
     @classmethod
-    async def start(cls, name: str, directory: Path, *arguments: str, sockets: Sequence[int] = ()) -> Child:
-        """Start ``python -m tracedtimeout.demo.<name>``; what it writes to stderr goes to a file in `directory`."""
+    async def start(cls, name: str, directory: Path, *command: str, sockets: Sequence[int] = ()) -> Child:
+        """Start ``python -m tracedtimeout.demo.<command>``; what it writes to stderr goes to a file in `directory`."""
         log = directory / f"{name}.log"
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                f"{__package__}.{name}",
-                *arguments,
+                f"{__package__}.{command[0]}",
+                *command[1:],
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,

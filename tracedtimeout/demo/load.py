@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -133,7 +134,7 @@ def described(response: httpx.Response) -> str:
     return " ".join([str(response.status_code), *told])
 
 
-def _when_sent(sent: asyncio.Event):  # noqa: ANN202
+def _when_sent(sent: asyncio.Event) -> Callable[[str, object], Awaitable[None]]:
     async def trace(event: str, info: object) -> None:
         if event == "http11.send_request_body.complete":
             sent.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,10 +13,8 @@ from starlette.routing import Route
 
 from tracedtimeout import DeadlineExceeded, timeout, wait_for, with_timeout
 
-from . import problems, telemetry
+from . import problems
 from .bank import bank
-from .edge import Edge
-from .serve import serve
 
 
 @with_timeout(5.0, name="authorize")
@@ -65,12 +62,6 @@ async def line_to_bank(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, a
         writer.close()
 
 
-@asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    async with bank() as app.state.bank:
-        yield
-
-
 ROUTES = [
     Route("/authorize", authorize, methods=["POST"]),
     Route("/pay-back", pay_back, methods=["POST"]),
@@ -78,11 +69,12 @@ ROUTES = [
 ]
 
 
-def main(descriptor: str) -> None:
-    watch = telemetry.start("payments")
-    app = Starlette(routes=ROUTES, exception_handlers=problems.HANDLERS, lifespan=lifespan)
-    serve(telemetry.beside(Edge(app, limit=10.0, watch=watch), watch), int(descriptor))
+def application() -> Starlette:
+    """The payments service, with a bank of its own."""
 
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with bank() as app.state.bank:
+            yield
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    return Starlette(routes=ROUTES, exception_handlers=problems.HANDLERS, lifespan=lifespan)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import httpx
 from starlette.requests import Request
@@ -24,6 +25,8 @@ class RefundUnknownError(Exception):
     """The bank was asked, and did not say in time whether it did it."""
 
 
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
 STATUS: dict[type[Exception], int] = {
     CardDeclinedError: 402,
     StockLockedError: 409,
@@ -32,11 +35,10 @@ STATUS: dict[type[Exception], int] = {
 }
 
 
-def response(status: int, detail: str, headers: dict[bytes, bytes] | None = None) -> Response:
+def response(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """A problem; `detail` is for the demo's readers (elsewhere, messages of our internals belong in the log)."""
     body = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
-    more = {name.decode(): value.decode() for name, value in (headers or {}).items()}
-    return JSONResponse(body, status, more, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 async def of_error(request: Request, error: Exception) -> Response:
@@ -51,11 +53,11 @@ async def of_deadline(request: Request, error: Exception) -> Response:
     if error.name != request.scope["path"].strip("/"):
         return response(502, str(error))
     if error.elapsed == 0.0:  # a rejection: it never ran
-        return response(503, str(error), {b"retry-after": b"1"})
+        return response(503, str(error), {"retry-after": "1"})
     return response(504, str(error))
 
 
-HANDLERS: Mapping[type[Exception], object] = {
+HANDLERS: dict[Any, Handler] = {
     DeadlineExceeded: of_deadline,
     **dict.fromkeys(STATUS, of_error),
 }

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from rich.console import Console
@@ -65,7 +65,7 @@ class _Family:
         self.directory = directory
         self.children: list[Child] = []
 
-    async def __aenter__(self) -> _Family:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -75,10 +75,14 @@ class _Family:
             for child in self.children:
                 child.kill()
 
-    async def start(self, name: str, *arguments: str, sockets: tuple[int, ...] = ()) -> Child:
-        child = await Child.start(name, self.directory, *arguments, sockets=sockets)
+    async def start(self, name: str, *command: str, sockets: tuple[int, ...] = ()) -> Child:
+        child = await Child.start(name, self.directory, *command, sockets=sockets)
         self.children.append(child)
         return child
+
+    async def serve(self, name: str, listening: socket.socket, *arguments: str) -> None:
+        descriptor = listening.fileno()
+        await self.start(name, "serve", name, str(descriptor), *arguments, sockets=(descriptor,))
 
     async def watched(self, work: Coroutine[Any, Any, T], leaving: Child | None = None) -> T:
         """The result of `work`, for as long as all children live; `leaving` may end.
@@ -107,7 +111,7 @@ class _Demo:
         stop = _stop_on_signals()
         services = await self._start_services(listening)
         await self._family.watched(services.ready())
-        load = await self._family.start("load", services.shop) if self._options.load else None
+        load = await self._family.start("load", "load", services.shop) if self._options.load else None
         screen = Screen(self._console, services, quiet=self._options.quiet)
         await self._family.watched(screen.show(stop, self._options.seconds))
         ledger = await self._family.watched(load.end(), leaving=load) if load else ""
@@ -116,10 +120,8 @@ class _Demo:
     async def _start_services(self, listening: socket.socket) -> Services:
         with listening, socket.create_server(("127.0.0.1", 0)) as other:
             shop, payments = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listening, other))
-            await self._family.start("payments", str(other.fileno()), sockets=(other.fileno(),))
-            database = str(self._family.directory / "shop.sqlite")
-            descriptor = listening.fileno()
-            await self._family.start("shop", str(descriptor), database, payments, sockets=(descriptor,))
+            await self._family.serve("payments", other)
+            await self._family.serve("shop", listening, str(self._family.directory / "shop.sqlite"), payments)
         return Services(self._client, shop, payments)
 
     def _sum_up(self, seen: Seen, ledger: str) -> int:

@@ -32,16 +32,24 @@ class Screen:
         end = None if seconds is None else asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(end):
-                await (stop.wait() if self._quiet else self._watch(stop))
+                await self._watch(stop)
         except TimeoutError:
             stop.set()
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        self._console.print(self._title())
+        if self._quiet:
+            await self._silent(stop)
+            return
+        self._console.print(self._title(), soft_wrap=True)
         if self._console.is_terminal:
             await self._live(stop)
         else:
             await self._plain(stop)
+
+    async def _silent(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await _pause(stop, PLAIN_EVERY)
+            await self._services.look()  # what it remembers would soon be gone there
 
     async def _live(self, stop: asyncio.Event) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:

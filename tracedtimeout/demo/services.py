@@ -43,6 +43,7 @@ class Services:
 
     def __init__(self, client: httpx.AsyncClient, shop: str, payments: str) -> None:
         self._client, self.shop, self.payments = client, shop, payments
+        self._kept: dict[str, Span] = {}
 
     async def ready(self) -> None:
         """Wait until both answer."""
@@ -62,9 +63,18 @@ class Services:
             figures.rows(shop.text),
             figures.rows(payments.text),
             sorted((when, words) for when, words in told["messages"] + theirs["messages"]),
-            told["trace"],
+            await self._whole(told["trace"]),
             Counter({(name, outcome): count for name, outcome, count in told["others"]}),
         )
+
+    async def _whole(self, spans: list[Span]) -> list[Span]:
+        """The spans of a trace in the shop, and those of payments, that may only now have ended."""
+        if not spans:
+            return []
+        more = (await self._get(f"{self.payments}/recent?trace={spans[0]['trace']}")).json()["trace"]
+        self._kept = {span["id"]: span for span in more} if more else self._kept
+        joined = [*spans, *(span for span in self._kept.values() if span["trace"] == spans[0]["trace"])]
+        return sorted(joined, key=lambda span: span["start"])
 
     async def settled(self) -> Seen:
         """A look once nothing runs in the shop any more, or after some seconds of that not being so."""

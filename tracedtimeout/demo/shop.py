@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +15,8 @@ from starlette.routing import Route
 
 from tracedtimeout import DeadlineExceeded, timeout, wait_for, with_timeout
 
-from . import database, problems, telemetry
-from .edge import Edge
+from . import database, problems
 from .gateway import Gateway, gateway
-from .serve import serve
-
-PATIENCE = 2.5
-"""Seconds that the shop gives any request."""
 
 
 @with_timeout(0.5, name="products")
@@ -94,8 +88,12 @@ async def invoice(request: Request) -> Response:
 
 @with_timeout(5.0, name="statement")
 async def statement(request: Request) -> Response:
-    """The bank's statement. Its limit is beyond the shop's patience, so it never fires: outcome ``inherited``."""
-    return Response(await _payments(request).statement(request.query_params["card"]))
+    """The bank's statement. Its limit is more than the shop gives any request: outcome ``inherited``."""
+    lines = []
+    async with _payments(request).statement(request.query_params["card"]) as arriving:
+        while line := await wait_for(anext(arriving, ""), 2.0, name="statement.line"):
+            lines.append(line)
+    return JSONResponse({"statement": lines})
 
 
 async def _query(request: Request, sql: str, *values: object) -> list[tuple[object, ...]]:
@@ -127,21 +125,12 @@ ROUTES = [
 ]
 
 
-def application(path: Path, payments: str) -> Starlette:
+def application(path: str, payments: str) -> Starlette:
     """The shop over the database in `path` and the payments service at a URL."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with database.database(path) as app.state.database, gateway(payments) as app.state.payments:
+        async with database.database(Path(path)) as app.state.database, gateway(payments) as app.state.payments:
             yield
 
     return Starlette(routes=ROUTES, exception_handlers=problems.HANDLERS, lifespan=lifespan)
-
-
-def main(descriptor: str, path: str, payments: str) -> None:
-    watch = telemetry.start("shop")
-    serve(telemetry.beside(Edge(application(Path(path), payments), limit=PATIENCE, watch=watch), watch), int(descriptor))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

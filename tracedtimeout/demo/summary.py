@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +39,14 @@ class Summary:
             console.print(waterfall(self._seen.trace, "\nThe slowest trace with an expired timeout"))
 
     def _comparison(self) -> Table:
-        shown = Table(title="\nThe load's ledger beside the shop's metrics", title_justify="left", pad_edge=False)
+        shown = Table(
+            title="\nThe load's ledger beside the shop's metrics",
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+        )
         for heading in ("handler", "answer", "in the ledger", "outcome", "at /metrics", ""):
             shown.add_column(heading, justify="right" if heading in ("in the ledger", "at /metrics") else "left")
         for line in self._lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -13,7 +14,7 @@ from tracedtimeout import Outcome
 
 from .figures import Row
 
-STYLES = {
+STYLES: dict[str, str] = {
     Outcome.COMPLETED: "green",
     Outcome.CANCELLED: "dim",
     Outcome.LATE: "yellow",
@@ -33,9 +34,9 @@ def picture(shop: Sequence[Row], payments: Sequence[Row], messages: Sequence[Mes
 
 def table(shop: Sequence[Row], payments: Sequence[Row]) -> Table:
     """A line for each timeout of both services."""
-    shown = Table(header_style="bold", pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     shown.add_column("timeout", no_wrap=True)
-    for heading in ("active", "p50", "p95", "p99", "limit", "used"):
+    for heading in ("active", "p50", "p95", "p99", "limit", "p95/limit"):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("outcomes")
     for rows in (shop, payments):

@@ -6,69 +6,74 @@ import logging
 import os
 from collections import deque
 
-from opentelemetry import trace
+from opentelemetry import context, propagate, trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
-from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracedtimeout import install
 from tracedtimeout.logs import LogObserver
-from tracedtimeout.prometheus import metrics_app
 
-from .traces import SlowestExpired
-from .visits import Watch, observe
+from .traces import Traces
+from .visits import Visits, observe
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
+BUCKETS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.29, 0.31, 0.35, 0.39, 0.41, 0.45),
+    *(0.49, 0.51, 0.6, 0.8, 0.99, 1.01, 1.25, 1.5, 2.0, 2.49, 2.51, 3.0, 5.0, 10.0),
+)
+"""Close around the limits in use: a percentile is told no finer than the bucket it falls in."""
 
-class Telemetry(Watch):
-    """What the terminal asks a service for, beside its metrics."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: deque[tuple[float, str]] = deque(maxlen=20)
-        self.slowest = SlowestExpired()
+class Telemetry:
+    """What one service tells of itself."""
+
+    def __init__(self, service: str) -> None:
+        self.visits = Visits()
+        self._messages: deque[tuple[float, str]] = deque(maxlen=20)
+        self._traces = Traces()
+        provider = TracerProvider(resource=Resource.create({"service.name": f"demo-{service}"}))
+        provider.add_span_processor(_exporting(self._traces))
+        trace.set_tracer_provider(provider)
+        _keep_lines(self._messages)
+        install(observers=[LogObserver(), observe], buckets={"tracedtimeout.duration": BUCKETS})
 
     async def recent(self, request: Request) -> Response:
-        """The last messages, the slowest expired trace, and what others than the load asked for."""
-        others = [[*key, count] for key, count in self.others.items()]
-        return JSONResponse({"messages": list(self.messages), "trace": self.slowest.trace(), "others": others})
+        """The last messages, what others than the load did, and a trace: ``?trace=id``, or the slowest expired."""
+        others = [[*key, count] for key, count in self.visits.others.items()]
+        spans = self._traces.find(request.query_params.get("trace"))
+        return JSONResponse({"messages": list(self._messages), "others": others, "trace": spans})
 
 
-def start(service: str) -> Telemetry:
-    """Wire everything, in this process."""
-    watch = Telemetry()
-    provider = TracerProvider(resource=Resource.create({"service.name": f"demo-{service}"}))
-    if os.environ.get(ENDPOINT):
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  # optional
+def continued(app: ASGIApp) -> ASGIApp:
+    """`app`, its spans in the trace of the caller."""
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    else:
-        provider.add_span_processor(SimpleSpanProcessor(watch.slowest))
-    trace.set_tracer_provider(provider)
-    _collect(watch.messages)
-    install(observers=[LogObserver(), observe])
-    return watch
+    async def in_trace(scope: Scope, receive: Receive, send: Send) -> None:
+        token = context.attach(propagate.extract(Headers(scope=scope)))
+        try:
+            await app(scope, receive, send)
+        finally:
+            context.detach(token)
+
+    return in_trace
 
 
-def beside(app: ASGIApp, watch: Telemetry) -> ASGIApp:
-    """`app`, with ``/metrics`` and ``/recent`` in front of it."""
-    routes = [Route("/metrics", metrics_app()), Route("/recent", watch.recent), Mount("/", app)]
-    outside = Starlette(routes=routes)
+def _exporting(recent: Traces) -> SpanProcessor:
+    """To a collector if there is one, else into memory."""
+    if not os.environ.get(ENDPOINT):
+        return SimpleSpanProcessor(recent)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  # if asked for
 
-    async def serve(scope, receive, send):  # lifespan is the application's own
-        await (app if scope["type"] == "lifespan" else outside)(scope, receive, send)
-
-    return serve
+    return BatchSpanProcessor(OTLPSpanExporter())
 
 
-def _collect(messages: deque[tuple[float, str]]) -> None:
-    """Have the lines that tracedtimeout logs kept in place of printed: there may be several a second."""
+def _keep_lines(messages: deque[tuple[float, str]]) -> None:
+    """Have what tracedtimeout logs kept in place of printed: there may be several lines a second."""
     log = logging.getLogger("tracedtimeout")
     log.addHandler(_Keep(messages))
     log.propagate = False

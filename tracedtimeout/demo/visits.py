@@ -1,12 +1,13 @@
-"""How each request's handler ended, as its own timeout saw it, and which requests are not of the demo's load."""
+"""How the handler of each request ended, as its own timeout saw it, and which requests were not the load's."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracedtimeout import Outcome, Timeout
 from tracedtimeout._core._observers import Closer
@@ -14,39 +15,51 @@ from tracedtimeout._core._observers import Closer
 LOAD = "tracedtimeout-demo-load"
 """The user agent of the load generator."""
 
+MISSED = (b"deadline-missed", b"1")
+"""On an answer that is complete, and came after its handler's deadline."""
+
 
 @dataclass(slots=True)
 class Visit:
     """One request, and how the timeout of its handler ended."""
 
+    send: Send
     name: str = ""
     outcome: Outcome | None = None
 
     def note(self, timeout: Timeout) -> None:
         self.name, self.outcome = timeout.name, timeout.outcome
 
-
-_current: ContextVar[Visit | None] = ContextVar("visit", default=None)
+    async def answer(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and self.outcome is Outcome.LATE:
+            message["headers"] = [*message["headers"], MISSED]
+        await self.send(message)
 
 
 @dataclass(slots=True)
-class Watch:
-    """Tells apart what the load asked for and what others did, so that the load's ledger can be compared exactly."""
+class Visits:
+    """Counts what others than the load asked for: so its ledger can be compared exactly, whoever else calls."""
 
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Requests of others, by the handler's timeout and outcome."""
+    """Their requests, by the name of the handler's timeout and its outcome."""
 
-    @contextmanager
-    def visit(self, agent: str) -> Iterator[Visit]:
-        """A request of `agent`, from here to the end of the block."""
-        visit = Visit()
-        token = _current.set(visit)
-        try:
-            yield visit
-        finally:
-            _current.reset(token)
-            if agent != LOAD and visit.outcome is not None:
-                self.others[visit.name, visit.outcome] += 1
+    def counted(self, app: ASGIApp) -> ASGIApp:
+        """`app`, each of its requests a visit."""
+
+        async def visited(scope: Scope, receive: Receive, send: Send) -> None:
+            visit = Visit(send)
+            token = _current.set(visit)
+            try:
+                await app(scope, receive, visit.answer)
+            finally:
+                _current.reset(token)
+                if visit.outcome is not None and Headers(scope=scope).get("user-agent") != LOAD:
+                    self.others[visit.name, visit.outcome] += 1
+
+        return visited
+
+
+_current: ContextVar[Visit | None] = ContextVar("visit", default=None)
 
 
 def observe(timeout: Timeout) -> Closer | None:

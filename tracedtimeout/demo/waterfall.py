@@ -14,41 +14,36 @@ WIDTH = 50
 
 
 def waterfall(spans: Sequence[Span], title: str) -> Table:
-    """A line for each span: name, bar, duration, outcome."""
-    start = min(_number(span, "start") for span in spans)
-    length = max(_number(span, "end") for span in spans) - start
-    drawn = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
+    """A line for each span: service and name, bar, duration, outcome."""
+    start = min(span["start"] for span in spans)
+    length = max(span["end"] for span in spans) - start
+    drawn = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False)
+    for column in ("left", "left", "left", "right", "left"):
+        drawn.add_column(justify=column, no_wrap=True)
     for depth, span in _nested(spans):
-        style = STYLES.get(str(span["outcome"]), TROUBLE)  # type: ignore[call-overload]
-        begin, end = (_number(span, edge) - start for edge in ("start", "end"))
+        style = STYLES.get(span["outcome"], TROUBLE)
+        bar = _bar(span["start"] - start, span["end"] - start, length)
+        took = seconds(span["end"] - span["start"])
         drawn.add_row(
-            "  " * depth + str(span["name"]),
-            Text(_bar(begin, end, length), style),
-            Text(seconds(end - begin), justify="right"),
-            Text(str(span["outcome"]), style),
+            span["service"], "  " * depth + span["name"], Text(bar, style), took, Text(span["outcome"], style)
         )
     return drawn
 
 
 def _bar(begin: float, end: float, length: float) -> str:
     scale = WIDTH / length if length else 0.0
-    left = min(WIDTH - 1, int(begin * scale))
-    return (" " * left + "█" * max(1, round((end - begin) * scale))).ljust(WIDTH)
+    left = min(WIDTH - 1, round(begin * scale))
+    return (" " * left + "\u2588" * max(1, round(end * scale) - left)).ljust(WIDTH)
 
 
 def _nested(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:
     """Each span with its depth, parents before their children."""
     known = {span["id"] for span in spans}
 
-    def beneath(parent: str | float, depth: int) -> Iterator[tuple[int, Span]]:
+    def beneath(parent: str, depth: int) -> Iterator[tuple[int, Span]]:
         for span in spans:
-            above = span["parent"] if span["parent"] in known else ""
-            if above == parent:
+            if (span["parent"] if span["parent"] in known else "") == parent:
                 yield depth, span
                 yield from beneath(span["id"], depth + 1)
 
     return beneath("", 0)
-
-
-def _number(span: Span, key: str) -> float:
-    return float(span[key])
