@@ -1,0 +1,154 @@
+"""Who is told of timeouts, what they can see, and that they cannot do harm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from tests.support import VIRTUAL
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, timeout, wait_for
+from tracedtimeout._core import _observers
+
+pytestmark = pytest.mark.loops(*VIRTUAL)
+
+
+class Diary:
+    """Writes down what it is told, in a list that several may share."""
+
+    def __init__(self, told: list[str], name: str = "") -> None:
+        self.told = told
+        self.name = name
+
+    def __call__(self, opened: Timeout, /) -> Callable[[Timeout], None]:
+        self.told.append(f"{self.name}+{opened.name}")
+        return self.closed
+
+    def closed(self, timeout: Timeout) -> None:
+        self.told.append(f"{self.name}-{timeout.name} {timeout.outcome}")
+
+
+class Deaf:
+    """Wants to hear of no end."""
+
+    def __call__(self, opened: Timeout, /) -> None:
+        return None
+
+
+async def test_observers_are_told_in_order_and_of_the_end_in_reverse() -> None:
+    """Observers hear of a timeout in the order they were added, and of its end the other way round."""
+    told: list[str] = []
+    _observers.add(Diary(told, "a"), Deaf(), Diary(told, "b"))
+    async with timeout(1, name="t"):
+        pass
+    assert told == ["a+t", "b+t", "b-t completed", "a-t completed"]
+
+
+async def test_nested_timeouts_are_told_as_they_nest() -> None:
+    """The inner one opens last and closes first; a rejection opens and closes at once."""
+    told: list[str] = []
+    _observers.add(Diary(told))
+    with suppress(TimeoutError):
+        async with timeout(1, name="outer"):
+            await wait_for(asyncio.sleep(0.5), 0.75, name="inner")
+            async with timeout(9, name="refused", at_least=5):
+                pytest.fail("its body ran")
+    assert told == ["+outer", "+inner", "-inner completed", "+refused", "-refused rejected", "-outer failed"]
+
+
+async def test_a_removed_observer_hears_no_more() -> None:
+    """Of what is open it still hears the end; of what opens later, nothing."""
+    told: list[str] = []
+    diary = Diary(told)
+    _observers.add(diary)
+    async with timeout(1, name="first"):
+        _observers.remove(diary)
+        async with timeout(1, name="second"):
+            pass
+    assert told == ["+first", "-first completed"]
+
+
+async def test_an_observer_added_later_hears_of_what_opens_later() -> None:
+    """A timeout that was open before is not its business."""
+    told: list[str] = []
+    async with timeout(1, name="first"):
+        _observers.add(Diary(told))
+        async with timeout(1, name="second"):
+            pass
+    assert told == ["+second", "-second completed"]
+
+
+async def test_a_closer_sees_how_it_ended() -> None:
+    """On close, a timeout has its outcome, its figures and the exception that leaves it."""
+    seen: list[tuple[object, ...]] = []
+
+    def sees(opened: Timeout) -> Callable[[Timeout], None]:
+        seen.append((opened.name, opened.kind, opened.limit, opened.requested, opened.source, opened.owner))
+        return lambda t: seen.append((t.outcome, t.elapsed, t.overrun, t.reschedules, t.owner, t.error))
+
+    _observers.add(sees)
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(2, name="t") as opened:
+            opened.reschedule(asyncio.get_running_loop().time() + 1)
+            await asyncio.sleep(9)
+    assert seen == [
+        ("t", "timeout", 2.0, 2.0, "own", "t"),
+        (Outcome.EXPIRED, 1.0, 0.0, 1, "t", caught.value),
+    ]
+    assert opened.error is None  # or a traceback would be kept for as long as the timeout
+
+
+class Raises:
+    """Raises when a timeout opens, or when it closes."""
+
+    def __init__(self, exc: BaseException, *, on_close: bool) -> None:
+        self.exc = exc
+        self.on_close = on_close
+
+    def __call__(self, opened: Timeout, /) -> Callable[[Timeout], None]:
+        if not self.on_close:
+            raise self.exc
+        return self.closed
+
+    def closed(self, timeout: Timeout) -> None:
+        raise self.exc
+
+
+@pytest.mark.parametrize("on_close", [False, True])
+@pytest.mark.parametrize(
+    "exc", [ValueError(), TimeoutError(), asyncio.CancelledError()], ids=lambda e: type(e).__name__
+)
+async def test_an_observer_that_raises_is_skipped_and_logged_once(
+    exc: BaseException, on_close: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever an observer raises, the others are told, the program goes on, and one error is logged for it."""
+    told: list[str] = []
+    _observers.add(Raises(exc, on_close=on_close), Diary(told))
+    for _ in range(3):
+        async with timeout(1, name="t"):
+            pass
+    assert told == ["+t", "-t completed"] * 3
+    assert [(r.levelno, r.name, r.exc_info[1] if r.exc_info else None) for r in caplog.records] == [
+        (logging.ERROR, "tracedtimeout", exc)
+    ]
+
+
+async def test_an_observer_that_is_removed_may_complain_anew(caplog: pytest.LogCaptureFixture) -> None:
+    """Once removed and added again, it is logged again."""
+    raises = Raises(ValueError(), on_close=False)
+    for _ in range(2):
+        _observers.add(raises)
+        async with timeout(1):
+            pass
+        _observers.remove(raises)
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize("exc", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_in_an_observer_is_the_users(exc: type[BaseException]) -> None:
+    """KeyboardInterrupt and SystemExit go through: they are not the observer's fault."""
+    with pytest.raises(exc):
+        _observers._complain(Deaf(), exc())
