@@ -21,7 +21,7 @@ class Expiry:
     """A deadline that fired and ended, or is ending, a timeout."""
 
     owner: str
-    """Whose own deadline it was."""
+    """Whose own deadline it was, or another's around it that passed before the timeout was left and took its place."""
     own: bool
     """Whether it was that of the timeout itself."""
     fired_at: float
@@ -32,8 +32,13 @@ class Expiry:
     cancels: bool = True
     """Whether the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
+    fired_for: str = field(init=False)
+    """Whose own deadline fired, whatever came after: what the timeouts beneath are ended for."""
     interrupted: bool = False
     """Whether another cancelled the task while what it waits for was ending."""
+
+    def __post_init__(self) -> None:
+        self.fired_for = self.owner
 
 
 def fire(self: Timeout, ended_by: str | None = None) -> None:

@@ -225,7 +225,7 @@ def _adopt(outer: Timeout, child: Timeout) -> None:
 def _end_soon(child: Timeout, owner: Timeout) -> None:
     """End `child`, which nobody supervised, from a callback of its own loop."""
     if owner._expiry is not None:
-        _soon(child, _end, owner._expiry.owner)
+        _soon(child, _end, owner._expiry.fired_for)
 
 
 def _end(child: Timeout, owner: str) -> None:
