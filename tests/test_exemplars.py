@@ -114,7 +114,7 @@ def test_exemplars_are_of_now() -> None:
     observed(0.25)
     (stamp,) = [
         sample.exemplar.timestamp
-        for family in parsed(registry_of_ours())
+        for family in registry_of_ours().collect()
         for sample in family.samples
         if sample.exemplar is not None
     ]
