@@ -36,10 +36,19 @@ from opentelemetry.sdk.metrics.view import DropAggregation, View
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.registry import CollectorRegistry
 
-from tests.telemetry import python, run
-from tracedtimeout import otlp, timeout
-from tracedtimeout._core import _metrics, _series
+from tests.telemetry import Spans, python, run
+from tracedtimeout import _exemplars, otlp, timeout
+from tracedtimeout._core import _metrics, _observers, _series
 from tracedtimeout.prometheus import Collector
+from tracedtimeout.spans import SpanObserver
+
+
+@pytest.fixture(autouse=True)
+def _no_exemplars() -> Iterator[None]:
+    _exemplars.reset()
+    yield
+    _exemplars.reset()
+
 
 DELTAS: dict[type, AggregationTemporality] = dict.fromkeys(
     (sdk.Histogram, sdk.ObservableCounter), AggregationTemporality.DELTA
@@ -216,6 +225,36 @@ def test_two_readers_have_each_their_own_deltas() -> None:
     ]
 
 
+def test_buckets_and_expirations_lead_to_their_spans() -> None:
+    """Durations and expirations carry the last sampled span as exemplar, once; other metrics carry none."""
+    reader, spans = InMemoryMetricReader(), Spans()
+    observer = SpanObserver(tracer_provider=spans.provider)
+    _observers.add(observer)
+    with exported(reader):
+        work(0.25)
+        work(3.0)
+        first, second = read(reader), read(reader)
+    completed, expired = (span.context for span in spans.ended)
+    assert completed is not None
+    assert expired is not None
+    assert _exemplars_in(first) == [
+        ("expirations", 1.0, expired.trace_id, expired.span_id),
+        ("duration", 0.25, completed.trace_id, completed.span_id),
+        ("duration", 1.0, expired.trace_id, expired.span_id),
+    ]
+    assert _exemplars_in(second) == []
+
+
+def _exemplars_in(metrics: list[Metric]) -> list[tuple[str, float, int | None, int | None]]:
+    return [
+        (metric.name.removeprefix("tracedtimeout."), exemplar.value, exemplar.trace_id, exemplar.span_id)
+        for metric in metrics
+        for point in metric.data.data_points
+        if isinstance(point, NumberDataPoint | HistogramDataPoint)
+        for exemplar in point.exemplars
+    ]
+
+
 def test_what_the_application_measures_is_untouched() -> None:
     """The application's own metrics, in scopes of their own, and its resource, pass as they are."""
     reader = InMemoryMetricReader()
@@ -357,6 +396,8 @@ def _families(registry: CollectorRegistry) -> dict[str, Any]:
 @pytest.mark.slow
 def test_otlp_over_http_and_grpc_carries_them() -> None:
     """What OTLP exporters put on the wire, read back from its protobufs, is what was counted. (Real servers.)"""
+    spans = Spans()
+    _observers.add(SpanObserver(tracer_provider=spans.provider))
     workload()
     with _http_receiver() as (port, over_http):
         _export(HttpExporter(f"http://127.0.0.1:{port}/v1/metrics"))
@@ -368,6 +409,11 @@ def test_otlp_over_http_and_grpc_carries_them() -> None:
         for labels, value in values.items()
     }
     assert [_decoded(requests) for requests in (over_http, over_grpc)] == [expected, expected]
+    known = {span.context.trace_id.to_bytes(16, "big") for span in spans.ended if span.context is not None}
+    (expirations,) = [each for each in _metrics_of(over_http[0]) if each.name == "tracedtimeout.expirations"]
+    exemplars = [exemplar for point in expirations.sum.data_points for exemplar in point.exemplars]
+    assert len(exemplars) == 1
+    assert exemplars[0].trace_id in known
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from . import _exemplars
 from ._core import _metrics, _series
 from ._core._series import Labels, Table, Value
 
@@ -48,6 +49,7 @@ DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULAT
 
 _HISTOGRAMS = tuple(metric for metric in _metrics.METRICS if metric.kind == "histogram")
 _OBSERVABLES = tuple(metric for metric in _metrics.METRICS if metric.kind != "histogram")
+_BY_NAME = {metric.name: metric for metric in _OBSERVABLES}
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -155,9 +157,9 @@ class _Join:
             for metric in _HISTOGRAMS
             if (points := list(self._points(metric, figures, start_ns[self._temporality], now_ns)))
         ]
-        self._before, self._before_ns = figures, now_ns
         first, *others = data.resource_metrics
-        scopes = list(_joined(first, histograms, start_ns, now_ns))
+        scopes = list(_joined(first, histograms, partial(_timed, start_ns, self._before_ns, now_ns)))
+        self._before, self._before_ns = figures, now_ns
         return replace(data, resource_metrics=[replace(first, scope_metrics=scopes), *others])
 
     def _points(
@@ -168,6 +170,7 @@ class _Join:
             recorded = _since(before.get(labels), value)
             if count := sum(recorded.counts):
                 yield HistogramDataPoint(
+                    exemplars=_exemplars_of(metric, labels, self._before_ns),
                     attributes=_attributes(metric, labels),
                     start_time_unix_nano=start_ns,
                     time_unix_nano=now_ns,
@@ -192,13 +195,12 @@ def _since(before: Value | None, value: Value) -> _series.Histogram:
 
 
 def _joined(
-    found: ResourceMetrics, histograms: list[Metric], start_ns: Mapping[AggregationTemporality, int], now_ns: int
+    found: ResourceMetrics, histograms: list[Metric], timed: Callable[[Metric], Metric]
 ) -> Iterable[ScopeMetrics]:
     """The scopes of a resource, ours with its histograms."""
     for scope in found.scope_metrics:
         if scope.scope.name == SCOPE:
-            timed = [_timed(metric, start_ns, now_ns) for metric in scope.metrics]
-            yield replace(scope, metrics=[*timed, *histograms])
+            yield replace(scope, metrics=[*map(timed, scope.metrics), *histograms])
             histograms = []
         else:
             yield scope
@@ -206,16 +208,35 @@ def _joined(
         yield ScopeMetrics(InstrumentationScope(SCOPE), histograms, "")
 
 
-def _timed(metric: Metric, start_ns: Mapping[AggregationTemporality, int], now_ns: int) -> Metric:
-    """A sum with the start that its value counts from: the SDK takes an observable's first collection for it."""
-    data = metric.data
-    if not isinstance(data, Sum):
-        return metric
-    start = start_ns[data.aggregation_temporality]
-    points: list[NumberDataPoint] = [
-        replace(point, start_time_unix_nano=start, time_unix_nano=now_ns) for point in data.data_points
+def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: int, now_ns: int, metric: Metric) -> Metric:
+    """A sum with its exemplars, and the start it counts from: the SDK takes an observable's first collection for it."""
+    data, row = metric.data, _BY_NAME.get(metric.name)
+    if not isinstance(data, Sum) or row is None:
+        return metric  # a view made something else of it
+    points = [
+        replace(
+            point,
+            start_time_unix_nano=start_ns[data.aggregation_temporality],
+            time_unix_nano=now_ns,
+            exemplars=_exemplars_of(row, _labels(row, point), before_ns),
+        )
+        for point in data.data_points
     ]
     return replace(metric, data=replace(data, data_points=points))
+
+
+def _exemplars_of(metric: _metrics.Metric, labels: Labels, since_ns: int) -> list[sdk.Exemplar]:
+    """The exemplars that are new: the SDK's own reservoirs start anew with each collection too."""
+    return [
+        sdk.Exemplar({}, one.value, time_ns, one.span.span_id, one.span.trace_id)
+        for one in list(_exemplars.kept(metric, labels).values())
+        if (time_ns := round(one.unix_time * 1e9)) >= since_ns
+    ]
+
+
+def _labels(metric: _metrics.Metric, point: NumberDataPoint) -> Labels:
+    attributes = point.attributes or {}
+    return tuple(str(attributes.get(label)) for label in metric.labels)
 
 
 def _attributes(metric: _metrics.Metric, labels: Labels) -> dict[str, str]:
