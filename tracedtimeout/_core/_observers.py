@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def remove(*observers: Observer) -> None:
     _complained.difference_update(id(gone) for gone in observers)
 
 
-def opened(timeout: Timeout) -> list[tuple[Observer, Closer]] | None:
-    """Tell every observer that `timeout` opened; returns who is to be told of its end, in order."""
+def opened(timeout: Timeout, observers: Iterable[Observer] | None = None) -> list[tuple[Observer, Closer]] | None:
+    """Tell every observer (or those given) that `timeout` opened; returns who is to be told of its end, in order."""
     closers = []
-    for observer in installed:
+    for observer in installed if observers is None else observers:
         try:
             closer = observer(timeout)
         except BaseException as exc:
