@@ -13,6 +13,7 @@ import math
 import weakref
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Protocol
 
 MOST = 16
@@ -25,7 +26,7 @@ LINGER = 0.02
 class Entry(Protocol):
     """What can be timed."""
 
-    def _on_timeout(self) -> None: ...
+    def _on_timeout(self, *, by_timer: bool = True) -> None: ...
 
 
 class Lane:
@@ -93,7 +94,8 @@ class Lanes:
         To take it out again, delete it from that dict; from `loose`, cancel what it held.
         """
         if when <= self._clock():
-            self.loose[entry] = self._open_loop().call_soon(entry._on_timeout, context=self._context)
+            fire = partial(entry._on_timeout, by_timer=False)
+            self.loose[entry] = self._open_loop().call_soon(fire, context=self._context)
             return self.loose, None
         lane = self._lane_for(when)
         if lane is None:

@@ -219,18 +219,22 @@ class Timeout(asyncio.Timeout):
 
     def _unschedule(self) -> None:
         held = self._entries.pop(self, None)
-        if isinstance(held, asyncio.Handle):
-            held.cancel()
+        if held is not None and self._entries is self._here.lanes.loose:
+            held.cancel()  # uvloop's is no asyncio.Handle
 
-    def _on_timeout(self) -> None:
-        """Its timer ran. Enclosing timeouts of the task that are due as well fire first."""
+    def _on_timeout(self, *, by_timer: bool = True) -> None:
+        """Its timer ran. Enclosing timeouts of the task that are due as well fire first.
+
+        Not so when its deadline had passed already when it was set, and no timer was needed: then theirs run after this.
+        """
         if self._state is not ACTIVE:
             return
         if not self._here.lanes.is_due(_relatives.timed_at(self)[0]):
             self._rearm()  # it was timed for a budget around it that has been left
             return
-        for due in _relatives.due_around(self):
-            _expiry.fire(due)
+        if by_timer:
+            for due in _relatives.due_around(self):
+                _expiry.fire(due)
         _expiry.fire(self)
 
     # asyncio's interface
