@@ -1,0 +1,156 @@
+"""The dashboards: written by the program beside them, by the sensible rules of Grafana's dashboard-linter."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dashboards.__main__ import files
+from tests.boards import BOARDS, Panel, panels
+from tests.stack import DASHBOARDS
+from tracedtimeout import Outcome
+from tracedtimeout._core._metrics import METRICS
+
+PANELS = list(panels())
+EXPRESSIONS = [(panel, target["expr"]) for panel in PANELS for target in panel.targets]
+
+
+@pytest.mark.parametrize("path", files())
+def test_what_is_committed_is_what_the_program_writes(path: str) -> None:
+    """`python -m dashboards` changes nothing."""
+    assert (DASHBOARDS / path).read_text() == files()[path]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_json_is_a_dashboard_by_grafanas_schema(name: str) -> None:
+    """Grafana's own model of a dashboard takes the variables, links and layout of the file and gives them back."""
+    read = Dashboard.from_json(BOARDS[name])
+    again = JSONEncoder().default(read)
+    assert {key: again[key] for key in ("title", "uid", "tags", "refresh")} == {
+        key: BOARDS[name][key] for key in ("title", "uid", "tags", "refresh")
+    }
+    assert len(again["panels"]) == len(BOARDS[name]["panels"])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_dashboard_is_found_linked_and_not_edited_by_hand(name: str) -> None:
+    """It has a description, the common tag, links to the others with variables and time kept, and is read-only."""
+    board = BOARDS[name]
+    assert (board["tags"], board["editable"]) == (["tracedtimeout"], False)
+    assert len(board["description"]) > 60
+    (link,) = board["links"]
+    assert (link["tags"], link["includeVars"], link["keepTime"]) == (["tracedtimeout"], True, True)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_variables_are_data_source_job_instance_and_timeout(name: str) -> None:
+    """Each variable follows those before it, from what is exported in both pipelines; job and instance may be all."""
+    variables = BOARDS[name]["templating"]["list"]
+    assert [(v["name"], v["label"], v["type"]) for v in variables] == [
+        ("datasource", "Data source", "datasource"),
+        ("job", "Job", "query"),
+        ("instance", "Instance", "query"),
+        ("timeout", "Timeout", "query"),
+    ]
+    assert variables[0]["query"] == "prometheus"
+    for variable in variables[1:]:
+        assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert variable["refresh"] == 2
+        assert variable["query"].startswith("label_values(tracedtimeout_active")
+    alls = [variable["allValue"] for variable in variables[1:] if variable["includeAll"]]
+    assert alls == [".+"] * (2 if name == "one-timeout" else 3)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=str)
+def test_a_panel_explains_itself(panel: Panel) -> None:
+    """It has a title, a description, a unit, thresholds, a link and the data source of the variable."""
+    assert panel.json["title"]
+    assert panel.json["description"].endswith(".")
+    assert panel.defaults["unit"]
+    assert panel.defaults["thresholds"]["steps"]
+    assert panel.json["links"]
+    assert panel.defaults["links"]
+    assert {target["datasource"]["uid"] for target in panel.targets} == {"${datasource}"}
+    assert panel.json["datasource"]["uid"] == "${datasource}"
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=str)
+def test_a_panel_has_legends(panel: Panel) -> None:
+    """Every series says what it is; panels with lines show their legend."""
+    assert [target for target in panel.targets if not target["legendFormat"]] == []
+    if panel.json["type"] == "timeseries":
+        assert panel.json["options"]["legend"]["showLegend"]
+
+
+def test_links_lead_to_dashboards_that_exist() -> None:
+    """Every link of a panel is to a dashboard of ours and takes data source, job, instance and time along."""
+    uids = {board["uid"] for board in BOARDS.values()}
+    for panel in PANELS:
+        for link in [*panel.json["links"], *panel.defaults["links"]]:
+            assert link["url"].removeprefix("/d/").partition("?")[0] in uids
+            for kept in ("datasource:queryparam", "job:queryparam", "instance:queryparam", "__url_time_range"):
+                assert f"${{{kept}}}" in link["url"]
+
+
+def test_titles_are_unique_in_a_dashboard() -> None:
+    """A panel can be named by its title."""
+    names = [str(panel) for panel in PANELS]
+    assert len(names) == len(set(names))
+
+
+def test_panels_fill_the_grid_and_do_not_overlap() -> None:
+    """Each row of panels is 24 wide, and no two share a cell."""
+    for board in BOARDS.values():
+        cells: set[tuple[int, int]] = set()
+        for panel in board["panels"]:
+            at = panel["gridPos"]
+            own = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            assert not own & cells
+            cells |= own
+        bottom = max(y for _, y in cells) + 1
+        assert cells == {(x, y) for x in range(24) for y in range(bottom)}
+
+
+@pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
+def test_expressions_select_by_job_and_instance(panel: Panel, expr: str) -> None:
+    """Each selector matches the variables job and instance; alerts have no instance of their own."""
+    for family, matchers in re.findall(r"(\w+)\{([^}]*)\}", expr):
+        assert 'job=~"$job"' in matchers
+        assert family == "ALERTS" or 'instance=~"$instance"' in matchers
+
+
+@pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
+def test_rates_are_over_the_rate_interval(panel: Panel, expr: str) -> None:
+    """Lines rate over `$__rate_interval`, tables over the whole range; nothing has a window of its own."""
+    windows = set(re.findall(r"\[([^\]]*)\]", expr))
+    assert windows <= ({"$__range"} if panel.json["type"] == "table" else {"$__rate_interval"})
+
+
+@pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
+def test_counters_are_rated_before_they_are_summed(panel: Panel, expr: str) -> None:
+    """A sum of counters loses resets, so each counter is inside rate or increase first."""
+    for family in re.findall(r"(\w+_(?:total|count|sum|bucket))\{", expr):
+        assert re.search(rf"(rate|increase)\({family}\{{", expr)
+
+
+def test_every_metric_is_on_a_panel() -> None:
+    """A family that is exported is shown; one that is shown is exported, and each outcome has its colour."""
+    shown = {name for _, expr in EXPRESSIONS for name in re.findall(r"\btracedtimeout_\w+", expr)}
+    families = {re.sub("_(bucket|count|sum)$", "", name) for name in shown}
+    assert families == {metric.prometheus_name for metric in METRICS}
+    coloured = {
+        override["matcher"]["options"].strip("/$")
+        for panel in PANELS
+        if panel.json["title"] == "Exits by outcome"
+        for override in panel.json["fieldConfig"]["overrides"]
+    }
+    assert coloured == set(Outcome)
+
+
+def test_exemplars_are_asked_for_where_durations_are() -> None:
+    """The panels of one timeout's durations show exemplars."""
+    asking = {panel.json["title"] for panel in PANELS if any(target.get("exemplar") for target in panel.targets)}
+    assert asking == {"Duration against limit", "Durations", "Exits by outcome"}
