@@ -1,16 +1,18 @@
 """Where a task is waiting: the frames of its awaits, from the task's own coroutine to the innermost.
 
 Read in the timer's callback, before the task is cancelled and its frames unwind; so it costs nothing until a deadline
-fires. The public attributes ``cr_await``, ``gi_yieldfrom`` and ``ag_await`` lead from a coroutine to what it awaits. From a
-future to the task behind it there is no public way: `_waited_for` looks at private ones with `getattr`, and without
-them the walk just ends sooner.
+fires. The public attributes ``cr_await``, ``gi_yieldfrom`` and ``ag_await`` lead from a coroutine to what it awaits.
+From a future to the task behind it there is no public way: `_waited_for` looks at private ones with `getattr`, and
+without them the walk just ends sooner.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import sysconfig
+import types
 from collections.abc import Iterable, Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -23,6 +25,13 @@ _DEEPEST = 200
 _STDLIB = tuple({sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"]})
 _SITE = tuple({sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]})
 _OURS = (f"{__package__}.", f"{__package__.partition('.')[0]}.integrations.")
+
+
+_WITH_FRAMES = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
+
+
+_OPAQUE = {"anext_awaitable", "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"}
+"""Builtin types, which have no public name."""
 
 
 class Place(NamedTuple):
@@ -93,7 +102,18 @@ def _awaited_by(awaitable: object) -> object:
         inner = getattr(awaitable, attribute, None)
         if inner is not None:
             return inner
-    return None
+    return _behind(awaitable)
+
+
+def _behind(step: object) -> object:
+    """The coroutine or generator that an opaque step of it belongs to: asend(), anext(), ``coroutine.__await__()``.
+
+    These have no attribute that tells, but the garbage collector knows what they refer to.
+    """
+    if type(step).__name__ not in _OPAQUE or type(step).__module__ != "builtins":
+        return None
+    inner = (it for it in gc.get_referents(step) if isinstance(it, _WITH_FRAMES) or type(it).__name__ in _OPAQUE)
+    return next(inner, None)
 
 
 def _waited_for(task: asyncio.Task[Any], frames: list[FrameType]) -> asyncio.Future[Any] | None:
@@ -101,9 +121,10 @@ def _waited_for(task: asyncio.Task[Any], frames: list[FrameType]) -> asyncio.Fut
     future = getattr(task, "_fut_waiter", None)
     if isinstance(future, asyncio.Task):
         return future
-    children = getattr(future, "_children", None)  # a gather's, in order
-    if children:
-        return next((child for child in children if not child.done()), None)
+    while children := getattr(future, "_children", None):  # a gather's, in order; they may be gathers
+        future = next((child for child in children if not child.done()), None)
+        if isinstance(future, asyncio.Task):
+            return future
     if not frames or not frames[-1].f_code.co_qualname.startswith("TaskGroup."):
         return None
     group = frames[-1].f_locals.get("self")

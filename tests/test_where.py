@@ -1,0 +1,276 @@
+"""Where a task was waiting when its deadline fired: the innermost frame that the user will recognise."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import types
+from collections.abc import AsyncIterator, Awaitable, Generator
+from typing import Any
+
+import pytest
+
+from tests.support import VIRTUAL, running_task
+from tracedtimeout import DeadlineExceeded, timeout, wait_for, with_timeout
+from tracedtimeout._core import _where
+from tracedtimeout._core._outcome import Where
+
+pytestmark = pytest.mark.loops(*VIRTUAL)
+
+
+async def bank() -> None:
+    await asyncio.sleep(9)
+
+
+async def shop() -> None:
+    await bank()
+
+
+IN_BANK = f"tests.test_where:{bank.__code__.co_firstlineno + 1} in bank"
+
+
+async def where(awaitable: Awaitable[object]) -> Where | None:
+    """Where it was waiting after a second."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(1, name="t") as t:
+            await awaitable
+    assert t.where is caught.value.where
+    return caught.value.where
+
+
+async def grouped() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(0))
+        group.create_task(bank())
+        group.create_task(asyncio.sleep(9))
+
+
+async def task_in_a_group_alone() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bank(), name="the bank's")
+
+
+async def stepping() -> AsyncIterator[int]:
+    await bank()
+    yield 1
+
+
+async def iterating() -> None:
+    async for _ in stepping():
+        pytest.fail("it yielded")
+
+
+@types.coroutine
+def old_style() -> Generator[Any, None, None]:
+    yield from bank().__await__()
+
+
+async def in_an_exit_stack() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(entering())
+
+
+@contextlib.asynccontextmanager
+async def entering() -> AsyncIterator[None]:
+    await bank()
+    yield
+
+
+class Account:
+    def __await__(self) -> Generator[Any, None, None]:
+        return bank().__await__()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        bank,
+        shop,
+        task_in_a_group_alone,
+        iterating,
+        old_style,
+        in_an_exit_stack,
+        Account,
+        lambda: asyncio.create_task(shop()),
+        lambda: asyncio.gather(asyncio.sleep(0), bank(), asyncio.sleep(9)),
+        lambda: asyncio.gather(asyncio.gather(shop())),
+        lambda: wait_for(shop(), 5),
+        lambda: wait_for(asyncio.create_task(shop()), 5),
+        with_timeout(5)(shop),
+    ],
+    ids=[
+        "a coroutine",
+        "a coroutine in a coroutine",
+        "a group's one task, named",
+        "an async generator",
+        "a generator-based coroutine",
+        "a context manager being entered",
+        "an object with __await__",
+        "a task",
+        "a gather's oldest unfinished child",
+        "a gather in a gather",
+        "wait_for",
+        "wait_for of a task",
+        "a decorated function",
+    ],
+)
+async def test_where_is_the_innermost_frame_of_the_users_own(program: Any) -> None:
+    """Through coroutines, generators, tasks, gathers and groups, to the line that waits."""
+    found = await where(program())
+    assert found == IN_BANK
+    assert (found.module, found.function, found.path) == ("tests.test_where", "bank", __file__)
+
+
+@pytest.mark.loops("virtual", "virtual-debug")  # 3.13.0 calls all eager tasks "None"
+async def test_where_is_a_groups_oldest_unfinished_task() -> None:
+    """Of several tasks in a group it is the first created that has not ended."""
+    assert await where(grouped()) == IN_BANK
+
+
+async def test_code_of_others_is_passed_over_for_ones_own() -> None:
+    """A library that the user's code called is not where the user can look, if there is a frame of the user's own."""
+    library: dict[str, Any] = {"asyncio": asyncio, "__name__": "library.pool"}
+    exec(compile("async def acquire():\n    await asyncio.sleep(9)\n", "/site/pool.py", "exec"), library)  # noqa: S102
+
+    async def mine() -> None:
+        await library["acquire"]()
+
+    line = inspect.getsourcelines(mine)[1] + 1
+    assert await where(mine()) == f"tests.test_where:{line} in mine"
+
+
+async def test_without_a_frame_of_ones_own_it_is_the_librarys() -> None:
+    """Code opened by a package of which no frame waits: the innermost frame outside the standard library will do."""
+    library: dict[str, Any] = {"asyncio": asyncio, "__name__": "library.pool"}
+    exec(compile("async def acquire():\n    await asyncio.sleep(9)\n", "/site/pool.py", "exec"), library)  # noqa: S102
+    places = [_where.Place("library.pool", library["acquire"].__code__, 2)]
+    assert _where.innermost(places, "tests") == "library.pool:2 in acquire"
+    assert _where.innermost(places, "") == "library.pool:2 in acquire"
+
+
+async def test_the_standard_library_alone_is_nowhere() -> None:
+    """When no frame but the standard library's is left there is no place to name, and the message names none."""
+
+    async def opens() -> None:
+        async with timeout(1, name="t"):
+            await asyncio.sleep(9)
+
+    assert _where.innermost([_where.Place("asyncio.tasks", asyncio.sleep.__code__, 1)], "asyncio") is None
+    with pytest.raises(DeadlineExceeded) as caught:
+        await wait_for(asyncio.get_running_loop().create_future(), 0, name="t")
+    assert (caught.value.where, str(caught.value)) == (None, "'t' exceeded its 0.000 s deadline after 0.000 s")
+
+
+@pytest.mark.loops("virtual", "virtual-debug")  # eager tasks would have started
+async def test_a_task_given_no_time_tells_where_it_was() -> None:
+    """wait_for with 0 seconds says where the task it cancels was waiting."""
+    task = asyncio.create_task(shop())
+    await asyncio.sleep(0)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await wait_for(task, 0)
+    assert caught.value.where == IN_BANK
+
+
+async def test_a_group_whose_oldest_cannot_be_told_is_where_it_is() -> None:
+    """Two tasks with names of their own: nothing tells the older, so it is the group's own place."""
+
+    async def two() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bank(), name="a")
+            group.create_task(bank(), name="b")
+
+    found = await where(two())
+    assert found is not None
+    assert found.function == "two"
+
+
+async def test_a_group_with_nothing_left_is_where_it_is() -> None:
+    """Of a group's tasks only the unfinished count."""
+    assert _where._oldest([]) is None
+
+
+async def test_a_bare_future_ends_the_walk() -> None:
+    """A future tells nothing of who will set it: the place is that of the await."""
+
+    async def waits() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    found = await where(waits())
+    assert found is not None
+    assert found.function == "waits"
+
+
+class Circular(asyncio.Task[None]):
+    """A task that seems to wait for itself."""
+
+    @property
+    def _fut_waiter(self) -> Circular:
+        return self
+
+
+async def test_tasks_that_wait_for_each_other_end_the_walk() -> None:
+    """A circle of tasks is walked once."""
+    task = Circular(bank(), loop=asyncio.get_running_loop())
+    await asyncio.sleep(0)
+    assert [place.code.co_name for place in _where.places(task)] == ["bank", "sleep"]
+    task.cancel()
+
+
+async def test_a_deep_recursion_is_walked_so_far() -> None:
+    """Of thousands of frames the first 200 are looked at."""
+
+    async def sinks(deeper: int) -> None:
+        if deeper:
+            await sinks(deeper - 1)
+        else:
+            await asyncio.sleep(9)
+
+    found = await where(sinks(300))
+    assert found is not None
+    assert found.function == "sinks"
+    task = asyncio.create_task(sinks(300))
+    await asyncio.sleep(0)
+    assert len(_where.places(task)) == _where._DEEPEST
+    task.cancel()
+
+
+class Spiteful:
+    """An awaitable that raises when looked at."""
+
+    def __await__(self) -> Spiteful:
+        return self
+
+    def __iter__(self) -> Spiteful:
+        return self
+
+    def __next__(self) -> Any:
+        return asyncio.get_running_loop().create_future().__await__().__next__()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"throw", "send", "close"}:
+            raise AttributeError(name)
+        raise ZeroDivisionError
+
+
+async def test_an_awaitable_that_raises_when_looked_at_ends_the_walk() -> None:
+    """Whatever a foreign awaitable does when it is looked at, the expiry goes on; what was found before stands."""
+
+    async def waits() -> None:
+        await Spiteful()
+
+    found = await where(waits())
+    assert found is None or found.function in {"waits", "where"}
+
+
+async def test_the_opener_is_the_first_frame_outside_ourselves() -> None:
+    """The package of the code that opened a timeout; none at all in the standard library alone."""
+    assert _where.opener(inspect.currentframe()) == "tests"
+    assert _where.opener(None) == ""
+
+
+async def test_where_reads_as_a_string_and_tells_its_parts() -> None:
+    """A Where is a str, so it can be logged, compared and stored as one."""
+    place = Where("shop.bank", 88, "charge", "/shop/bank.py")
+    assert (place, place.module, place.line) == ("shop.bank:88 in charge", "shop.bank", 88)
+    assert running_task() is not None
