@@ -1,5 +1,6 @@
 """Starts the demo, or says in one line what it needs first."""
 
+import signal
 import sys
 from importlib.util import find_spec
 
@@ -18,9 +19,18 @@ def _found(name: str) -> bool:
         return False
 
 
-if __name__ == "__main__":
+def start() -> int | str:
+    """Run the demo; returns what to exit with."""
     if missing := lacking():
-        sys.exit(f"The demo needs {', '.join(missing)}: pip install 'tracedtimeout[demo]'")
-    from tracedtimeout.demo.cli import main
+        return f"The demo needs {', '.join(missing)}: pip install 'tracedtimeout[demo]'"
+    from tracedtimeout.demo.cli import main  # noqa: PLC0415  # not before it is known that it can be
 
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
+    try:
+        sys.exit(start())
+    except KeyboardInterrupt:
+        sys.exit(130)

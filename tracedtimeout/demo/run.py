@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,9 @@ async def run(options: Options, listening: socket.socket) -> int:
             return await _Demo(options, family, client).run(listening)
         except ChildEndedError as ended:
             print(f"{ended}\n{ended.child.last_words()}".strip(), file=sys.stderr)
-            return 1
+        except (httpx.HTTPError, TimeoutError) as error:
+            print(f"The demo got no answer from its own processes: {error!r}", file=sys.stderr)
+        return 1
 
 
 class ChildEndedError(Exception):
@@ -68,12 +70,17 @@ class _Family:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exception: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            self._kill()
         try:
             await asyncio.gather(*(child.end() for child in self.children), return_exceptions=True)
         finally:
-            for child in self.children:
-                child.kill()
+            self._kill()
+
+    def _kill(self) -> None:
+        for child in self.children:
+            child.kill()
 
     async def start(self, name: str, *command: str, sockets: tuple[int, ...] = ()) -> Child:
         child = await Child.start(name, self.directory, *command, sockets=sockets)
@@ -91,15 +98,21 @@ class _Family:
             ChildEndedError: one ended first.
         """
         working = asyncio.create_task(work)
-        needed = {child.ended: child for child in self.children if child is not leaving}
+        others = {child.ended: child for child in self.children if child is not leaving}
         try:
-            await asyncio.wait({working, *needed}, return_when=asyncio.FIRST_COMPLETED)
-            for ended, child in needed.items():
-                if ended.done() and not working.done():
-                    raise ChildEndedError(child)
+            await asyncio.wait({working, *others}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done() or working.exception() is not None:
+                await _raise_if_one_ended(others)
             return await working
         finally:
             working.cancel()
+
+
+async def _raise_if_one_ended(children: Mapping[asyncio.Task[int], Child]) -> None:
+    """Raise `ChildEndedError` for the first that has ended, or is about to: whoever asked it knows a little earlier."""
+    ended, _ = await asyncio.wait(children, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+    for one in ended:
+        raise ChildEndedError(children[one])
 
 
 class _Demo:
@@ -114,8 +127,15 @@ class _Demo:
         load = await self._family.start("load", "load", services.shop) if self._options.load else None
         screen = Screen(self._console, services, quiet=self._options.quiet)
         await self._family.watched(screen.show(stop, self._options.seconds))
-        ledger = await self._family.watched(load.end(), leaving=load) if load else ""
+        ledger = await self._ledger(load) if load else ""
         return self._sum_up(await self._family.watched(services.settled(), leaving=load), ledger)
+
+    async def _ledger(self, load: Child) -> str:
+        """Have the load ask no more; returns its ledger once it has all its answers."""
+        ledger = await self._family.watched(load.end(), leaving=load)
+        if not ledger:
+            raise ChildEndedError(load)
+        return ledger
 
     async def _start_services(self, listening: socket.socket) -> Services:
         with listening, socket.create_server(("127.0.0.1", 0)) as other:
@@ -130,7 +150,7 @@ class _Demo:
         if summary.agrees:
             return 0
         for child in self._family.children:
-            print(f"{child.name}: {child.last_words()}", file=sys.stderr)
+            print(f"{child.name} logged: {child.last_words() or 'nothing'}", file=sys.stderr)
         return 1
 
 

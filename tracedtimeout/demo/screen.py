@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from . import table
@@ -17,6 +17,9 @@ PLAIN_EVERY = 5.0
 """Seconds between two pictures, or two lines."""
 
 MESSAGES = 6
+
+SURROUNDINGS = 10
+"""Lines of a picture that are no row and no message."""
 
 
 class Screen:
@@ -40,11 +43,8 @@ class Screen:
         if self._quiet:
             await self._silent(stop)
             return
-        self._console.print(self._title(), soft_wrap=True)
-        if self._console.is_terminal:
-            await self._live(stop)
-        else:
-            await self._plain(stop)
+        self._console.print(*self._title(), sep="\n")
+        await (self._live(stop) if self._console.is_terminal else self._plain(stop))
 
     async def _silent(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -54,8 +54,7 @@ class Screen:
     async def _live(self, stop: asyncio.Event) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while not stop.is_set():
-                seen = await self._services.look()
-                live.update(table.picture(seen.rows, seen.payments, seen.messages[-MESSAGES:]), refresh=True)
+                live.update(self._picture(await self._services.look()), refresh=True)
                 await _pause(stop, EVERY)
 
     async def _plain(self, stop: asyncio.Event) -> None:
@@ -66,9 +65,17 @@ class Screen:
             for message in self._news(seen.messages):
                 self._console.print(table.said(message), soft_wrap=True)
 
-    def _title(self) -> str:
+    def _picture(self, seen: Seen) -> RenderableType:
+        """The table, and as many messages, of two lines each, as there is room for."""
+        room = self._console.height - len(seen.rows) - SURROUNDINGS
+        payments = seen.payments if room > len(seen.payments) else []
+        room -= len(payments)
+        messages = seen.messages[-(room // 2) :] if room > 1 else []
+        return table.picture(seen.rows, payments, messages[-MESSAGES:])
+
+    def _title(self) -> tuple[str, str]:
         shop, payments = self._services.shop, self._services.payments
-        return f"Shop at {shop}, its metrics at {shop}/metrics; payments at {payments}. Ctrl-C ends it."
+        return f"Shop {shop}, payments {payments}, each with /metrics.", "Ctrl-C ends it."
 
     def _line(self, seen: Seen) -> str:
         counts = table.outcomes(seen.outcomes).plain

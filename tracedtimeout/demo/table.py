@@ -39,17 +39,18 @@ def table(shop: Sequence[Row], payments: Sequence[Row]) -> Table:
     for heading in ("active", "p50", "p95", "p99", "limit", "p95/limit"):
         shown.add_column(heading, justify="right", no_wrap=True)
     shown.add_column("outcomes")
-    for rows in (shop, payments):
+    for service, rows in (("shop", shop), ("payments", payments)):
+        if rows:
+            shown.add_row(Text(service, "bold"))
         for row in rows:
             shown.add_row(*_cells(row))
-        shown.add_section()
     return shown
 
 
 def _cells(row: Row) -> list[str | Text]:
     percentiles = [seconds(row.duration.quantile(q)) for q in (0.5, 0.95, 0.99)]
     used = _percent(row.utilization.quantile(0.95))
-    return [row.name, str(row.active), *percentiles, seconds(row.limit.mean), used, outcomes(row.outcomes)]
+    return [f"  {row.name}", str(row.active), *percentiles, seconds(row.limit.mean), used, outcomes(row.outcomes)]
 
 
 def outcomes(counts: dict[str, int]) -> Text:
