@@ -1,0 +1,1 @@
+"""The doors of a process: where a deadline comes in or goes out, each for one library."""

@@ -1,0 +1,96 @@
+"""What a peer gets when its request is ended: a 504 or a cut connection, and nothing of our internals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from tracedtimeout import DeadlineExceeded
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+_BODY = json.dumps(
+    {"type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "The deadline has passed."}
+).encode()
+"""Of a refusal and an expiry alike: what the limits are is nobody's business."""
+_HEADERS = [
+    (b"content-type", b"application/problem+json"),
+    (b"content-length", b"%d" % len(_BODY)),
+    (b"deadline-expired", b"1"),
+]
+_INTERNAL_ERROR = 1011
+"""WebSocket's close code (RFC 6455, 7.4.1); it has none for a timeout."""
+
+
+class Answer(Protocol):
+    """One request's way back to its peer."""
+
+    def send(self, message: Message, /) -> Awaitable[None]:
+        """What the app calls."""
+
+    async def expire(self, exc: DeadlineExceeded) -> None:
+        """Tell the peer; raises `exc` where only the server can, by cutting the connection."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the peer has all that it gets."""
+
+
+class Response:
+    """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
+    application raises."""
+
+    __slots__ = ("_method", "_send", "complete", "started")
+
+    def __init__(self, send: Send, method: str) -> None:
+        self._send = send
+        self._method = method
+        self.started = False
+        self.complete = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.started = True
+        elif kind == "http.response.body" and not message.get("more_body", False):
+            self.complete = True
+        return self._send(message)
+
+    async def expire(self, exc: DeadlineExceeded) -> None:
+        if self.started:
+            raise exc
+        await self._send({"type": "http.response.start", "status": 504, "headers": list(_HEADERS)})
+        body = b"" if self._method == "HEAD" else _BODY
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class Socket:
+    """A WebSocket: refused before it is accepted, closed after."""
+
+    __slots__ = ("_denies", "_send", "accepted", "complete")
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self._send = send
+        self._denies = "websocket.http.response" in (scope.get("extensions") or {})
+        self.accepted = False
+        self.complete = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        kind = message["type"]
+        if kind == "websocket.accept":
+            self.accepted = True
+        elif kind in ("websocket.close", "websocket.http.response.start"):
+            self.complete = True
+        return self._send(message)
+
+    async def expire(self, exc: DeadlineExceeded) -> None:
+        if self.complete:
+            raise exc
+        if self.accepted or not self._denies:
+            await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."})
+            return
+        await self._send({"type": "websocket.http.response.start", "status": 504, "headers": list(_HEADERS)})
+        await self._send({"type": "websocket.http.response.body", "body": _BODY, "more_body": False})

@@ -1,0 +1,75 @@
+"""Cancelling the work for a peer that has gone: `receive()` read ahead, and put between the server and the app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from tracedtimeout import detach
+
+from ._answers import Answer
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+class Watch:
+    """Reads what the peer sends, one message ahead of the app, and cancels the task that made it on a disconnect.
+
+    Not once the answer is complete: a server reports a disconnect then, too. While a body is read more slowly than it
+    arrives, a disconnect is seen only when the app has read up to it.
+    """
+
+    def __init__(self, receive: Receive, answer: Answer) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._receive = receive
+        self._answer = answer
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._ahead: asyncio.Queue[Message | Exception] = asyncio.Queue(maxsize=1)
+        self._last: Message | Exception | None = None
+        self._cancelled = False  # the task was, and has not been uncancelled yet
+        with detach():
+            self._reader = asyncio.create_task(self._read())
+
+    async def receive(self) -> Message:
+        """What the app calls; after a disconnect it is told of that again and again, as servers do."""
+        message = self._last if self._last is not None and self._ahead.empty() else await self._ahead.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    def accounts_for(self, exc: BaseException) -> bool:
+        """Whether `exc` is the cancellation for the disconnect and no other's; the task is then as it was."""
+        if not self._cancelled or not isinstance(exc, asyncio.CancelledError):
+            return False
+        self._cancelled = False
+        return self._task.uncancel() <= self._cancelling
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._reader.cancel()
+        if self._cancelled:
+            self._cancelled = False
+            self._task.uncancel()
+
+    async def _read(self) -> None:
+        while self._last is None:
+            try:
+                message: Message | Exception = await self._receive()
+            except Exception as exc:
+                message = exc
+            if isinstance(message, Exception) or message["type"] == "http.disconnect":
+                self._end(message)
+            else:
+                await self._ahead.put(message)
+
+    def _end(self, last: Message | Exception) -> None:
+        self._last = last
+        if self._ahead.empty():
+            self._ahead.put_nowait(last)  # the app may be waiting for it
+        if not isinstance(last, Exception) and not self._answer.complete:
+            self._cancelled = True
+            self._task.cancel()

@@ -1,0 +1,71 @@
+"""What a request's timeout is called: its method and its route's template, never anything that a peer may choose."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from . import _routes
+
+Scope = MutableMapping[str, Any]
+
+EXEMPT = "_exempt"
+"""What a `route_of` returns for a route that no deadline shall end."""
+UNMATCHED = "_unmatched"
+OTHER = "_OTHER"
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+"""Those that OpenTelemetry's semantic conventions know; a peer may send any other."""
+MARK = "__tracedtimeout_exempt__"
+"""Set on the endpoints that are exempt."""
+
+_MOST, _LONGEST = 1024, 256
+"""Names kept by method and path, and characters of such a path: peers choose the paths."""
+
+_log = logging.getLogger("tracedtimeout")
+
+
+class Namer:
+    """Names the requests of one application: `EXEMPT`, or method and template."""
+
+    def __init__(self, app: object, route_of: Callable[[Scope], str | None] | None) -> None:
+        self._app = app
+        self._route_of = route_of
+        self._resolver: _routes.Resolver | None = None
+        self._kept: dict[tuple[str, str], str] = {}
+        self._complained = False
+
+    def __call__(self, scope: Scope) -> str:
+        key = (scope.get("method", "GET"), scope["path"])
+        return self._kept.get(key) or self._name(key, scope)
+
+    def _name(self, key: tuple[str, str], scope: Scope) -> str:
+        try:
+            template, keep = self._found(scope)
+        except Exception:
+            self._complain()
+            template, keep = None, False
+        method = key[0] if key[0] in METHODS else OTHER
+        name = EXEMPT if template == EXEMPT else f"{method} {UNMATCHED if template is None else template}"
+        if keep and template is not None and method != OTHER and len(key[1]) <= _LONGEST:
+            if len(self._kept) >= _MOST:
+                self._kept.clear()
+            self._kept[key] = name
+        return name
+
+    def _found(self, scope: Scope) -> tuple[str | None, bool]:
+        """The template, and whether that depends on nothing but the method and the path."""
+        if self._route_of is not None:
+            return self._route_of(scope), False
+        if self._resolver is None:
+            self._resolver = _routes.resolver_for(self._app, scope)
+        route = self._resolver(scope)
+        keep = scope["type"] == "http" and self._resolver.by_path()
+        if route is None:
+            return None, keep
+        return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, keep
+
+    def _complain(self) -> None:
+        if not self._complained:
+            self._complained = True
+            _log.exception("finding the route of a request failed: it is %r; not logged again", UNMATCHED)

@@ -1,0 +1,127 @@
+"""Which route a request will be routed to, asked of the web framework's own table before it routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Scope = MutableMapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route as it was written: its template, and the function, class or app that serves it."""
+
+    template: str
+    endpoint: object = None
+
+
+class Resolver(Protocol):
+    """What finds the route of a request; None if there is none, or none with its method."""
+
+    def __call__(self, scope: Scope, /) -> Route | None: ...
+
+    def by_path(self) -> bool:
+        """Whether the method and the path alone decide, so that an answer may be kept."""
+
+
+def resolver_for(app: object, scope: Scope) -> Resolver:
+    """How to ask the application in or around which the middleware stands: Starlette, FastAPI, Litestar, or nobody."""
+    for candidate in (*_wrapped(app), scope.get("app")):
+        if hasattr(candidate, "asgi_router"):
+            return _Litestar(candidate)
+        if isinstance(getattr(candidate, "routes", None), list):
+            return _Starlette(candidate)
+    return _Nobody()
+
+
+def _wrapped(app: object) -> Iterator[object]:
+    """`app` and the apps that it, a middleware, wraps."""
+    seen: set[int] = set()
+    while app is not None and id(app) not in seen:
+        seen.add(id(app))
+        yield app
+        app = getattr(app, "app", None)
+
+
+class _Nobody:
+    """For an application whose routes we cannot see."""
+
+    def __call__(self, scope: Scope) -> Route | None:
+        return None
+
+    def by_path(self) -> bool:
+        return True
+
+
+class _Starlette:
+    """Starlette's and FastAPI's table: the first route that matches in full, as their routers choose it."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope) -> Route | None:
+        return _first(self._app.routes, dict(scope))
+
+    def by_path(self) -> bool:
+        return not _any_host(self._app.routes)
+
+
+def _first(routes: Iterable[Any], scope: Scope) -> Route | None:
+    for route in _flat(routes):
+        match, child = route.matches(scope)
+        if match.name == "FULL":
+            return _inside(route, {**scope, **child})
+    return None
+
+
+def _inside(route: Any, scope: Scope) -> Route | None:
+    """The route itself; of a mount the one beneath it, or all that it serves as one."""
+    path = str(getattr(route, "path_format", None) or getattr(route, "path", ""))
+    endpoint = getattr(route, "endpoint", None)
+    if endpoint is not None or not hasattr(route, "app"):
+        return Route(path, endpoint)
+    beneath = getattr(route, "routes", None)
+    if not beneath:
+        return Route(path, route.app)
+    found = _first(beneath, scope)
+    return None if found is None else Route(f"{getattr(route, 'path', '')}{found.template}", found.endpoint)
+
+
+def _any_host(routes: Iterable[Any]) -> bool:
+    """Whether a route is chosen by the host name."""
+    return any(hasattr(route, "host_regex") or _any_host(getattr(route, "routes", ())) for route in _flat(routes))
+
+
+def _flat(routes: Iterable[Any]) -> Iterator[Any]:
+    """The routes, with those of the routers that FastAPI includes without copying them."""
+    for route in routes:
+        contexts = getattr(route, "effective_route_contexts", None)
+        if contexts is None:
+            yield route
+        else:
+            yield from (getattr(context, "starlette_route", None) or context for context in contexts())
+
+
+class _Litestar:
+    """Litestar's table. Inside the app it has routed already; around it, its router is asked."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope) -> Route | None:
+        template, handler = scope.get("path_template"), scope.get("route_handler")
+        if template is None:
+            path = re.sub("/+", "/", "/" + scope["path"].removeprefix(scope.get("root_path", "")).strip("/"))
+            try:
+                _, handler, _, _, template = self._app.asgi_router.handle_routing(path=path, method=scope.get("method"))
+            except Exception:  # an error to be answered by the app: not found, method not allowed
+                return None
+        if not template:  # an app that is mounted, at its handler's path
+            template = f"{min(getattr(handler, 'paths', None) or ('',))}/{{path}}"
+        return Route(str(template), getattr(handler, "fn", handler))
+
+    def by_path(self) -> bool:
+        return True
