@@ -1,0 +1,226 @@
+"""The numbers: nothing lost, nothing kept, whoever counts and whenever they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support import figures
+from tracedtimeout import timeout
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout.testing import run
+
+
+async def times(count: int, name: str = "t") -> None:
+    for _ in range(count):
+        async with timeout(1, name=name):
+            await asyncio.sleep(0)
+
+
+def test_loops_in_threads_lose_no_count() -> None:
+    """Eight loops in eight threads count one name, while a ninth thread reads: the sum is exact, opened >= closed."""
+    stop = threading.Event()
+    actives: list[int] = []
+
+    def reads() -> None:
+        while not stop.is_set():
+            active = _series.snapshot().get(_metrics.ACTIVE, {}).get(("t",), 0)
+            assert isinstance(active, int)
+            actives.append(active)
+
+    reader = threading.Thread(target=reads)
+    reader.start()
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda _: asyncio.run(times(500)), range(8)))
+    finally:
+        stop.set()
+        reader.join()
+    assert figures("t") == {"duration": {"completed": 4000}, "limit": 4000, "utilization": 4000}
+    assert min(actives, default=0) >= 0
+
+
+def test_the_figures_of_a_loop_outlive_it() -> None:
+    """Figures of loops that are gone are kept, in one place: a thousand loops leave nothing behind."""
+    before = len(_series._live)
+    for _ in range(1000):
+        run(times(1))
+    gc.collect()
+    assert figures("t") == {"duration": {"completed": 1000}, "limit": 1000, "utilization": 1000}
+    assert len(_series._live) <= before + 1
+
+
+def test_a_histogram_places_each_value_under_its_bound() -> None:
+    """A value that equals a bound is under it, as Prometheus's `le` says; the last bucket takes the rest."""
+    histogram = _series.Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 2.0, 2.5):
+        histogram.record(value)
+    assert (histogram.counts, histogram.total) == ([2, 2, 1], 7.5)
+
+
+def test_histograms_add_up() -> None:
+    """The sum of two has the counts and totals of both; a copy is its own."""
+    one, other = _series.Histogram((1.0,)), _series.Histogram((1.0,))
+    one.record(0.5)
+    other.record(5.0)
+    copy = one.copy()
+    copy.add(other)
+    assert [(h.counts, h.total) for h in (one, other, copy)] == [([1, 0], 0.5), ([0, 1], 5.0), ([1, 1], 5.5)]
+
+
+def test_the_quick_way_counts_as_the_slow_one() -> None:
+    """Exits counted inline fall into the same buckets, with the same sums, as histograms would have them."""
+    generator = random.Random(1)
+    programs = [(generator.choice([0.01, 0.3, 0.3, 7]), generator.random()) for _ in range(200)]
+    durations, limits, ratios = (
+        _series.Histogram(m.bounds) for m in (_metrics.DURATION, _metrics.LIMIT, _metrics.UTILIZATION)
+    )
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for seconds, share in programs:
+            started = loop.time()
+            async with timeout(seconds, name="t") as t:
+                await asyncio.sleep(seconds * share * 0.95)
+            elapsed = loop.time() - started
+            durations.record(elapsed)
+            limits.record(t.limit)
+            ratios.record(elapsed / t.limit)
+
+    run(main())
+    table = _series.snapshot()
+    for metric, labels, expected in (
+        (_metrics.DURATION, ("t", "completed"), durations),
+        (_metrics.LIMIT, ("t",), limits),
+        (_metrics.UTILIZATION, ("t",), ratios),
+    ):
+        counted = table[metric][labels]
+        assert isinstance(counted, _series.Histogram)
+        assert counted.counts == expected.counts
+        assert counted.total == pytest.approx(expected.total, rel=1e-12)
+
+
+def test_limits_of_every_size_are_recorded() -> None:
+    """From nothing to hours, before and after the first one chose the common bucket; with no deadline, none."""
+
+    async def main() -> None:
+        for limit in (None, 0, 0.001, 0.002, 3600, 4000, 1, -5, None):
+            async with timeout(limit, name="t"):
+                pass
+        for limit in (3600, 4000, 1):
+            async with timeout(limit, name="long"):
+                pass
+
+    run(main())
+    limits = _series.snapshot()[_metrics.LIMIT]
+    short, long = limits[("t",)], limits[("long",)]
+    assert isinstance(short, _series.Histogram)
+    assert isinstance(long, _series.Histogram)
+    assert (sum(short.counts), short.counts[0], short.counts[-1]) == (7, 4, 2)
+    assert (sum(long.counts), long.counts[-1], long.total) == (3, 2, 7601.0)
+    assert short.total == pytest.approx(7601.003)
+
+
+def test_names_past_the_cap_are_counted_as_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first names keep their labels; later ones share _OTHER, with one warning. The timeout keeps its name."""
+    monkeypatch.setattr(_series, "max_names", 2)
+
+    async def main() -> list[str]:
+        names = []
+        for name in ("a", "b", "c", "d", "a"):
+            async with timeout(1, name=name) as t:
+                names.append(t.name)
+        return names
+
+    assert run(main()) == ["a", "b", "c", "d", "a"]
+    assert run(main()) == ["a", "b", "c", "d", "a"]
+    counts = {name: figures(name).get("duration") for name in ("a", "b", "c", "_OTHER")}
+    assert counts == {"a": {"completed": 4}, "b": {"completed": 2}, "c": None, "_OTHER": {"completed": 4}}
+    assert [(r.levelno, r.getMessage()[:46]) for r in caplog.records] == [
+        (logging.WARNING, "more than 2 names of timeouts: 'c' and all lat")
+    ]
+
+
+def test_rare_events_of_the_process_are_counted() -> None:
+    """Headers, threads and scrapes are counted without a loop, and added up with the rest."""
+    _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"))
+    _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"), 2)
+    _series.record(_metrics.SCRAPE_DURATION, (), 0.002)
+    _series.record(_metrics.SCRAPE_DURATION, (), 0.2)
+    table = _series.snapshot()
+    scrapes = table[_metrics.SCRAPE_DURATION][()]
+    assert isinstance(scrapes, _series.Histogram)
+    assert table[_metrics.HEADERS_IGNORED] == {("grpc-timeout", "malformed"): 3}
+    assert (sum(scrapes.counts), scrapes.total) == (2, 0.202)
+
+
+def test_a_reset_forgets_and_counting_goes_on() -> None:
+    """After reset() everything reads as at the start, also for a loop that is running."""
+
+    async def main() -> list[dict[str, object]]:
+        await times(3)
+        before = figures("t")
+        _series.reset()
+        between = figures("t")
+        await times(2)
+        return [before, between, figures("t")]
+
+    counts = [{key: value for key, value in seen.items() if key == "duration"} for seen in run(main())]
+    assert counts == [{"duration": {"completed": 3}}, {}, {"duration": {"completed": 2}}]
+
+
+def test_timer_lag_is_the_time_from_the_deadline_to_its_callback() -> None:
+    """On time, it is nothing; after a blocked loop, it is what it was late."""
+
+    async def main(block: float) -> None:
+        with pytest.raises(TimeoutError):
+            async with timeout(1, name="t"):
+                running = asyncio.get_running_loop()
+                running.block(block)  # type: ignore[attr-defined]  # a VirtualClockLoop
+                await asyncio.sleep(9)
+
+    for block in (0.0, 1.75):
+        run(main(block))
+    lag = _series.snapshot()[_metrics.TIMER_LAG][()]
+    assert isinstance(lag, _series.Histogram)
+    assert (sum(lag.counts), lag.counts[0], lag.total) == (2, 1, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("buckets", "message"),
+    [
+        ({"tracedtimeout.active": [1.0]}, "is not one of"),
+        ({"nonsense": [1.0]}, "is not one of"),
+        ({"tracedtimeout.duration": []}, "must be finite and strictly ascending"),
+        ({"tracedtimeout.duration": [2.0, 1.0]}, "must be finite and strictly ascending"),
+        ({"tracedtimeout.duration": [1.0, 1.0]}, "must be finite and strictly ascending"),
+        ({"tracedtimeout.duration": [1.0, float("inf")]}, "must be finite and strictly ascending"),
+    ],
+)
+def test_buckets_that_make_no_sense_are_refused(buckets: dict[str, list[float]], message: str) -> None:
+    """Only histograms have buckets, and only ascending finite bounds are some."""
+    with pytest.raises(ValueError, match=message):
+        _metrics.choose_buckets(buckets)
+
+
+def test_chosen_buckets_are_used_from_then_on() -> None:
+    """A new loop counts in the buckets that were chosen; choosing none goes back to the default ones."""
+    _metrics.choose_buckets({"tracedtimeout.duration": [1, 2]})
+    try:
+        assert _metrics.DURATION.bounds == (1.0, 2.0)
+        run(times(1))
+        counted = _series.snapshot()[_metrics.DURATION][("t", "completed")]
+        assert isinstance(counted, _series.Histogram)
+        assert (counted.bounds, counted.counts) == ((1.0, 2.0), [1, 0, 0])
+    finally:
+        _series.reset()
+        _metrics.choose_buckets({})
+    assert _metrics.DURATION.bounds == _metrics.DURATION.default_bounds
