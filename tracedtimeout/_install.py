@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client.registry import CollectorRegistry
 
-from . import prometheus
+from . import _multiprocess, prometheus
 from ._core import _metrics, _observers, _series
 from ._core._observers import Observer
 from ._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
@@ -30,7 +31,7 @@ def install(
 
     Args:
         registry: where Prometheus's families go: `prometheus_client.REGISTRY`; None for nowhere. In the environment
-            ``module:attribute`` or ``none``.
+            ``module:attribute`` or ``none``. With ``PROMETHEUS_MULTIPROC_DIR`` set they go to its files instead.
         spans: ``always``, ``late`` (only of timeouts that expired or overran) or ``off``.
         observers: told of every timeout, after spans are begun and before they end. In the environment
             ``module:attribute``, several between commas; classes are called.
@@ -45,7 +46,7 @@ def install(
     """
     policy = SPANS.value(spans)
     wanted = _Installation(
-        REGISTRY.value(registry),
+        _prometheus(REGISTRY.value(registry)),
         (*_span_observers(policy), *OBSERVERS.value(observers)),
         BUCKETS.value(buckets),
         MAX_NAMES.value(max_names),
@@ -62,29 +63,48 @@ def _span_observers(policy: Spans) -> tuple[Observer, ...]:
     return (SpanObserver(policy),)
 
 
+def _prometheus(registry: Registry) -> _Registered | _multiprocess.Transfer | None:
+    if registry is None:
+        return None
+    return _multiprocess.Transfer() if _multiprocess.VARIABLE in os.environ else _Registered(registry)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """Our collector in a registry."""
+
+    registry: CollectorRegistry
+    collector: prometheus.Collector = field(default_factory=prometheus.Collector)
+
+    def start(self) -> None:
+        self.registry.register(self.collector)
+
+    def stop(self) -> None:
+        with suppress(KeyError):  # its owner may have taken it out
+            self.registry.unregister(self.collector)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Installation:
     """One call of `install`, its settings known to be good."""
 
-    registry: Registry
+    prometheus: _Registered | _multiprocess.Transfer | None
     observers: tuple[Observer, ...]
     buckets: Bounds | None
     max_names: int
-    collector = prometheus.Collector()
 
     def apply(self) -> None:
         _choose(self.buckets)
-        if self.registry is not None:
-            self.registry.register(self.collector)
+        if self.prometheus is not None:
+            self.prometheus.start()
         _series.max_names = self.max_names
         _observers.add(*self.observers)
 
     def revert(self) -> None:
         _observers.remove(*self.observers)
         _series.max_names = MAX_NAMES.default
-        if self.registry is not None:
-            with suppress(KeyError):  # its owner may have taken it out
-                self.registry.unregister(self.collector)
+        if self.prometheus is not None:
+            self.prometheus.stop()
         if self.buckets is not None and not _counted():
             _metrics.choose_buckets({})
 

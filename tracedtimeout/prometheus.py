@@ -21,17 +21,16 @@ import prometheus_client
 from prometheus_client.exposition import choose_encoder, start_wsgi_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector as AnyCollector
 from prometheus_client.registry import CollectorRegistry
 
+from . import _multiprocess
 from ._core import _metrics, _series
 from ._families import family_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that has prometheus_client keep figures in files, for several processes together."""
 
 
 class Collector:
@@ -204,8 +203,23 @@ class _Timed:
 def _source(registry: CollectorRegistry | None) -> CollectorRegistry:
     if registry is not None:
         return registry
-    if MULTIPROCESS not in os.environ:
+    if _multiprocess.VARIABLE not in os.environ:
         return prometheus_client.REGISTRY
     together = CollectorRegistry(support_collectors_without_names=True)
-    MultiProcessCollector(together)  # type: ignore[no-untyped-call]  # prometheus_client's
+    together.register(_Processes())
     return together
+
+
+class _Processes(AnyCollector):
+    """What all processes counted, and the families that none has anything for yet."""
+
+    def __init__(self) -> None:
+        self._files = MultiProcessCollector(None)  # type: ignore[no-untyped-call]  # prometheus_client's
+
+    def collect(self) -> Iterator[Metric]:
+        _multiprocess.transfer()
+        missing = {metric.name: metric for metric in Collector().describe()}
+        for family in self._files.collect():  # type: ignore[no-untyped-call]  # as above
+            missing.pop(family.name, None)
+            yield family
+        yield from missing.values()
