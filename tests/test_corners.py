@@ -53,6 +53,13 @@ async def replace() -> None:
         raise KeyError from None
 
 
+async def replace_twice() -> None:
+    try:
+        await replace()
+    except KeyError:
+        raise IndexError  # noqa: B904  # "during" is the point
+
+
 async def replace_in_a_group() -> None:
     try:
         await asyncio.sleep(9)
@@ -77,6 +84,7 @@ async def raise_a_subclass() -> None:
         (reraise, "TimeoutError from CancelledError"),
         (swallow, None),
         (replace, "KeyError during TimeoutError from CancelledError"),
+        (replace_twice, "IndexError during KeyError during TimeoutError from CancelledError"),
         (raise_a_subclass, "TimeoutError from MyCancelledError during CancelledError"),
         (replace_in_a_group, "ExceptionGroup[KeyError, IndexError] during TimeoutError from CancelledError"),
     ],

@@ -14,6 +14,7 @@ import pytest
 from tests.support import figures
 from tracedtimeout import timeout
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._loop import state_of, states
 from tracedtimeout.testing import run
 
 
@@ -175,6 +176,28 @@ def test_a_reset_forgets_and_counting_goes_on() -> None:
 
     counts = [{key: value for key, value in seen.items() if key == "duration"} for seen in run(main())]
     assert counts == [{"duration": {"completed": 3}}, {}, {"duration": {"completed": 2}}]
+
+
+def test_reschedules_are_counted() -> None:
+    """Each call of reschedule() is one."""
+
+    async def main() -> None:
+        async with timeout(1, name="t") as t:
+            for when in (2, None, 3):
+                t.reschedule(when)
+
+    run(main())
+    assert figures("t")["reschedules"] == 3
+
+
+def test_loops_that_live_can_be_listed() -> None:
+    """The states of living loops are found from any thread, for who shows what is open."""
+
+    async def main() -> bool:
+        here = state_of(asyncio.get_running_loop())
+        return here in await asyncio.to_thread(states)
+
+    assert run(main())
 
 
 def test_timer_lag_is_the_time_from_the_deadline_to_its_callback() -> None:

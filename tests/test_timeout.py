@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import inspect
 import logging
 import math
 import pickle
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from fractions import Fraction
@@ -17,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import VIRTUAL, running_loop, running_task
+from tests.support import VIRTUAL, figures, running_loop, running_task
 from tracedtimeout import (
     DeadlineExceeded,
     Outcome,
@@ -28,8 +30,9 @@ from tracedtimeout import (
     timeout,
     timeout_at,
     wait_for,
+    with_timeout,
 )
-from tracedtimeout._core import _warn
+from tracedtimeout._core import _observers, _warn
 from tracedtimeout._core._budget import REMOTE, Budget
 from tracedtimeout._core._outcome import Spent, Where
 from tracedtimeout.testing import run
@@ -165,6 +168,50 @@ async def test_a_timeout_in_an_exit_stack() -> None:
             await asyncio.sleep(9)
 
 
+@virtual
+async def test_a_timeout_made_elsewhere_is_entered_here() -> None:
+    """Made with no loop running, or under another loop, it is timed and counted by the loop it is entered in."""
+
+    async def made() -> Timeout:
+        return timeout_at(1, name="t")
+
+    with ThreadPoolExecutor(1) as thread:
+        under_none, under_another = thread.submit(timeout_at, 1, name="t").result(), thread.submit(run, made()).result()
+    for t in (under_none, under_another):
+        assert (t.name, repr(t), t.kind) == ("t", "<Timeout [created]>", "timeout_at")
+        with pytest.raises(DeadlineExceeded):
+            async with t:
+                await asyncio.sleep(9)
+        assert (now(), t.outcome) == (1.0, Outcome.EXPIRED)
+    assert figures("t")["duration"] == {"expired": 2}
+
+
+@virtual
+async def test_it_is_told_what_it_is() -> None:
+    """kind says by which door it was opened, the first time and each time after."""
+    seen: list[str] = []
+
+    def sees(opened: Timeout) -> None:
+        seen.append(opened.kind)
+
+    _observers.add(sees)
+    for _ in range(2):
+        async with timeout(1), timeout_at(now() + 1), Timeout(None):
+            await wait_for(asyncio.sleep(0), 1)
+            await with_timeout(1)(asyncio.sleep)(0)
+    assert seen == ["timeout", "timeout_at", "timeout_at", "wait_for", "with_timeout"] * 2
+
+
+@virtual
+async def test_a_timeout_outlives_a_budget_around_it() -> None:
+    """One that a bare budget timed, and that is still open when the budget is left, has its own deadline again."""
+    async with AsyncExitStack() as stack:
+        with budget(1):
+            t = await stack.enter_async_context(timeout(3))
+        await asyncio.sleep(2)
+        assert (t.deadline(), t.owner) == (3.0, t.name)
+
+
 # what it refuses
 
 DOORS: dict[str, tuple[str, Callable[[Any], object]]] = {
@@ -173,9 +220,16 @@ DOORS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "Timeout": ("when", Timeout),
     "reserve": ("reserve", lambda value: timeout(1, reserve=value)),
     "at_least": ("at_least", lambda value: timeout(1, at_least=value)),
+    "at_least of Timeout": ("at_least", lambda value: Timeout(1, at_least=value)),
     "at_least of wait_for": ("at_least", lambda value: wait_for(None, 1, at_least=value)),  # type: ignore[arg-type]
     "budget": ("seconds", lambda value: budget(value).__enter__()),
 }
+
+
+async def opened_by(made: object) -> None:
+    """Open it: what is awaited may be checked as late as that."""
+    if inspect.isawaitable(made):
+        await made
 
 
 @virtual
@@ -185,7 +239,7 @@ async def test_what_is_no_instant_is_a_value_error(door: str, value: object) -> 
     """NaN and numbers no float can hold are refused before they reach the loop, which would die of NaN."""
     parameter, opens = DOORS[door]
     with pytest.raises(ValueError, match=f"^{parameter} must be a number of seconds, not ") as caught:
-        opens(value)
+        await opened_by(opens(value))
     assert repr(value) in str(caught.value)
 
 
@@ -196,7 +250,7 @@ async def test_what_is_no_number_is_a_type_error(door: str, value: object) -> No
     """Strings are no numbers, though float() would read them."""
     parameter, opens = DOORS[door]
     with pytest.raises(TypeError, match=f"^{parameter} must be a number of seconds, not ") as caught:
-        opens(value)
+        await opened_by(opens(value))
     assert repr(value) in str(caught.value)
 
 
@@ -350,6 +404,17 @@ async def test_the_message_tells_whose_deadline_and_where_the_time_went() -> Non
     assert exc.where is not None
     assert (exc.where.module, exc.where.line, exc.where.function) == ("tests.test_timeout", line, "charge")
     assert exc.where.path == __file__
+
+
+@virtual
+async def test_time_spent_at_once_is_counted_too() -> None:
+    """Nested timeouts that are left at once are in `spent`, by name, with their count."""
+    async with timeout(2) as outer:
+        for name in ("a", "b", "a", "a"):
+            async with timeout(1, name=name):
+                pass
+        await query(0.5)
+        assert outer.spent == (Spent("db.query", 0.5), Spent("a", 0.0, 3), Spent("b", 0.0))
 
 
 @virtual

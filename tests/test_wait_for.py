@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import VIRTUAL, running_loop, running_task
+from tests.support import VIRTUAL, figures, running_loop, running_task
 from tracedtimeout import DeadlineExceeded, Outcome, timeout, wait_for
 from tracedtimeout._core import _observers
 
@@ -147,6 +147,39 @@ async def test_with_no_time_a_cancellation_from_outside_passes() -> None:
         await inner
 
 
+@pytest.mark.loops("virtual", "virtual-debug")  # eager tasks fail before they are given no time
+async def test_with_no_time_the_exception_of_what_it_cancels_passes() -> None:
+    """What a task raises in answer to its cancellation is raised, as it is."""
+
+    async def fails() -> None:
+        try:
+            await asyncio.sleep(9)
+        finally:
+            raise KeyError
+
+    task = asyncio.create_task(fails())
+    await asyncio.sleep(0)
+    with pytest.raises(KeyError) as caught:
+        await wait_for(task, 0, name="t")
+    assert isinstance(caught.value.__context__, asyncio.CancelledError)
+    assert figures("t") == {
+        "duration": {"replaced": 1},
+        "expirations": {"replaced": 1},
+        "limit": 1,
+        "unwind": 1,
+    }
+
+
+async def test_with_no_time_its_limit_is_nothing_wherever_it_is() -> None:
+    """Inside a timeout, too, wait_for with 0 seconds is granted 0 seconds, and has no utilization."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(1):
+            await wait_for(asyncio.get_running_loop().create_future(), 0, name="t")
+    assert (caught.value.limit, caught.value.owner) == (0.0, "t")
+    assert str(caught.value) == "'t' exceeded its 0.000 s deadline after 0.000 s"
+    assert figures("t") == {"duration": {"expired": 1}, "expirations": {"expired": 1}, "limit": 1, "unwind": 1}
+
+
 async def test_an_enclosing_deadline_ends_it() -> None:
     """Inside a timeout it ends at the earlier of the two, and only one raises."""
     outcomes = []
@@ -161,14 +194,19 @@ async def test_an_enclosing_deadline_ends_it() -> None:
 async def test_what_is_rejected_is_disposed_of() -> None:
     """Rejected for want of budget: a coroutine is closed unrun, a future cancelled, with no warning of either."""
     future = asyncio.get_running_loop().create_future()
-    for delay, awaitable in ((5, asyncio.sleep(9)), (5, future), (5, Answers()), (0, asyncio.sleep(9))):
+    timed, at_once = asyncio.sleep(9), asyncio.sleep(9)
+    for delay, awaitable in ((5, timed), (5, future), (5, Answers()), (0, at_once)):
         with pytest.raises(DeadlineExceeded, match=r"needs 2\.000 s and 1\.000 s is left"):
             async with timeout(1, name="outer"):
                 await wait_for(awaitable, delay, at_least=2)
-    assert future.cancelled()
+    states = [inspect.getcoroutinestate(coroutine) for coroutine in (timed, at_once)]
+    at_once.close()
+    assert (states, future.cancelled()) == (["CORO_CLOSED", "CORO_CLOSED"], True)
 
 
-@pytest.mark.parametrize(("value", "error"), [(math.nan, ValueError), (10**400, ValueError), ("1", TypeError)])
+@pytest.mark.parametrize(
+    ("value", "error"), [(math.nan, ValueError), (10**400, ValueError), ("1", TypeError)], ids=["nan", "huge", "string"]
+)
 async def test_a_bad_delay_is_refused(value: Any, error: type[Exception]) -> None:
     """NaN, huge numbers and strings are refused in the caller's words, when it is awaited."""
     future = asyncio.get_running_loop().create_future()

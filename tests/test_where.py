@@ -190,6 +190,20 @@ async def test_a_group_with_nothing_left_is_where_it_is() -> None:
     assert _where._oldest([]) is None
 
 
+class TaskGroup:
+    """A group of somebody else's."""
+
+    async def wait(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_a_group_of_somebody_elses_is_where_it_is() -> None:
+    """Into a TaskGroup that is not asyncio's nobody looks."""
+    found = await where(TaskGroup().wait())
+    assert found is not None
+    assert found.function == "wait"
+
+
 async def test_a_bare_future_ends_the_walk() -> None:
     """A future tells nothing of who will set it: the place is that of the await."""
 
