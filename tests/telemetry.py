@@ -77,10 +77,10 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def python(program: str) -> str:
+def python(program: str, *arguments: str) -> str:
     """What a Python of its own prints when it runs `program`; its errors fail the test."""
     done = subprocess.run(  # the interpreter of the tests
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -1,0 +1,64 @@
+"""What an import costs: nobody pays for what they do not use."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.telemetry import python
+
+OPTIONAL = (
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+    "opentelemetry.instrumentation",
+    "opentelemetry.proto",
+    "aiohttp",
+    "aiosqlite",
+    "fastapi",
+    "grpc",
+    "httpx",
+    "prometheus_client.aiohttp",
+    "redis",
+    "requests",
+    "rich",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+)
+
+IMPORTED = "import json, sys; before = set(sys.modules); {}; print(json.dumps(sorted(set(sys.modules) - before)))"
+
+
+def imported(statement: str) -> list[str]:
+    """What a fresh interpreter has loaded after `statement`."""
+    names: list[str] = json.loads(python(IMPORTED.format(statement)))
+    return names
+
+
+def _is(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "statement", ["import tracedtimeout", "import tracedtimeout; tracedtimeout.install()", "import tracedtimeout.spans"]
+)
+def test_a_plain_import_loads_nothing_optional(statement: str) -> None:
+    """`import tracedtimeout`, and `install()`, load no SDK, server or client. (An interpreter of its own.)"""
+    loaded = imported(statement)
+    assert "tracedtimeout" in loaded
+    assert [module for module in loaded if any(_is(module, package) for package in OPTIONAL)] == []
+
+
+@pytest.mark.slow
+def test_the_core_loads_the_standard_library_alone() -> None:
+    """The core needs no third party, and none of our own exporters. (An interpreter of its own.)"""
+    statement = (
+        "import types; package = types.ModuleType('tracedtimeout'); package.__path__ = ['tracedtimeout']; "
+        "sys.modules['tracedtimeout'] = package; import tracedtimeout._core._wait_for, tracedtimeout._core._decorator"
+    )
+    loaded = imported(statement)
+    assert [module for module in loaded if _is(module, "opentelemetry") or _is(module, "prometheus_client")] == []
+    ours = {module.split(".")[1] for module in loaded if module.startswith("tracedtimeout.")}
+    assert ours == {"_core"}

@@ -1,0 +1,240 @@
+"""asyncio's own `Timeout`, unchanged in what it does, and counted and told of like ours: for code that was not changed.
+
+Nothing is inherited or enforced, and what is raised is what asyncio raises. Whatever fails in the watching itself is
+logged once, and the timeout goes on unwatched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterable
+from types import CodeType, FrameType, TracebackType
+from typing import Any, NamedTuple, ParamSpec, Protocol, Self, cast
+
+from . import _observers, _warn, _where
+from ._expiry import Expiry
+from ._loop import LoopState, state_of
+from ._outcome import Outcome, Where
+from ._series import Series
+from ._timeout import Timeout
+
+P = ParamSpec("P")
+
+_log = logging.getLogger("tracedtimeout")
+_complained: set[str] = set()
+
+OriginalTimeout = asyncio.Timeout
+
+
+class Call(NamedTuple):
+    """The call that made a timeout: what it is counted as, and the top-level package of the code."""
+
+    name: str
+    kind: str
+    package: str
+
+
+class Watcher(Protocol):
+    """Who decides what is watched, and whom to tell of it."""
+
+    def name_of(self, caller: FrameType) -> str | None:
+        """What the timeouts made by the code in that frame are called; None for those that are not watched."""
+
+    def observers(self) -> Iterable[_observers.Observer]: ...
+
+
+watcher: Watcher | None = None
+"""Nothing new is watched while there is none."""
+
+_seen_through: dict[int, tuple[str, CodeType]] = {}
+
+
+def see_through(function: object, kind: str) -> None:
+    """Have what `function` makes counted as its caller's, and of that kind."""
+    code = getattr(function, "__code__", None)
+    if isinstance(code, CodeType):
+        _seen_through[id(code)] = (kind, code)  # by id: slow to hash; kept alive, so that its id stays its own
+
+
+def call_of(frame: FrameType | None, kind: str = "timeout_at") -> Call | None:
+    """The call that the code in `frame` is part of; None if it is not watched."""
+    if watcher is None:
+        return None
+    while frame is not None and (through := _seen_through.get(id(frame.f_code))) is not None:
+        kind, frame = through[0], frame.f_back
+    name = None if frame is None else watcher.name_of(frame)
+    if frame is None or name is None:
+        return None
+    return Call(name, kind, str(frame.f_globals.get("__name__", "")).partition(".")[0])
+
+
+def _harmless(method: Callable[P, None]) -> Callable[P, None]:
+    """Log what goes wrong, once, in place of raising it into the code that is watched."""
+
+    @functools.wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(*args, **kwargs)
+        except Exception:
+            if method.__name__ not in _complained:
+                _complained.add(method.__name__)
+                _log.exception("a timeout of asyncio's could not be watched; not logged again")
+
+    return guarded
+
+
+class _StandsFor(type):
+    """Lets timeouts that were made before, or by code that holds asyncio's own class, be instances too."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, OriginalTimeout)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, OriginalTimeout)
+
+
+class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # final for type checkers alone
+    """asyncio's timeout, with what observers see of a `Timeout`."""
+
+    _here: LoopState
+    _started: float
+    _limit: float
+
+    def __init__(self, when: float | None, call: Call | None = None) -> None:
+        super().__init__(when)
+        self._call = call_of(sys._getframe(1)) if call is None else call
+        self._series: Series | None = None  # until it is watched
+        self._expiry: Expiry | None = None
+        self._closers: list[tuple[_observers.Observer, _observers.Closer]] | None = None
+        self._elapsed = 0.0
+        self.reschedules = 0
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.begin()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        raised: BaseException | None = None
+        try:
+            await super().__aexit__(exc_type, exc_val, exc_tb)
+        except BaseException as exc:
+            raised = exc
+            raise
+        finally:
+            self.end(raised or exc_val, converted=raised is not None)
+
+    def reschedule(self, when: float | None) -> None:
+        super().reschedule(when)
+        self._moved()
+
+    def _on_timeout(self) -> None:
+        self.fire(self._task)  # type: ignore[attr-defined]  # asyncio's
+        super()._on_timeout()  # type: ignore[misc]  # called by asyncio's timer
+
+    # what is counted
+
+    @_harmless
+    def begin(self) -> None:
+        """It was entered."""
+        call = self._call
+        if call is None or watcher is None:
+            return
+        self._here = state_of(asyncio.get_running_loop())
+        self._started = self._here.stopwatch()
+        self._limit = self.remaining()
+        self._series = self._here.series_of(call.name)
+        self._series.record_limit(self._limit)
+        self._closers = _observers.opened(cast(Timeout, self), watcher.observers())
+
+    @_harmless
+    def fire(self, task: asyncio.Task[Any] | None, *, timed: bool = True) -> None:
+        """Its deadline passed, with `task` at work; whether a timer said so."""
+        when = self.when()
+        if self._series is None or when is None:
+            return
+        now = self._here.stopwatch()
+        if timed:
+            self._here.figures.timer_lag.record(max(0.0, now - max(when, self._started)))
+        self._expiry = Expiry(self.name, True, now, [] if task is None else _where.places(task))
+
+    @_harmless
+    def _moved(self) -> None:
+        if self._series is not None:
+            self._limit = self.remaining() + self.elapsed
+            self.reschedules += 1
+            self._series.reschedules += 1
+
+    @_harmless
+    def end(self, error: BaseException | None, *, converted: bool) -> None:
+        """It was left by `error`, into which asyncio converted a cancellation of its own or not."""
+        series, expiry = self._series, self._expiry
+        if series is None or self.outcome is not None:
+            return
+        self._elapsed = self.elapsed
+        self.outcome = outcome = self._decide(error, converted=converted)
+        series.record_exit(outcome, self._elapsed, self._limit)
+        if expiry is not None:
+            assert self._call is not None
+            expiry.where = _where.innermost(expiry.places, self._call.package)
+            expiry.places = []
+            series.unwind.record(max(0.0, self._here.stopwatch() - expiry.fired_at))
+            series.expirations[outcome] = series.expirations.get(outcome, 0) + 1
+        self._tell(error)
+
+    def _decide(self, error: BaseException | None, *, converted: bool) -> Outcome:
+        fired = self._expiry is not None
+        if converted:
+            return Outcome.EXPIRED
+        if isinstance(error, asyncio.CancelledError):
+            return Outcome.CANCELLED
+        if error is not None:
+            return Outcome.REPLACED if fired else Outcome.FAILED
+        if fired:
+            return Outcome.SUPPRESSED
+        return Outcome.LATE if 0.0 < self._limit < self._elapsed else Outcome.COMPLETED
+
+    def _tell(self, error: BaseException | None) -> None:
+        if self._closers is not None:
+            self.error = error
+            _observers.closed(cast(Timeout, self), self._closers)
+            self._closers = self.error = None
+        if self.outcome is Outcome.SUPPRESSED or self.outcome is Outcome.LATE:
+            _warn.ran_on(cast(Timeout, self))
+
+    # what observers see, as of a `Timeout`
+
+    name = property(lambda self: self._call.name)
+    kind = property(lambda self: self._call.kind)
+    limit = property(lambda self: self._limit)
+    source = property(lambda self: "none" if self.when() is None else "own")
+    owner = property(lambda self: "" if self.when() is None else self.name)
+    overrun = property(lambda self: max(0.0, self.elapsed - self._limit))
+    spent = property(lambda self: ())
+
+    @property
+    def requested(self) -> float | None:
+        return None if self.when() is None else self._limit
+
+    @property
+    def elapsed(self) -> float:
+        return self._here.stopwatch() - self._started if self.outcome is None else self._elapsed
+
+    @property
+    def where(self) -> Where | None:
+        return None if self._expiry is None else self._expiry.where
+
+    def deadline(self) -> float | None:
+        return self.when()
+
+    def remaining(self) -> float:
+        when = self.when()
+        return math.inf if when is None else max(0.0, when - self._here.clock())
