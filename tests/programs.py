@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
@@ -65,6 +64,8 @@ class Trace:
     timeouts: list[AnyTimeout] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     names: int = 0
+    actors: int = 0
+    """The tasks, and the timers that cancel one from outside: where there is but one, order is all its own."""
 
     def note(self, *what: object) -> None:
         """Write down an event: when, who, what, and the state of everything."""
@@ -94,6 +95,7 @@ class Here:
         trace = self.trace
         task = (create or trace.loop.create_task)(self._task(statements), name=f"task {len(trace.tasks)}")
         trace.tasks.append(task)
+        trace.actors += 1
         task.add_done_callback(_retrieve)
         return task
 
@@ -108,9 +110,9 @@ class Here:
         self.trace.note("ends")
 
 
-def execute(program: Body, library: Library, shuffle: random.Random | None = None) -> Trace:
+def execute(program: Body, library: Library, orders: tuple[int, ...] = ()) -> Trace:
     """Run `program` as the only task of a new virtual loop, until nothing is left to do."""
-    loop = VirtualLoop(shuffle)
+    loop = VirtualLoop(orders)
     loop.set_task_factory(_Numbered.create)
     trace = Trace(library, loop)
     loop.set_exception_handler(lambda loop, context: trace.events.append((loop.time(), "loop", context["message"])))
@@ -184,7 +186,7 @@ class Block:
     seconds: float
 
     async def run(self, here: Here) -> None:
-        here.trace.loop.now += self.seconds
+        here.trace.loop.block(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -309,6 +311,7 @@ class Cancel:
         if self.delay is None:
             task.cancel("by hand")
         else:
+            here.trace.actors += 1
             here.trace.loop.call_later(self.delay, task.cancel, "from outside")
 
 

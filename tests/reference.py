@@ -1,4 +1,4 @@
-"""What random programs are held against: asyncio as of Python 3.13, and a small model of what the budget adds to it."""
+"""What random programs are held against first: asyncio with the semantics of Python 3.13."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Self
 
 import tracedtimeout
@@ -93,11 +94,11 @@ class Reference:
             exc = exc.__context__
 
 
-def _after(delay: float | None) -> float | None:
+def after(delay: float | None) -> float | None:
     return None if delay is None else asyncio.get_running_loop().time() + delay
 
 
-async def _wait_for(awaitable: Awaitable[Any], delay: float | None, timeout: AnyTimeout, error: Any) -> Any:
+async def wait_for(awaitable: Awaitable[Any], delay: float | None, timeout: AnyTimeout, error: Any) -> Any:
     if delay is None or delay > 0:
         async with timeout:
             return await awaitable
@@ -114,11 +115,11 @@ async def _wait_for(awaitable: Awaitable[Any], delay: float | None, timeout: Any
 
 
 def _reference_wait_for(awaitable: Awaitable[Any], delay: float | None, name: str) -> Any:
-    return _wait_for(awaitable, delay, Reference(_after(delay)), TimeoutError)
+    return wait_for(awaitable, delay, Reference(after(delay)), TimeoutError)
 
 
 _BEFORE_313 = Library(
-    timeout=lambda delay, name: Reference(_after(delay)),
+    timeout=lambda delay, name: Reference(after(delay)),
     timeout_at=lambda when, name: Reference(when),
     wait_for=_reference_wait_for,
     detach=nullcontext,
@@ -136,10 +137,15 @@ _STANDARD = Library(
 ASYNCIO = _STANDARD if sys.version_info >= (3, 13) else _BEFORE_313
 """asyncio with the semantics of Python 3.13."""
 
-OURS = Library(
+OURS_NAMED = Library(
     timeout=lambda delay, name: tracedtimeout.timeout(delay, name=name),
     timeout_at=lambda when, name: tracedtimeout.timeout_at(when, name=name),
     wait_for=lambda awaitable, delay, name: tracedtimeout.wait_for(awaitable, delay, name=name),
     detach=tracedtimeout.detach,
     budget=tracedtimeout.budget,
+    owners=True,
 )
+"""Ourselves, with what our exceptions say."""
+
+OURS = replace(OURS_NAMED, owners=False)
+"""Ourselves, as far as asyncio can be compared."""

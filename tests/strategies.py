@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 
 from . import programs as p
 
+Statement = st.SearchStrategy[p.Program]
+
 # Few values, so that equal instants are common; one is a hair after another.
-delays = st.sampled_from([1.0, 2.0, 3.0, 0.0, 4.0, 0.5, 2.0004, -1.0, 6.0])
-limits = st.one_of(delays, st.none())
+delays = st.sampled_from([1.0, 2.0, 3.0, 0.0, 4.0, 0.5, 2.0004, 6.0])
+limits = st.sampled_from([1.0, 2.0, 3.0, 0.0, 0.5, 2.0004, -1.0, None])
 levels = st.integers(0, 2)
 
 
-def _bodies(statement: st.SearchStrategy[p.Program], most: int = 3) -> st.SearchStrategy[p.Body]:
-    return st.lists(statement, max_size=most).map(tuple)
+def _bodies(statement: Statement) -> st.SearchStrategy[p.Body]:
+    return st.lists(statement, min_size=1, max_size=3).map(tuple)
 
 
-_leaves: st.SearchStrategy[p.Program] = st.one_of(
-    st.builds(p.Sleep, delays.map(abs)),
-    st.builds(p.Sleep, delays.map(abs)),
+def _children(body: st.SearchStrategy[p.Body]) -> st.SearchStrategy[tuple[p.Body, ...]]:
+    return st.lists(body, min_size=1, max_size=3).map(tuple)
+
+
+_sleep: Statement = st.builds(p.Sleep, delays)
+
+# Most of what happens to a timeout happens while its body sleeps.
+_leaf: Statement = st.one_of(
+    *[_sleep] * 9,
     st.builds(p.Raise, st.sampled_from(["ValueError", "TimeoutError", "CancelledError", "Cancelled"])),
     st.builds(p.Reschedule, levels, limits),
+    st.builds(p.Reschedule, levels, limits),
     st.builds(p.Cancel, levels, limits),
-    st.builds(p.Block, delays.map(abs)),
+    st.builds(p.Block, delays),
 )
 
 
-def _same_task(inner: st.SearchStrategy[p.Program]) -> list[st.SearchStrategy[p.Program]]:
+def _same_task(inner: Statement) -> list[Statement]:
     body = _bodies(inner)
     return [
         st.builds(p.Within, limits, body, st.booleans()),
         st.builds(p.Within, limits, body, st.booleans()),
+        st.builds(_caught, st.builds(p.Within, limits, body), body),
+        st.builds(_caught, st.builds(p.WaitFor, limits, body), body),
         st.builds(p.WaitFor, limits, body),
         st.builds(
             p.Try,
@@ -44,42 +57,53 @@ def _same_task(inner: st.SearchStrategy[p.Program]) -> list[st.SearchStrategy[p.
     ]
 
 
-def _awaited(inner: st.SearchStrategy[p.Program]) -> list[st.SearchStrategy[p.Program]]:
+def _awaited(inner: Statement) -> list[Statement]:
     body = _bodies(inner)
-    children = st.lists(body, min_size=1, max_size=3).map(tuple)
     return [
-        st.builds(p.Group, children, body),
-        st.builds(p.Gather, children, st.booleans()),
+        st.builds(p.Group, _children(body), body),
+        st.builds(p.Gather, _children(body), st.booleans()),
         st.builds(p.Await, body),
         st.builds(p.WaitFor, limits, body, st.just(True)),
     ]
 
 
-def _unsupervised(inner: st.SearchStrategy[p.Program]) -> list[st.SearchStrategy[p.Program]]:
+def _unsupervised(inner: Statement) -> list[Statement]:
     body = _bodies(inner)
-    children = st.lists(body, min_size=1, max_size=3).map(tuple)
     return [
         st.builds(p.Spawn, body),
         st.builds(p.Shield, body),
-        st.builds(p.Wait, children),
-        st.builds(p.Gather, children, st.booleans(), st.just(False)),
+        st.builds(p.Wait, _children(body)),
+        st.builds(p.Gather, _children(body), st.booleans(), st.just(False)),
         st.builds(p.Detach, body),
         st.builds(p.Bare, delays, body),
+        st.builds(_scene, limits, st.sampled_from([p.Spawn, p.Shield, p.Await]), limits, body, body),
+        st.builds(_scene, limits, st.sampled_from([p.Spawn, p.Shield, p.Await]), limits, body, body),
     ]
 
 
-one_task = _bodies(st.recursive(_leaves, lambda inner: st.one_of(_same_task(inner)), max_leaves=12), 4)
+def _caught(statement: p.Program, handler: p.Body) -> p.Program:
+    """So that the program goes on after an expiry."""
+    return p.Try((statement,), "TimeoutError", handler, "swallow")
+
+
+def _scene(limit: float | None, start: type[p.Spawn], childs: float | None, child: p.Body, body: p.Body) -> p.Program:
+    """A timeout with a task in it, which has one of its own that outlasts it; random programs seldom come to that."""
+    lasting = _caught(p.Within(childs, (*child, p.Sleep(3.0), p.Sleep(8.0))), child)
+    return _caught(p.Within(limit, (start((lasting,)), *body, p.Sleep(4.0))), body)
+
+
+def _programs(*compounds: Callable[[Statement], list[Statement]], depth: int = 3) -> st.SearchStrategy[p.Body]:
+    statement = _leaf
+    for _ in range(depth):
+        statement = st.one_of(_leaf, _sleep, *(made for compound in compounds for made in compound(statement)))
+    return _bodies(statement)
+
+
+one_task = _programs(_same_task)
 """Programs of one task."""
 
-structured = _bodies(
-    st.recursive(_leaves, lambda inner: st.one_of(_same_task(inner) + _awaited(inner)), max_leaves=14), 4
-)
+structured = _programs(_same_task, _awaited)
 """Programs whose child tasks are awaited by their creator."""
 
-unsupervised = _bodies(
-    st.recursive(
-        _leaves, lambda inner: st.one_of(_same_task(inner) + _awaited(inner) + _unsupervised(inner)), max_leaves=14
-    ),
-    4,
-)
+unsupervised = _programs(_same_task, _awaited, _unsupervised)
 """Programs with tasks that may outlive what started them."""

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import random
+from itertools import islice, permutations
 from typing import Any
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop with no selector, whose clock jumps to the next timer; it stops when none is left.
 
-    Timers that come due in the same iteration run in the order that `shuffle` gives them, else in that of asyncio's heap.
-    `crowded` counts the iterations that had several.
+    Timers that come due in the same iteration run in the order of asyncio's heap, or where `orders` says so for the
+    first such iterations, in the permutation of that number. `crowds` has how many there were in each. `delayed` says
+    whether the clock was moved while handles of the same iteration had still to run.
     """
 
     _ready: Any
     _scheduled: Any
 
-    def __init__(self, shuffle: random.Random | None = None) -> None:
+    def __init__(self, orders: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.now = 0.0
-        self.crowded = 0
-        self.created = 0
-        self._shuffle = shuffle
+        self.crowds: list[int] = []
+        self.delayed = False
+        self.created = 0  # tasks, for who numbers them
+        self.open: list[Any] = []  # for the model of the budget
+        self._orders = orders
+        self._left = 0
+
+    def block(self, seconds: float) -> None:
+        """Let time pass for who is running, and for everybody."""
+        self.now += seconds
+        self.delayed = self.delayed or (seconds > 0 and self._left > 0)
 
     def time(self) -> float:
         return self.now
@@ -44,11 +53,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timer.cancelled():
                 due.append(timer)
         if len(due) > 1:
-            self.crowded += 1
-            if self._shuffle is not None:
-                self._shuffle.shuffle(due)
+            if len(self.crowds) < len(self._orders):
+                due = list(next(islice(permutations(due), self._orders[len(self.crowds)], None)))
+            self.crowds.append(len(due))
         self._ready.extend(due)
-        for _ in range(len(self._ready)):
+        self._left = len(self._ready)
+        while self._left:
+            self._left -= 1
             handle = self._ready.popleft()
             if not handle.cancelled():
                 handle._run()
