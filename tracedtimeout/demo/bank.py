@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import cast
 
+from . import faults
+
 QUICK = 2_000.0
 SLOW = 12.0
 """Bytes a second."""
@@ -37,7 +39,7 @@ class Line(asyncio.Protocol):
         if self._asked.endswith(b"\n"):
             verb, card = self._asked.decode().split()
             self._asked = b""
-            self._carry(_answer(verb, card), SLOW if card == SLOW_CARD else QUICK)
+            self._carry(_answer(verb, card), SLOW if card == SLOW_CARD else faults.pace(QUICK))
 
     def _carry(self, answer: Iterator[bytes], pace: float) -> None:
         """Send the next byte, and the others each in its time."""

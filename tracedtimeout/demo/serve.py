@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracedtimeout.prometheus import metrics_app
 
-from . import payments, shop
+from . import faults, payments, shop
 from .edge import Edge
 from .lifeline import on_parent_gone
 from .telemetry import Telemetry, continued
@@ -37,7 +37,7 @@ def main(name: str, descriptor: str, *arguments: str) -> None:
     application, patience = SERVICES[name]
     telemetry = Telemetry(name)
     app = application(*arguments)
-    door = Edge(app, limit=patience)
+    door = Edge(faults.suffering(app) if name == "shop" else app, limit=patience)
     _serve(_with_pages(app, telemetry.visits.counted(continued(door)), telemetry), int(descriptor))
 
 
