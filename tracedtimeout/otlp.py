@@ -228,9 +228,9 @@ def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: int, now_n
 def _exemplars_of(metric: _metrics.Metric, labels: Labels, since_ns: int) -> list[sdk.Exemplar]:
     """The exemplars that are new: the SDK's own reservoirs start anew with each collection too."""
     return [
-        sdk.Exemplar({}, one.value, time_ns, one.span.span_id, one.span.trace_id)
-        for one in list(_exemplars.kept(metric, labels).values())
-        if (time_ns := round(one.unix_time * 1e9)) >= since_ns
+        sdk.Exemplar({}, value, time_ns, span.span_id, span.trace_id)
+        for span, value, unix_time in list(_exemplars.kept(metric, labels).values())
+        if (time_ns := round(unix_time * 1e9)) >= since_ns
     ]
 
 
