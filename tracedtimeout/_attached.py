@@ -69,4 +69,4 @@ def _holds(link: Deadline | None, remote: Budget) -> bool:
 def install() -> None:
     """Have every deadline attached from now on bound what is opened beneath it. Calling it again changes nothing."""
     if _budget.outside is None:
-        _budget.outside = _Attached()
+        _budget.look_outside(_Attached())

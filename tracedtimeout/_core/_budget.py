@@ -78,13 +78,26 @@ class Outside(Protocol):
 
 
 outside: Outside | None = None
-"""Set when a propagator is loaded; with none, it costs the reading of this name."""
+"""Set, by `look_outside`, when a propagator is loaded."""
+
+inherited: Callable[[], Any] = current.get
+"""The innermost deadline of this context, left or not, that of another library's context included. A plain look at our
+own until `look_outside` replaces it, so that it costs nothing before."""
+
+
+def look_outside(elsewhere: Outside) -> None:
+    """Inherit what another library's context holds as well, from now on."""
+    global outside, inherited
+    outside = elsewhere
+    inherited = lambda: elsewhere.inherited(current.get(), here())  # noqa: E731  # as the default, a name for a callable
 
 
 class Budget:
     """A deadline with no timer of its own: timeouts opened directly inside are timed at the earlier of the two."""
 
     __slots__ = ("_here", "_parent", "_started", "_state", "_when", "name", "stands_for")
+
+    _task = None
 
     def __init__(self, seconds: float, *, name: str = BUDGET) -> None:
         self._here: Clock = here()
@@ -97,19 +110,13 @@ class Budget:
 
     def open(self) -> None:
         """Put it in force in this context."""
-        self._parent = live(innermost(self._here), self._here)
+        self._parent = live(inherited(), self._here)
         self._state = State.ACTIVE
         current.set(self)
 
     def close(self) -> None:
         """It binds nothing from now on, in any context that has it."""
         self._state = State.FINISHED
-
-
-def innermost(reader: Clock) -> Deadline | None:
-    """The innermost deadline of this context, left or not, that of another library's context included."""
-    link: Deadline | None = current.get()
-    return link if outside is None else outside.inherited(link, reader)
 
 
 def here() -> Clock:
@@ -168,7 +175,7 @@ def remaining() -> float:
     (`asyncio.to_thread`), where a deadline that has fired stays spent for good.
     """
     reader = here()
-    when, owner = earliest(innermost(reader), reader)
+    when, owner = earliest(inherited(), reader)
     return math.inf if owner is None else max(0.0, when - reader.clock())
 
 
@@ -179,7 +186,7 @@ def checkpoint() -> None:
         DeadlineExceeded: no second is left; `owner` says of whose deadline.
     """
     reader = here()
-    when, owner = earliest(innermost(reader), reader)
+    when, owner = earliest(inherited(), reader)
     if owner is None or reader.clock() < when:
         return
     started = owner._started

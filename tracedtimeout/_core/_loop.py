@@ -41,18 +41,19 @@ class LoopState:
         self.series: dict[str, Series] = self.figures.by_name
         self.sites: dict[int, Series] = {}  # by `id` of the code, which `_names.sites` keeps alive
 
-    def series_of(self, name: str, code: CodeType | None = None) -> Series:
-        """The series that counts `name`, made if need be: its own, or that of all names past the cap.
-
-        With `code`, the caller whose default name it is, `sites` will have it at once the next time.
-        """
+    def series_of(self, name: str) -> Series:
+        """The series that counts `name`, made if need be: its own, or that of all names past the cap."""
         label = _series.label(name)
         series = self.series.get(label)
         if series is None:
             series = self.series[label] = Series(label, self.lanes.first())
-        if code is not None and label == name and id(code) in _names.sites:
-            self.sites[id(code)] = series
         return series
+
+    def remember(self, code: CodeType, series: Series) -> None:
+        """Have `sites` tell the series of the default name of `code` at once the next time."""
+        site = _names.sites.get(id(code))
+        if site is not None and site[0] == series.name:
+            self.sites[id(code)] = series
 
 
 def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:

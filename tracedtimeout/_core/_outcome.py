@@ -25,7 +25,7 @@ class Spent(NamedTuple):
 
     name: str
     seconds: float
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody misses
     unfinished: bool = False
 
     def __str__(self) -> str:

@@ -34,10 +34,9 @@ def enclose(self: Timeout, now: float) -> tuple[float, float]:
     Raises:
         DeadlineExceeded: less than `at_least` is left.
     """
-    parent = self._parent
+    parent, details = self._parent, self._details
     if parent is not None and parent._state is not ACTIVE:
         self._parent = parent = live(parent, self._here)
-    details = self._details
     if details is not None and details.reserve is not None:
         _reserve(self)
     timed, deadline = timed_at(self)

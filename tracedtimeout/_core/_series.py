@@ -104,7 +104,9 @@ class Series:
         self.reschedules = 0
 
     def record_limit(self, limit: float) -> float:
-        """Record an entry with `limit` seconds that is not the usual one; the first makes itself the usual one.
+        """Record an entry with `limit` seconds that is not the usual one.
+
+        It becomes that while none is: the first of all is often entered late, with imports and caches to fill.
 
         Returns the seconds granted: 0.0 for a deadline that has passed.
         """
@@ -112,7 +114,7 @@ class Series:
             self.unlimited += 1
             return limit
         limit = max(0.0, limit)
-        if self.usual_limit == math.inf and limit > 0.0:
+        if self.usual == 0 and limit > 0.0:
             self._make_usual(limit)
         self.limits.record(limit)
         return limit

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from . import _expiry, _names, _where
 from ._budget import State
-from ._timeout import INF, Timeout, check_options, timeout
+from ._timeout import Timeout, set_options, timeout
 
 T = TypeVar("T")
 
@@ -36,9 +36,9 @@ def wait_for(
         DeadlineExceeded: it did not end in time; it was cancelled, and has ended.
         TypeError, ValueError: bad input; the message names the parameter and the value.
     """
-    given = _names.of_caller(sys._getframe(1)) if name is None else _names.checked(name)
-    check_options(at_least, reserve)
-    return guard(fut, timeout, given, "wait_for", at_least, reserve)
+    if name is None:
+        name = _names.of_caller(sys._getframe(1))  # here, not when it runs: `create_task` may have it by then
+    return guard(fut, timeout, name, "wait_for", at_least, reserve)
 
 
 async def guard(
@@ -50,18 +50,18 @@ async def guard(
     reserve: float | None,
     package: str | None = None,
 ) -> T:
-    """Await `fut` under a timeout of `delay` seconds. On the hot path: no context manager, so one coroutine for three."""
+    """Await `fut` under a timeout. On the hot path: no context manager, so one coroutine in place of three."""
     try:
-        self = timeout(delay, name=name, at_least=at_least, reserve=reserve)
-        self.kind = kind
-        if delay is not None and delay <= 0 and kind == "wait_for":
-            return await _at_once(self, fut)
+        self = timeout(delay, name=name)
+        self._kind = kind
+        if at_least or reserve is not None:
+            set_options(self, at_least, reserve)
         self._enter()
     except BaseException:
         _discard(fut)
         raise
     try:
-        result = await fut
+        result = await (_take(self, fut) if delay is not None and delay <= 0 and kind == "wait_for" else fut)
     except BaseException as exc:
         self._exit(exc, package)
         raise
@@ -69,31 +69,13 @@ async def guard(
     return result
 
 
-async def _at_once(self: Timeout, fut: Awaitable[T]) -> T:
-    """What `wait_for` does with no time at all: take what is done, cancel what is not and wait for that."""
-    when, self._when = self._when, None  # its deadline is seen to here, not by a timer
-    self._enter()
-    self._extend()
-    self._when = when
-    if self._limit == INF:
-        self._series.unlimited -= 1
-        self._limit = self._series.record_limit(0.0)
-    try:
-        result = await _taken(self, fut)
-    except BaseException as exc:
-        self._exit(exc)
-        raise
-    self._exit(None)
-    return result
-
-
-async def _taken(self: Timeout, fut: Awaitable[T]) -> T:
-    future = asyncio.ensure_future(fut)
+async def _take(self: Timeout, fut: Awaitable[T]) -> T:
+    """What `wait_for` does with no time at all: take what is done; cancel what is not, and wait for that."""
+    self._unschedule()  # no timer is to see to it
+    future: asyncio.Future[T] = asyncio.ensure_future(fut)
     if not future.done():
         places = _where.places(future) if isinstance(future, asyncio.Task) else []
-        self._unschedule()
-        expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
-        self._extend().expiry = expiry
+        self._extend().expiry = expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
         self._state = State.EXPIRING
         future.cancel()
         try:
