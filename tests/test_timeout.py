@@ -244,6 +244,16 @@ async def test_what_is_no_instant_is_a_value_error(door: str, value: object) -> 
 
 
 @virtual
+async def test_a_delay_that_is_no_number_is_refused_at_the_first_and_the_second_call() -> None:
+    """A name that has been counted before takes a quicker way in, which refuses NaN as well."""
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^delay must be a number of seconds, not nan$"):
+            timeout(math.nan, name="t")
+        async with timeout(1, name="t"):
+            pass
+
+
+@virtual
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("value", ["1", b"1", [1], object, 1j], ids=repr)
 async def test_what_is_no_number_is_a_type_error(door: str, value: object) -> None:
