@@ -12,19 +12,19 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from importlib import import_module
+
+from tracedtimeout.demo import load, serve
 
 
 def main(service: str, *arguments: str) -> None:
-    """Run `service` with what its own module takes, a port in the place of a socket's number."""
-    module = import_module(f"tracedtimeout.demo.{service}")
+    """Run `service` with what the demo gives it, a port in the place of a socket's number."""
     if service == "load":
-        module.main(*arguments)
+        load.main(*arguments)
         return
     if os.environ.get("DEMO_METRICS") == "otlp":
         push(f"demo-{service}")
     listening = socket.create_server(("0.0.0.0", int(arguments[0])))  # noqa: S104  # the container's own
-    module.main(str(listening.detach()), *arguments[1:])
+    serve.main(service, str(listening.detach()), *arguments[1:])
 
 
 def push(service: str) -> None:

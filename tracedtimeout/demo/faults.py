@@ -1,6 +1,8 @@
 """Faults that can be switched on, so that what alerts say of them can be seen.
 
     TRACEDTIMEOUT_DEMO_FAULTS=slow-payments,blocked-loop python -m tracedtimeout.demo
+
+The shop and payments read the variable when they start.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ def switched_on() -> frozenset[Fault]:
 
 def pace(quick: float) -> float:
     """Bytes a second of the bank's line, where `quick` is its good pace."""
-    return 26.0 / 1.01**_age() if Fault.SLOW_PAYMENTS in switched_on() else quick
+    return 26.0 / 1.01 ** _age() if Fault.SLOW_PAYMENTS in switched_on() else quick
 
 
 def _age() -> float:

@@ -1,0 +1,71 @@
+"""A small service behind `DeadlineMiddleware`, and a neighbour that sends it budgets of every kind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from tracedtimeout import install, timeout
+from tracedtimeout.integrations.asgi import DeadlineMiddleware
+from tracedtimeout.prometheus import metrics_app
+
+BUDGETS: tuple[dict[str, str], ...] = (
+    {"deadline-budget": "900;sent={now}"},
+    {"grpc-timeout": "500m"},
+    {"deadline-budget": "soon"},
+    {"deadline-budget": "900;sent={later}"},
+    {"deadline-budget": "0"},
+    {},
+)
+"""Good, good, malformed, from a clock that is ahead, spent, none."""
+
+
+async def quick(request: Request) -> Response:
+    async with timeout(0.5, name="moved") as moved:
+        moved.reschedule(asyncio.get_running_loop().time() + 1.0)
+    return PlainTextResponse("done")
+
+
+async def endless(request: Request) -> Response:
+    await asyncio.Event().wait()
+    raise AssertionError("not ended")
+
+
+def threaded(request: Request) -> Response:
+    time.sleep(0.5)
+    return PlainTextResponse("done, for nobody")
+
+
+async def ask_everything(url: str, seconds: float) -> None:
+    """Send every kind of budget, over and over."""
+    async with httpx.AsyncClient(base_url=url, timeout=20) as client, asyncio.TaskGroup() as asking:
+        for _ in range(int(seconds / 0.5)):
+            now = time.time_ns() // 10**6
+            for budget in BUDGETS:
+                headers = {name: value.format(now=now, later=now + 60_000) for name, value in budget.items()}
+                asking.create_task(client.get("/quick", headers=headers))
+            for path in ("/endless", "/threaded"):
+                asking.create_task(client.get(path, headers={"deadline-budget": "100"}))
+            await asyncio.sleep(0.5)
+
+
+def main(descriptor: str) -> None:
+    install(spans="off")
+    routes = [Route("/quick", quick), Route("/endless", endless), Route("/threaded", threaded)]
+    door = DeadlineMiddleware(Starlette(routes=routes), maximum=2.0)
+    app = Starlette(routes=[Route("/metrics", metrics_app()), Mount("/", door)])
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    server.run(sockets=[socket.socket(fileno=int(descriptor))])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,68 @@
+"""The dashboards over the running demo: every panel and rule has something to say, in the stack's own Prometheus."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from dashboards import rules
+from tests.boards import panels
+from tests.door import ask_everything
+from tests.processes import door, shop
+from tests.stack import Prometheus, prometheus
+
+SECONDS = 16
+"""Seconds that the demo runs: its rarest customers come every ten."""
+
+SCALE = 1 / 60
+"""A rule's five minutes are five seconds."""
+
+EMPTY = {
+    "TimeoutSlowUnwind": "the demo stops promptly, unless its fault is switched on: test_faults",
+    "TimeoutTargetMissing": "everything is up; promtool's unit tests see it fire",
+}
+"""What need not say anything, and why."""
+
+
+@pytest.mark.slow
+async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
+    """No expression of a dashboard or a rule is an error or empty while the demo runs.
+
+    On the real clock: Prometheus and the demo's processes have no other.
+    """
+    async with shop(tmp_path, load=True) as demo, door(tmp_path) as other:
+        targets = {"demo-shop": [demo.shop], "otel-collector": [demo.payments], "door": [other]}
+        async with prometheus(targets, tmp_path, scale=SCALE) as server:
+            start = time.time()
+            await ask_everything(f"http://{other}", SECONDS)
+            asked = [(name, await shows(server, expr, start)) for name, expr in expressions()]
+            exemplars = await server.exemplars("tracedtimeout_duration_seconds_bucket", start, time.time())
+    assert [name for name, seen in asked if not seen and name not in EMPTY] == []
+    assert len(asked) > 80
+    assert {"trace_id"} <= set.union(*map(set, exemplars))
+
+
+def expressions() -> list[tuple[str, str]]:
+    """Every expression there is, with all variables at *All*."""
+    shown = [(f"{panel} {target['refId']}", target["expr"]) for panel in panels() for target in panel.targets]
+    recorded = [(record.record, rules.scaled(record.expr, SCALE)) for record in rules.RECORDS]
+    alerts = [(alert.alert, rules.scaled(alert.expr, SCALE)) for alert in rules.ALERTS]
+    return [(name, expanded(expr)) for name, expr in [*shown, *recorded, *alerts]]
+
+
+def expanded(expr: str) -> str:
+    """An expression as Grafana sends it."""
+    for variable in ("$job", "$instance", "$timeout"):
+        expr = expr.replace(variable, ".+")
+    expr = expr.replace("$__rate_interval", "2s").replace("$__range", f"{SECONDS}s")
+    assert "$" not in expr
+    return expr
+
+
+async def shows(server: Prometheus, expr: str, start: float) -> bool:
+    """Whether a graph of the expression has a point."""
+    series = await server.over(expr, start, time.time())
+    return any(math.isfinite(float(value)) for one in series for _, value in one["values"])
