@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 from opentelemetry.trace import format_span_id, format_trace_id
 from prometheus_client import generate_latest
 
@@ -102,9 +102,10 @@ def test_a_late_span_is_an_exemplar() -> None:
     assert [exemplar.span for exemplar in shown()] == [expired, expired]
 
 
-def test_a_span_that_is_not_sampled_is_no_exemplar() -> None:
-    """One could not follow it."""
-    observed(0.25, 3.0, sampler=ALWAYS_OFF)
+@pytest.mark.parametrize("decision", [Decision.DROP, Decision.RECORD_ONLY])
+def test_a_span_that_is_not_sampled_is_no_exemplar(decision: Decision) -> None:
+    """One could not follow it, recorded or not."""
+    observed(0.25, 3.0, sampler=StaticSampler(decision))
     assert shown() == []
 
 

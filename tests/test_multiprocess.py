@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from tests.scraping import lint, shown
+from tests.support import missing
 from tests.test_prometheus import EVERY_METRIC
 from tracedtimeout._core import _metrics
 
@@ -37,6 +39,8 @@ def command(kind: str, port: int, folder: Path) -> list[str]:
     """How to start four workers."""
     if kind == "uvicorn":
         return ["-m", "uvicorn", "tests.worker_app:app", "--workers=4", f"--port={port}", "--log-level=warning"]
+    if find_spec("gunicorn") is None or find_spec("uvicorn_worker") is None:
+        missing("gunicorn", "pip install gunicorn uvicorn-worker")
     (folder / "gunicorn.conf.py").write_text(GUNICORN)
     preload = ["--preload"] if kind == "gunicorn, preloaded" else []
     config = f"--config={folder / 'gunicorn.conf.py'}"
@@ -259,6 +263,29 @@ def test_a_fork_counts_nothing_twice(tmp_path: Path) -> None:
         'tracedtimeout_duration_seconds_count{outcome="completed",timeout="charge"} 3.0'
     ]
     assert len(list(tmp_path.glob("histogram_*.db"))) == 2
+
+
+NOWHERE = """
+import os, time
+from tests.test_prometheus import pass_by
+from tracedtimeout import _multiprocess, install
+from tracedtimeout.testing import run
+_multiprocess.EVERY = 0.01
+install(spans="off")
+os.rmdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+run(pass_by(2.0, 0.25))
+time.sleep(0.2)
+os.mkdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+"""
+
+
+def test_a_folder_that_is_gone_is_told_of_once(tmp_path: Path) -> None:
+    """The transfer goes on, and succeeds when it can."""
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    said = in_a_new_process(NOWHERE, figures).stderr
+    assert said.count("figures cannot be written to PROMETHEUS_MULTIPROC_DIR; not logged again") == 1
+    assert 'tracedtimeout_limit_seconds_count{timeout="charge"} 1.0' in in_files(figures)
 
 
 TOO_LATE = """

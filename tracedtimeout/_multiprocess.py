@@ -162,4 +162,5 @@ def _in_child() -> None:
 
 _at_fork: dict[Key, list[float]] = {}
 
-os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
