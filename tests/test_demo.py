@@ -1,0 +1,218 @@
+"""The demo, run as a newcomer runs it: real processes, real sockets, nothing faked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tracedtimeout import Outcome
+from tracedtimeout.demo import figures, ledger
+from tracedtimeout.demo.ledger import Line
+
+ROOT = Path(__file__).parents[1]
+COMMAND = (sys.executable, "-m", "tracedtimeout.demo")
+PATIENCE = 60.0
+
+slow = pytest.mark.slow  # real processes on the real clock: that all of it starts, serves and ends is the claim
+
+
+class Demo:
+    """A running demo; its output is read in the end."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process, self.url = process, url
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=PATIENCE)
+
+    def post(self, path: str, **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(self.url + path, headers=named, timeout=PATIENCE)
+
+    def ended(self) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error, once it has ended."""
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+@contextmanager
+def demo(*arguments: str) -> Iterator[Demo]:
+    """The demo on a free port, killed if a test leaves it running."""
+    port = _free_port()
+    process = subprocess.Popen(
+        [*COMMAND, "--port", str(port), *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield Demo(process, _answering(f"http://127.0.0.1:{port}", process))
+        finally:
+            process.kill()
+
+
+@slow
+def test_every_request_is_counted_under_its_outcome() -> None:
+    """After a run the load's ledger equals the shop's metrics, line by line, and every outcome has happened."""
+    with demo("--seconds", "6", "--quiet") as running:
+        status, out, err = running.ended()
+    assert (status, err) == (0, "")
+    assert out.count("agrees") >= len(Outcome)
+    assert "DISAGREES" not in out
+    [told] = re.findall(r"every one of them counted\. Outcomes: ([\w,\s]+)\.", out)
+    assert re.split(r",\s+", told) == list(Outcome)
+    assert "The slowest trace with an expired timeout" in out
+
+
+@slow
+def test_ctrl_c_ends_all_of_it_with_a_summary() -> None:
+    """Ctrl-C ends the demo and its children with exit status 0, no traceback and an exact ledger, strangers or not."""
+    with demo() as running:
+        assert running.get("/search?q=lamp").status_code == 200
+        children = _children(running.process.pid)
+        running.process.send_signal(signal.SIGINT)
+        status, out, err = running.ended()
+    assert (status, err) == (0, "")
+    assert "every one of them counted" in out
+    assert out.startswith(f"Shop {running.url}, ")
+    assert len(children) == 3
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+@slow
+def test_an_unmodified_client_is_told_what_the_readme_says() -> None:
+    """Without the load, a plain HTTP client gets each answer of the README, and finds it counted at /metrics."""
+    with demo("--no-load", "--quiet") as running:
+        assert running.get("/products").json()["of"] == 2016
+        assert running.post("/checkout?card=4000").json() == {"order": 1}
+
+        search = running.get("/search?q=lamp&similar")
+        assert search.status_code == 504
+        assert re.fullmatch(
+            r"'search' exceeded its 0\.300 s deadline after \d\.\d{3} s: \d\.\d{3} s in db\.search \(unfinished\); "
+            r"waiting at tracedtimeout\.demo\.database:\d+ in \w+",
+            search.json()["detail"],
+        )
+
+        slow_card = running.post("/checkout?card=4009")
+        assert slow_card.status_code == 504
+        assert "in charge (unfinished); waiting at tracedtimeout.demo.gateway:" in slow_card.json()["detail"]
+
+        hurried = running.post("/checkout?card=4000", deadline_budget="100")
+        assert hurried.status_code == 503
+        assert hurried.json()["detail"] == "'checkout' needs 0.250 s and 0.100 s is left of 'edge'"
+
+        page = running.get("/metrics").text
+        running.process.send_signal(signal.SIGINT)
+        status, _, err = running.ended()
+    assert (status, err) == (0, "")
+    counted = figures.ends(figures.rows(page))
+    assert {key: count for key, count in counted.items() if key[0] in ("checkout", "search", "products")} == {
+        ("products", "completed"): 1,
+        ("checkout", "completed"): 1,
+        ("checkout", "expired"): 1,
+        ("checkout", "rejected"): 1,
+        ("search", "expired"): 1,
+    }
+    _check_by_promtool(page)
+
+
+@slow
+def test_a_busy_port_is_one_line() -> None:
+    """A port that is taken is said in one line, with exit status 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run([*COMMAND, "--port", port], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"Port {port} of 127.0.0.1: Address already in use. Choose another: --port N\n"
+
+
+@slow
+def test_a_dead_child_ends_all_of_it() -> None:
+    """When one of its processes dies, the demo says which, ends the others and exits with status 1."""
+    with demo("--no-load", "--quiet") as running:
+        children = _children(running.process.pid)
+        [payments] = [pid for pid, command in children.items() if "payments" in command.split("\0")]
+        subprocess.run(["kill", "-KILL", payments], check=True)
+        status, _, err = running.ended()
+    assert (status, err) == (1, "the process 'payments' ended by itself, with exit status -9\n")
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+
+
+@slow
+def test_missing_extras_are_one_line() -> None:
+    """Without the packages of the extra, one line says what to install."""
+    program = (
+        "import runpy, sys; sys.modules['rich'] = None; runpy.run_module('tracedtimeout.demo', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "The demo needs rich: pip install 'tracedtimeout[demo]'\n")
+
+
+def test_the_comparison_leaves_out_only_what_strangers_did() -> None:
+    """A line agrees if the metrics, less what others asked for, are what the ledger has."""
+    answers = {"/search": {"200": 5, "504": 1}, "/checkout": {"402": 1, "409": 2}}
+    metrics = ledger.Ends({("search", "completed"): 7, ("search", "expired"): 2, ("checkout", "failed"): 3})
+    lines = ledger.compare(answers, metrics, ledger.Ends({("search", "completed"): 2}))
+    assert lines == [
+        Line("checkout", "failed", "402, 409", 3, 3),
+        Line("search", "completed", "200", 5, 5),
+        Line("search", "expired", "504", 1, 2),
+    ]
+    assert [line.agrees for line in lines] == [True, True, False]
+
+
+def test_percentiles_are_those_of_prometheus() -> None:
+    """A percentile is interpolated inside its bucket; past the last bound it is that bound; of nothing it is None."""
+    histogram = figures.Histogram({0.1: 2.0, 0.2: 4.0, float("inf"): 5.0})
+    assert [histogram.quantile(q) for q in (0.2, 0.4, 0.6, 1.0)] == [0.05, 0.1, pytest.approx(0.15), 0.2]
+    assert figures.Histogram().quantile(0.5) is None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _answering(url: str, process: subprocess.Popen[str]) -> str:
+    """`url`, once the shop answers there."""
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            httpx.get(f"{url}/recent", timeout=PATIENCE)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return url
+    pytest.fail(f"the demo did not start: exit status {process.poll()}")
+
+
+def _children(parent: int) -> dict[str, str]:
+    """The child processes of `parent`: command line by process id."""
+    if not Path("/proc").exists():
+        pytest.skip("child processes are found in /proc, which Linux has")
+    pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in pids}
+
+
+def _check_by_promtool(page: str) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt install prometheus")
+    done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
