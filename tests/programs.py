@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -72,6 +72,7 @@ class Trace:
         task = asyncio.current_task()
         assert task is not None
         expired = tuple(timeout.expired() for timeout in self.timeouts)
+        self.loop.progress += 1
         self.events.append((self.loop.now, task.get_name(), *what, task.cancelling(), expired))
 
     def name(self) -> str:
@@ -110,7 +111,7 @@ class Here:
         self.trace.note("ends")
 
 
-def execute(program: Body, library: Library, orders: tuple[int, ...] = ()) -> Trace:
+def execute(program: Body, library: Library, orders: Mapping[int, int] | None = None) -> Trace:
     """Run `program` as the only task of a new virtual loop, until nothing is left to do."""
     loop = VirtualLoop(orders)
     loop.set_task_factory(_Numbered.create)

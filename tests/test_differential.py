@@ -38,20 +38,26 @@ def agree(program: Body, ours: Library, reference: Library) -> None:
 def under_some_order(program: Body, reference: Library, events: list[Event]) -> bool:
     """Whether the reference shows `events` when timers that come due at once run in some other order.
 
-    Looks for the order of the first such timers that agrees with the events longest, then for that of the next ones.
+    Looks at what came due last before the events part, takes the order that agrees with them longest, and goes on.
     """
-    kept: list[tuple[int, ...]] = [()]
-    while kept:
-        tried: list[tuple[int, tuple[int, ...]]] = []
-        for orders in kept:
-            crowds = execute(program, reference, orders).loop.crowds
-            for order in range(min(factorial(crowds[len(orders)]), 120) if len(orders) < len(crowds) else 0):
-                trace = execute(program, reference, (*orders, order))
-                if trace.events == events:
+    orders: dict[int, int] = {}
+    trace = execute(program, reference)
+    while True:
+        alike = _alike(trace.events, events)
+        before = [number for number, (_, progress) in enumerate(trace.loop.crowds) if progress <= alike]
+        best = alike
+        for number in before[:-4:-1]:
+            for order in range(min(factorial(trace.loop.crowds[number][0]), 720)):
+                other = execute(program, reference, {**orders, number: order})
+                if other.events == events:
                     return True
-                tried.append((_alike(trace.events, events), (*orders, order)))
-        kept = [orders for _, orders in sorted(tried, reverse=True)[:6]]
-    return False
+                if _alike(other.events, events) > best:
+                    best, better = _alike(other.events, events), (other, {**orders, number: order})
+            if best > alike:
+                break
+        if best == alike:
+            return False
+        trace, orders = better
 
 
 def _alike(some: list[Event], others: list[Event]) -> int:

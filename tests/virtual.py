@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Mapping
 from itertools import islice, permutations
 from typing import Any
 
@@ -11,22 +12,23 @@ from typing import Any
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop with no selector, whose clock jumps to the next timer; it stops when none is left.
 
-    Timers that come due in the same iteration run in the order of asyncio's heap, or where `orders` says so for the
-    first such iterations, in the permutation of that number. `crowds` has how many there were in each. `delayed` says
-    whether the clock was moved while handles of the same iteration had still to run.
+    Timers that come due in the same iteration, a crowd, run in the order of asyncio's heap, or in the permutation that
+    `orders` has the number of. `crowds` has the size of each, and the `progress` that its user had made by then.
+    `delayed` says whether the clock was moved while handles of the same iteration had still to run.
     """
 
     _ready: Any
     _scheduled: Any
 
-    def __init__(self, orders: tuple[int, ...] = ()) -> None:
+    def __init__(self, orders: Mapping[int, int] | None = None) -> None:
         super().__init__()
         self.now = 0.0
-        self.crowds: list[int] = []
+        self.crowds: list[tuple[int, int]] = []
+        self.progress = 0
         self.delayed = False
         self.created = 0  # tasks, for who numbers them
         self.open: list[Any] = []  # for the model of the budget
-        self._orders = orders
+        self._orders = orders or {}
         self._left = 0
 
     def block(self, seconds: float) -> None:
@@ -53,9 +55,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timer.cancelled():
                 due.append(timer)
         if len(due) > 1:
-            if len(self.crowds) < len(self._orders):
-                due = list(next(islice(permutations(due), self._orders[len(self.crowds)], None)))
-            self.crowds.append(len(due))
+            due = list(next(islice(permutations(due), self._orders.get(len(self.crowds), 0), None)))
+            self.crowds.append((len(due), self.progress))
         self._ready.extend(due)
         self._left = len(self._ready)
         while self._left:
