@@ -246,9 +246,9 @@ def seconds_of(parameter: str, value: object) -> float:
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if isinstance(value, str | bytes) or (seconds != seconds and not _is_number(value)):
-        raise TypeError(f"{parameter} must be a number of seconds, not {value!r}")
+        raise TypeError(f"{parameter} must be a number of seconds, not {value!r}") from None
     if seconds != seconds:
-        raise ValueError(f"{parameter} must be a number of seconds, not {value!r}")
+        raise ValueError(f"{parameter} must be a number of seconds, not {value!r}") from None
     return seconds
 
 

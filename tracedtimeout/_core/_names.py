@@ -27,9 +27,9 @@ def checked(name: str) -> str:
     except (KeyError, TypeError):
         pass
     if not isinstance(name, str):
-        raise TypeError(f"name must be a string, not {name!r}")
+        raise TypeError(f"name must be a string, not {name!r}") from None
     if not name:
-        raise ValueError("name must not be empty; leave it out for the caller's module:qualname")
+        raise ValueError("name must not be empty; leave it out for the caller's module:qualname") from None
     short = name[:LONGEST]
     if len(known) < _MOST:  # names made of data must not grow it
         known[name] = short

@@ -65,6 +65,7 @@ class Series:
     """
 
     __slots__ = (
+        "completed",
         "duration",
         "expirations",
         "interruptions",
@@ -95,7 +96,8 @@ class Series:
         self.limits = Histogram(_metrics.LIMIT.bounds)
         self.usual = 0
         self.usual_limit = self.usual_above = self.usual_below = math.inf  # none yet
-        self.duration: dict[Outcome, Histogram] = {}
+        self.completed = Histogram(_metrics.DURATION.bounds)
+        self.duration: dict[Outcome, Histogram] = {Outcome.COMPLETED: self.completed}
         self.utilization = Histogram(_metrics.UTILIZATION.bounds)
         self.unwind = Histogram(_metrics.UNWIND.bounds)
         self.expirations: dict[Outcome, int] = {}
@@ -129,6 +131,14 @@ class Series:
         self.usual_below = min(limit * 1.001, math.nextafter(bounds[bucket], math.inf))
         # What is within this is within the first bucket of utilization too, so one comparison serves both.
         self.quick_up_to = min(_metrics.DURATION.bounds[0], self.usual_above * _metrics.UTILIZATION.bounds[0])
+
+    def record_completed(self, elapsed: float, limit: float) -> None:
+        """Record an exit in time that is not quick; on the hot path, so written out."""
+        durations, ratios, ratio = self.completed, self.utilization, elapsed / limit
+        durations.counts[bisect_left(durations.bounds, elapsed)] += 1
+        durations.total += elapsed
+        ratios.counts[bisect_left(ratios.bounds, ratio)] += 1
+        ratios.total += ratio
 
     def record_exit(self, outcome: Outcome, elapsed: float, limit: float) -> None:
         """Record an exit that is not quick; `limit` is ``inf`` with no deadline."""

@@ -27,20 +27,22 @@ NOTHING = (0.0, 0)
 current_set = current.set  # bound once: from 3.12 on, a method of an imported name is made at each call (40 ns)
 
 class Details:
-    """What the common case of a timeout does not need: one that only runs to its end, in time, with nobody watching."""
+    """What the common case of a timeout does not need: one that runs to its end, in time, with nobody watching.
 
-    __slots__ = ("adopted", "at_least", "closers", "error", "expiry", "name", "outcome", "reschedules", "reserve")
+    The defaults stand in the class: of most, only a few are ever set.
+    """
 
-    def __init__(self) -> None:
-        self.name: str | None = None  # where it is not that of the series
-        self.at_least = 0.0
-        self.reserve: float | None = None
-        self.reschedules = 0
-        self.adopted: dict[Timeout, None] | None = None
-        self.closers: list[tuple[_observers.Observer, _observers.Closer]] | None = None
-        self.expiry: _expiry.Expiry | None = None
-        self.outcome: Outcome | None = None
-        self.error: BaseException | None = None
+    name: str | None = None  # where it is not that of the series
+    at_least = 0.0
+    reserve: float | None = None
+    reschedules = 0
+    adopted: dict[Timeout, None] | None = None
+    closers: list[tuple[_observers.Observer, _observers.Closer]] | None = None
+    expiry: _expiry.Expiry | None = None
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+    plain = False
+    """Somebody watches, and that is all."""
 
 
 class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: isinstance must hold
@@ -110,7 +112,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         except RuntimeError:  # no loop yet
             self._here = self._series = cast(Any, None)
             self._extend().name = given
-        if at_least or reserve is not None:
+        if at_least != 0.0 or reserve is not None:
             set_options(self, at_least, reserve)
 
     async def __aenter__(self) -> Timeout:
@@ -176,7 +178,10 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
 
         self._state = ACTIVE
         if _observers.installed:
-            self._extend().closers = _observers.opened(self)
+            if self._details is None:
+                self._details = Details()
+                self._details.plain = True
+            self._details.closers = _observers.opened(self)
         current_set(self)
 
     def _exit(self, exc: BaseException | None, package: str | None = None) -> None:
@@ -187,7 +192,8 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         here = self._here
         series = self._series
         elapsed = here.stopwatch() - self._started
-        if exc is None and self._details is None and elapsed <= series.quick_up_to:
+        details = self._details
+        if exc is None and (details is None or details.plain) and elapsed <= self._limit:
             entries = self._entries
             del entries[self]
             if not entries and not here.lanes.idle:
@@ -195,9 +201,12 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
             self._state = FINISHED
             self._elapsed = elapsed
             self._task = None  # task -> context -> timeout -> task would be a cycle
-            series.quick += 1
-            series.quick_seconds += elapsed
-            outer: Any = self._parent  # a Timeout of the same task: else there would be details
+            if elapsed <= series.quick_up_to:
+                series.quick += 1
+                series.quick_seconds += elapsed
+            else:
+                series.record_completed(elapsed, self._limit)
+            outer: Any = self._parent  # a Timeout of the same task: else it would not be plain
             if outer is not None:
                 outer._inner = None
                 if (spent := outer._spent) is None:
@@ -205,6 +214,11 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
                 else:
                     seconds, count = spent.get(series.name, NOTHING)
                     spent[series.name] = (seconds + elapsed, count + 1)
+            if details is not None:
+                details.outcome = Outcome.COMPLETED
+                if details.closers is not None:
+                    _observers.closed(self, details.closers)
+                    details.closers = None
             return
         assert self._state is ACTIVE or self._state is EXPIRING
         _expiry.close(self, exc, elapsed, package)
@@ -214,6 +228,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         details = self._details
         if details is None:
             details = self._details = Details()
+        details.plain = False
         return details
 
     def _schedule(self, timed: float) -> None:
@@ -428,7 +443,7 @@ def timeout(
         self._when = when
         self._state = CREATED
         self._details = self._inner = self._spent = None
-    if at_least or reserve is not None:
+    if at_least != 0.0 or reserve is not None:
         set_options(self, at_least, reserve)
     return self
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from . import _expiry, _names, _where
-from ._budget import State
+from ._budget import State, seconds_of
 from ._timeout import Timeout, set_options, timeout
 
 T = TypeVar("T")
@@ -54,11 +54,13 @@ async def guard(
     try:
         self = timeout(delay, name=name)
         self._kind = kind
-        if at_least or reserve is not None:
+        if at_least != 0.0 or reserve is not None:
             set_options(self, at_least, reserve)
         self._enter()
     except BaseException:
         _discard(fut)
+        if delay is not None:
+            seconds_of("timeout" if kind == "wait_for" else "limit", delay)  # names what its user calls it
         raise
     try:
         result = await (_take(self, fut) if delay is not None and delay <= 0 and kind == "wait_for" else fut)

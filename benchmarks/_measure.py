@@ -1,0 +1,69 @@
+"""How two programs are compared: in one process, in turns, by the median of the ratios of the turns."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+Program = Callable[[int], Awaitable[object]]
+"""Does its thing as often as it is told."""
+
+
+class Pair(NamedTuple):
+    """Two programs measured in turns: microseconds for one time of each, and the ratio."""
+
+    theirs: float
+    ours: float
+    ratio: float
+
+
+def compare(
+    runner: asyncio.Runner,
+    theirs: Program,
+    ours: Program,
+    times: int,
+    *,
+    turns: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Pair:
+    """Run both in turns, who goes first changing each time, with the garbage collector on as in life."""
+    for program in (theirs, ours):
+        runner.run(_once(program, times))
+    samples: list[tuple[float, float]] = []
+    for turn in range(turns):
+        took = {}
+        for program in (theirs, ours) if turn % 2 else (ours, theirs):
+            took[program] = _timed(runner, program, times, clock)
+        samples.append((took[theirs], took[ours]))
+    return Pair(
+        statistics.median(a for a, _ in samples) / times * 1e6,
+        statistics.median(b for _, b in samples) / times * 1e6,
+        statistics.median(b / a for a, b in samples),
+    )
+
+
+def net(runner: asyncio.Runner, without: Program, theirs: Program, ours: Program, times: int, *, turns: int) -> Pair:
+    """As `compare`, of what each costs more than the same `without` it, by processor time."""
+    programs = (without, theirs, ours)
+    for program in programs:
+        runner.run(_once(program, times))
+    samples = [[_timed(runner, program, times, time.process_time) for program in programs] for _ in range(turns)]
+    bare, other, mine = (statistics.median(sample[i] for sample in samples) / times * 1e6 for i in range(3))
+    return Pair(other - bare, mine - bare, (mine - bare) / (other - bare))
+
+
+def _timed(runner: asyncio.Runner, program: Program, times: int, clock: Callable[[], float]) -> float:
+    gc.collect()
+    loop = runner.get_loop()
+    task = loop.create_task(_once(program, times))
+    start = clock()
+    loop.run_until_complete(task)
+    return clock() - start
+
+
+async def _once(program: Program, times: int) -> None:
+    await program(times)

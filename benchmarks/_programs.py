@@ -1,0 +1,160 @@
+"""What is measured: the same work under each library's timeout."""
+# ruff: noqa: ASYNC100  # entering and leaving is what is measured
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any
+
+import anyio
+import async_timeout
+import hyx.timeout
+import quattro
+from opentelemetry import trace
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+import tracedtimeout
+
+from ._measure import Program
+
+Opened = Callable[[float], AbstractAsyncContextManager[Any]]
+
+
+async def bare(times: int) -> None:
+    for _ in range(times):
+        async with asyncio.timeout(5):
+            pass
+
+
+async def named(times: int) -> None:
+    for _ in range(times):
+        async with tracedtimeout.timeout(5, name="named"):
+            pass
+
+
+async def default_name(times: int) -> None:
+    for _ in range(times):
+        async with tracedtimeout.timeout(5):
+            pass
+
+
+async def bare_nested(times: int) -> None:
+    for _ in range(times):
+        async with asyncio.timeout(7):
+            async with asyncio.timeout(6):
+                async with asyncio.timeout(5):
+                    pass
+
+
+async def nested(times: int) -> None:
+    for _ in range(times):
+        async with tracedtimeout.timeout(7, name="outer"):
+            async with tracedtimeout.timeout(6, name="middle"):
+                async with tracedtimeout.timeout(5, name="inner"):
+                    pass
+
+
+async def answer() -> int:
+    return 42
+
+
+async def bare_wait_for(times: int) -> None:
+    for _ in range(times):
+        await asyncio.wait_for(answer(), 5)
+
+
+async def wait_for(times: int) -> None:
+    for _ in range(times):
+        await tracedtimeout.wait_for(answer(), 5, name="wait_for")
+
+
+async def bare_task(seconds: float) -> None:
+    async with asyncio.timeout(5):
+        await asyncio.sleep(seconds)
+
+
+async def our_task(seconds: float) -> None:
+    async with tracedtimeout.timeout(5, name="task"):
+        await asyncio.sleep(seconds)
+
+
+def crowd(task: Callable[[float], Awaitable[None]], seconds: float) -> Program:
+    """As many tasks as told, at once."""
+
+    async def program(times: int) -> None:
+        await asyncio.gather(*[task(seconds) for _ in range(times)])
+
+    return program
+
+
+def opened_by(make: Opened) -> Program:
+    async def program(times: int) -> None:
+        for _ in range(times):
+            async with make(5):
+                pass
+
+    return program
+
+
+def entered_by(make: Callable[[float], AbstractContextManager[Any]]) -> Program:
+    async def program(times: int) -> None:
+        for _ in range(times):
+            with make(5):
+                pass
+
+    return program
+
+
+PEERS: dict[str, Program] = {
+    "async-timeout": opened_by(async_timeout.timeout),
+    "quattro": entered_by(quattro.fail_after),
+    "anyio": entered_by(anyio.fail_after),
+    "hyx": opened_by(hyx.timeout.timeout),
+}
+
+
+def with_prometheus_by_hand() -> Program:
+    """asyncio.timeout and the four metrics of prometheus_client that say what ours do."""
+    registry = CollectorRegistry()
+    limit = Histogram("limit_seconds", "", ["timeout"], registry=registry).labels("by-hand")
+    duration = Histogram("duration_seconds", "", ["timeout", "outcome"], registry=registry)
+    completed = duration.labels("by-hand", "completed")
+    active = Gauge("active", "", ["timeout"], registry=registry).labels("by-hand")
+    expirations = Counter("expirations", "", ["timeout"], registry=registry).labels("by-hand")
+
+    async def program(times: int) -> None:
+        clock = asyncio.get_running_loop().time
+        for _ in range(times):
+            limit.observe(5)
+            start = clock()
+            with active.track_inprogress():
+                try:
+                    async with asyncio.timeout(5):
+                        pass
+                except TimeoutError:
+                    expirations.inc()
+                    raise
+                completed.observe(clock() - start)
+
+    return program
+
+
+def with_span_by_hand(tracer: trace.Tracer) -> Program:
+    """asyncio.timeout and the span that ours makes, made by hand."""
+
+    async def program(times: int) -> None:
+        for _ in range(times):
+            attributes = {
+                "tracedtimeout.name": "by-hand",
+                "tracedtimeout.kind": "timeout",
+                "tracedtimeout.limit": 5.0,
+                "tracedtimeout.source": "own",
+            }
+            with tracer.start_as_current_span("timeout by-hand", attributes=attributes) as span:
+                async with asyncio.timeout(5):
+                    pass
+                span.set_attribute("tracedtimeout.outcome", "completed")
+
+    return program
