@@ -71,7 +71,7 @@ class Screen:
         payments = seen.payments if room > len(seen.payments) else []
         room -= len(payments)
         messages = seen.messages[-(room // 2) :] if room > 1 else []
-        return table.picture(seen.rows, payments, messages[-MESSAGES:])
+        return table.picture(seen.rows, payments, messages[-MESSAGES:], self._console.width)
 
     def _title(self) -> tuple[str, str]:
         shop, payments = self._services.shop, self._services.payments

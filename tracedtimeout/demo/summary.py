@@ -32,11 +32,11 @@ class Summary:
         return not self._lost and all(line.agrees for line in self._lines)
 
     def show(self, console: Console) -> None:
-        console.print(table.table(self._seen.rows, self._seen.payments))
+        console.print(table.table(self._seen.rows, self._seen.payments, brief=console.width < table.WIDE))
         if self._loaded:
             console.print(self._comparison(), self._verdict(), sep="\n")
         if self._seen.trace:
-            console.print(waterfall(self._seen.trace, "\nThe slowest trace with an expired timeout"))
+            console.print(waterfall(self._seen.trace, "\nThe slowest trace with an expired timeout", console.width))
 
     def _comparison(self) -> Table:
         shown = Table(

@@ -24,33 +24,42 @@ STYLES: dict[str, str] = {
 }
 TROUBLE = "red"
 
+FIGURES = ("active", "p50", "p95", "p99", "limit", "p95/limit")
+
+WIDE = 112
+"""Columns of a terminal that all figures and outcomes fit in."""
+
 Message = tuple[float, str]
 
 
-def picture(shop: Sequence[Row], payments: Sequence[Row], messages: Sequence[Message]) -> RenderableType:
-    """The table, and the messages under it."""
-    return Group(table(shop, payments), *map(said, messages))
+def picture(shop: Sequence[Row], payments: Sequence[Row], messages: Sequence[Message], width: int) -> RenderableType:
+    """The table, as wide as there is room for, and the messages under it."""
+    return Group(table(shop, payments, brief=width < WIDE), *map(said, messages))
 
 
-def table(shop: Sequence[Row], payments: Sequence[Row]) -> Table:
-    """A line for each timeout of both services."""
+def table(shop: Sequence[Row], payments: Sequence[Row], *, brief: bool = False) -> Table:
+    """A line for each timeout of both services; a brief one leaves out the columns one misses least."""
+    left_out = {"active", "p50", "p99"} if brief else set()
     shown = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
-    shown.add_column("timeout", no_wrap=True)
-    for heading in ("active", "p50", "p95", "p99", "limit", "p95/limit"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    shown.add_column("outcomes")
+    shown.add_column("timeout", no_wrap=True, min_width=16)
+    for heading in FIGURES:
+        if heading not in left_out:
+            shown.add_column(heading, justify="right", no_wrap=True, min_width=len("10.00 s"))
+    shown.add_column("outcomes", no_wrap=brief, overflow="ellipsis")
     for service, rows in (("shop", shop), ("payments", payments)):
         if rows:
             shown.add_row(Text(service, "bold"))
         for row in rows:
-            shown.add_row(*_cells(row))
+            figures = (figure for heading, figure in _figures(row).items() if heading not in left_out)
+            shown.add_row(f"  {row.name}", *figures, outcomes(row.outcomes))
     return shown
 
 
-def _cells(row: Row) -> list[str | Text]:
-    percentiles = [seconds(row.duration.quantile(q)) for q in (0.5, 0.95, 0.99)]
-    used = _percent(row.utilization.quantile(0.95))
-    return [f"  {row.name}", str(row.active), *percentiles, seconds(row.limit.mean), used, outcomes(row.outcomes)]
+def _figures(row: Row) -> dict[str, str | Text]:
+    values: list[str | Text] = [str(row.active)]
+    values += [seconds(row.duration.quantile(q)) for q in (0.5, 0.95, 0.99)]
+    values += [seconds(row.limit.mean), _percent(row.utilization.quantile(0.95))]
+    return dict(zip(FIGURES, values, strict=True))
 
 
 def outcomes(counts: dict[str, int]) -> Text:

@@ -10,11 +10,14 @@ from rich.text import Text
 from .table import STYLES, TROUBLE, seconds
 from .traces import Span
 
-WIDTH = 50
+WIDEST = 50
+BESIDES = 55
+"""Columns of a bar, and of what stands beside it."""
 
 
-def waterfall(spans: Sequence[Span], title: str) -> Table:
-    """A line for each span: service and name, bar, duration, outcome."""
+def waterfall(spans: Sequence[Span], title: str, columns: int) -> Table:
+    """A line for each span, in a terminal of so many columns: service and name, bar, duration, outcome."""
+    width = max(10, min(WIDEST, columns - BESIDES))
     start = min(span["start"] for span in spans)
     length = max(span["end"] for span in spans) - start
     drawn = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False, pad_edge=False)
@@ -22,7 +25,7 @@ def waterfall(spans: Sequence[Span], title: str) -> Table:
         drawn.add_column(justify=column, no_wrap=True)
     for depth, span in _nested(spans):
         style = STYLES.get(span["outcome"], TROUBLE)
-        bar = _bar(span["start"] - start, span["end"] - start, length)
+        bar = _bar(span["start"] - start, span["end"] - start, length, width)
         took = seconds(span["end"] - span["start"])
         drawn.add_row(
             span["service"], "  " * depth + span["name"], Text(bar, style), took, Text(span["outcome"], style)
@@ -30,10 +33,10 @@ def waterfall(spans: Sequence[Span], title: str) -> Table:
     return drawn
 
 
-def _bar(begin: float, end: float, length: float) -> str:
-    scale = WIDTH / length if length else 0.0
-    left = min(WIDTH - 1, round(begin * scale))
-    return (" " * left + "\u2588" * max(1, round(end * scale) - left)).ljust(WIDTH)
+def _bar(begin: float, end: float, length: float, width: int) -> str:
+    scale = width / length if length else 0.0
+    left = min(width - 1, round(begin * scale))
+    return (" " * left + "\u2588" * max(1, round(end * scale) - left)).ljust(width)
 
 
 def _nested(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:
