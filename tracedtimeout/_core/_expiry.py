@@ -71,8 +71,6 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     handled = not fired
     if not fired:
         self._unschedule()
-        if not self._entries and not self._here.lanes.idle:
-            self._here.lanes.rest()
     if expiry is not None:
         handled = task.uncancel() <= self._cancelling if expiry.cancels else not expiry.interrupted
     outcome = _decide(self, exc, handled=handled)

@@ -149,6 +149,7 @@ class Lanes:
         """Fire what is due, in the order of the deadlines, and stand at the next one."""
         self._handle = None
         self.armed = math.inf
+        self.idle = True  # what is emptied here needs nothing done
         now = self._clock() + self._resolution  # see is_due
         due: list[tuple[float, Entry]] = []
         for lane in self._lanes:

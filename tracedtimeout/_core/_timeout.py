@@ -243,9 +243,12 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
             self._series.lane = lane  # the next of this name will probably be in order there
 
     def _unschedule(self) -> None:
-        held = self._entries.pop(self, None)
-        if held is not None and self._entries is self._here.lanes.loose:
+        entries, lanes = self._entries, self._here.lanes
+        held = entries.pop(self, None)
+        if held is not None and entries is lanes.loose:
             held.cancel()  # uvloop's is no asyncio.Handle
+        elif not entries and not lanes.idle:
+            lanes.rest()
 
     def _on_timeout(self, *, by_timer: bool = True) -> None:
         """Its timer ran. Enclosing timeouts of the task that are due as well fire first.
