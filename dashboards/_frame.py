@@ -26,7 +26,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A whole dashboard; `one` lets its user pick one timeout and not several."""
+    """A whole dashboard; `one` opens with one timeout chosen, not all."""
 
     uid: str
     title: str
@@ -74,7 +74,8 @@ def _instance() -> dashboard.QueryVariable:
 def _timeout(*, one: bool) -> dashboard.QueryVariable:
     values = 'label_values(tracedtimeout_active{job=~"$job", instance=~"$instance"}, timeout)'
     query = _query("timeout", "Timeout", values)
-    return query if one else query.multi(True).include_all(True).all_value(".+").current(ALL)
+    # Multi also where one is meant: Grafana escapes the regular expression of no other variable, and names have dots.
+    return query.multi(True) if one else query.multi(True).include_all(True).all_value(".+").current(ALL)
 
 
 def _query(name: str, label: str, query: str) -> dashboard.QueryVariable:

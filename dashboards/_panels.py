@@ -54,7 +54,8 @@ def lines(text: Text, queries: Sequence[Query], *, span: int = 12, stacked: bool
     """Lines over time; bars on top of each other when `stacked`."""
     panel = _common(timeseries.Panel(), text, queries, span).height(8)
     panel.legend(_legend()).tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
-    panel.min(0).data_links([_to_one("${__field.labels.timeout}")])
+    named = all("{{timeout}}" in query.legend for query in queries)
+    panel.min(0).data_links([_to_one("${__field.labels.timeout}" if named else "")])
     mode = common_models.GraphThresholdsStyleMode.DASHED if text.steps else common_models.GraphThresholdsStyleMode.OFF
     panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(mode))
     if stacked:
@@ -97,7 +98,8 @@ def heat(text: Text, query: Query, *, span: int = 12) -> heatmap.Panel:
     """Counts by bucket over time: darker is more."""
     panel = _common(heatmap.Panel(), text, [query], span, PromQueryFormat.HEATMAP).height(8)
     color = heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
-    panel.color(color).y_axis(heatmap.YAxisConfig().unit(text.unit)).cell_gap(1)
+    panel.color(color.fill("dark-orange").exponent(0.5)).y_axis(heatmap.YAxisConfig().unit(text.unit)).cell_gap(1)
+    panel.cell_values(heatmap.CellValues().unit("short").decimals(0)).show_value(common_models.VisibilityMode.NEVER)
     return panel.show_y_histogram().data_links([_to_one()])
 
 
@@ -112,7 +114,7 @@ class Column:
     names: dict[str, tuple[str, str]] | None = None
 
 
-def rows(text: Text, columns: Sequence[Column], *, span: int = 24, link: str = "timeout") -> table.Panel:
+def rows(text: Text, columns: Sequence[Column], *, span: int = 24) -> table.Panel:
     """A table with one row for each set of labels; every column is one instant query over the time range."""
     queries = [Query(column.expr, column.title) for column in columns]
     panel = _common(table.Panel(), text, queries, span, PromQueryFormat.TABLE).height(8)
@@ -127,7 +129,7 @@ def rows(text: Text, columns: Sequence[Column], *, span: int = 24, link: str = "
     )
     for column in columns:
         panel.override_by_name(column.title, _cell(column))
-    return panel.filterable(True).no_value("none").data_links([_to_one(f"${{__data.fields.{link}}}")])
+    return panel.filterable(True).no_value("none").data_links([_to_one("${__data.fields.timeout}")])
 
 
 def _cell(column: Column) -> list[models.DynamicConfigValue]:

@@ -1,4 +1,4 @@
-"""A small service behind `DeadlineMiddleware`, and a neighbour that sends it budgets of every kind."""
+"""A small service behind `DeadlineMiddleware`, its figures exported by OpenTelemetry, and a neighbour that calls it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import time
 
 import httpx
 import uvicorn
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from tracedtimeout import install, timeout
+from tracedtimeout import install, otlp, timeout
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
 from tracedtimeout.prometheus import metrics_app
 
@@ -59,7 +61,8 @@ async def ask_everything(url: str, seconds: float) -> None:
 
 
 def main(descriptor: str) -> None:
-    install(spans="off")
+    install(registry=None, spans="off")
+    otlp.instrument(MeterProvider([PrometheusMetricReader()]))
     routes = [Route("/quick", quick), Route("/endless", endless), Route("/threaded", threaded)]
     door = DeadlineMiddleware(Starlette(routes=routes), maximum=2.0)
     app = Starlette(routes=[Route("/metrics", metrics_app()), Mount("/", door)])

@@ -60,6 +60,7 @@ def test_variables_are_data_source_job_instance_and_timeout(name: str) -> None:
         assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
         assert variable["refresh"] == 2
         assert variable["query"].startswith("label_values(tracedtimeout_active")
+    assert [variable["multi"] for variable in variables[1:]] == [True] * 3, "Grafana escapes the values of these alone"
     alls = [variable["allValue"] for variable in variables[1:] if variable["includeAll"]]
     assert alls == [".+"] * (2 if name == "one-timeout" else 3)
 
