@@ -122,6 +122,7 @@ def execute(program: Body, library: Library, orders: Mapping[int, int] | None = 
         loop.run_forever()
     finally:
         loop.close()
+    trace.events.append(("nothing is left to wait for", loop.now))
     for number, timeout in enumerate(trace.timeouts):
         trace.events.append((number, repr(timeout), timeout.expired(), timeout.when()))
     for task in trace.tasks:
