@@ -141,6 +141,8 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
                 orphan._parent = self._parent
                 if outer is not None:
                     _adopt(outer, orphan)
+    if _reserving and not fired:
+        rearm_reserves(self)  # it binds nothing now
     while (parent := self._parent) is not None and parent._state is State.FINISHED:
         self._parent = parent._parent  # else a chain of generations would grow for ever; what fired means something yet
 
