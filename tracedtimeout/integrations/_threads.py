@@ -18,6 +18,7 @@ from tracedtimeout._core import _metrics, _series
 _WORK = {
     ("anyio._backends._asyncio", "run_sync_in_worker_thread"): "future",
     ("asyncio.threads", "to_thread"): "func_call",
+    ("litestar.concurrency", "_run_sync_asyncio"): "bound_fn",
 }
 """The coroutines that wait for a thread, and the local of each that lives exactly as long as the thread's work."""
 

@@ -21,7 +21,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApp = Callable[..., Awaitable[Any]]
+"""Frameworks type the scope, the messages and the functions each in a way of their own."""
 E = TypeVar("E")
 
 _ANY = 1e-9
