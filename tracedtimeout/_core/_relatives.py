@@ -122,6 +122,8 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
 def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
     """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
     _reserving.pop(self, None)
+    if _reserving and not fired:
+        rearm_reserves(self)  # it binds nothing now
     outer = around(self._parent)
     if outer is not None:
         if outer._inner is self:
@@ -141,8 +143,6 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
                 orphan._parent = self._parent
                 if outer is not None:
                     _adopt(outer, orphan)
-    if _reserving and not fired:
-        rearm_reserves(self)  # it binds nothing now
     while (parent := self._parent) is not None and parent._state is State.FINISHED:
         self._parent = parent._parent  # else a chain of generations would grow for ever; what fired means something yet
 
