@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import tracemalloc
 from collections.abc import Callable
@@ -13,48 +14,39 @@ CROWD = 5_000
 
 
 def bytes_per_timeout(make: Callable[[float], AbstractAsyncContextManager[Any]]) -> float:
-    """Bytes that one open timeout adds, everything counted that is allocated for it: its timer, its place in the
-    context. Each is opened in a Context of its own, as by a task of its own."""
+    """Bytes that one open timeout adds to a task that sleeps in a block of nothing: all that is allocated for it, its
+    timer and its place in the context included."""
+    return _crowd(make) - _crowd(lambda seconds: contextlib.nullcontext())
+
+
+def _crowd(make: Callable[[float], AbstractAsyncContextManager[Any]]) -> float:
     with asyncio.Runner() as runner:
-        return runner.run(_measure(make))
+        return runner.run(_weigh(make))
 
 
-async def _measure(make: Callable[[float], AbstractAsyncContextManager[Any]]) -> float:
-    opened = [make(60 + i / 1000) for i in range(3)]  # what is made once is made now
-    await asyncio.gather(*[_enter(each) for each in opened])
+async def _weigh(make: Callable[[float], AbstractAsyncContextManager[Any]]) -> float:
+    go = asyncio.Event()
+    await _run(make, 10, go)  # what is made once is made now
     gc.collect()
     tracemalloc.start()
-    kept: list[object] = [None] * CROWD
-    go = asyncio.Event()
-    before = tracemalloc.get_traced_memory()[0]
-    tasks = [asyncio.create_task(_hold(make, kept, i, go)) for i in range(CROWD)]
-    await asyncio.sleep(0)
-    with_them = tracemalloc.get_traced_memory()[0] - before
-    go.set()
-    await asyncio.gather(*tasks)
-    del tasks
-    gc.collect()
+    try:
+        return await _run(make, CROWD, go) / CROWD
+    finally:
+        tracemalloc.stop()
+
+
+async def _run(make: Callable[[float], AbstractAsyncContextManager[Any]], size: int, go: asyncio.Event) -> int:
+    """Open `size` of them, each in a task and so in a Context of its own; returns the bytes that came with it."""
     go.clear()
+    tasks = [asyncio.create_task(_hold(make, go)) for _ in range(size)]
     before = tracemalloc.get_traced_memory()[0]
-    tasks = [asyncio.create_task(_hold(None, kept, i, go)) for i in range(CROWD)]
     await asyncio.sleep(0)
-    without = tracemalloc.get_traced_memory()[0] - before
+    grown = tracemalloc.get_traced_memory()[0] - before
     go.set()
     await asyncio.gather(*tasks)
-    tracemalloc.stop()
-    return (with_them - without) / CROWD
+    return grown
 
 
-async def _enter(timeout: AbstractAsyncContextManager[Any]) -> None:
-    async with timeout:
-        await asyncio.sleep(0)
-
-
-async def _hold(
-    make: Callable[[float], AbstractAsyncContextManager[Any]] | None, kept: list[object], i: int, go: asyncio.Event
-) -> None:
-    if make is None:
-        await go.wait()
-        return
+async def _hold(make: Callable[[float], AbstractAsyncContextManager[Any]], go: asyncio.Event) -> None:
     async with make(60):
         await go.wait()

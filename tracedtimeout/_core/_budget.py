@@ -192,7 +192,7 @@ def checkpoint() -> None:
     started = owner._started
     stopwatch = getattr(owner._here, "stopwatch", owner._here.clock)
     elapsed = stopwatch() - started
-    limit = getattr(owner, "_limit", None)
+    limit = getattr(owner, "limit", None)
     if limit is None:
         assert owner._when is not None
         limit = owner._when - started

@@ -71,6 +71,8 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     handled = not fired
     if not fired:
         self._unschedule()
+        if not self._entries and not self._here.lanes.idle:
+            self._here.lanes.rest()
     if expiry is not None:
         handled = task.uncancel() <= self._cancelling if expiry.cancels else not expiry.interrupted
     outcome = _decide(self, exc, handled=handled)
@@ -102,7 +104,7 @@ def reject(self: Timeout, left: float) -> NoReturn:
     details = self._extend()
     owner = self.owner
     self._started = self._here.stopwatch()
-    self._limit = left
+    self._deadline = self._started + left
     self._elapsed = 0.0
     self._state = State.FINISHED
     details.outcome = Outcome.REJECTED
@@ -117,6 +119,7 @@ def reject(self: Timeout, left: float) -> NoReturn:
         name=self.name,
         limit=left,
         owner=owner,
+        rejected=True,
     )
     if _observers.installed and (closers := _observers.opened(self)) is not None:
         details.error = refusal
@@ -129,7 +132,7 @@ def exceeded(self: Timeout, elapsed: float) -> DeadlineExceeded:
     """What `self` raises when a deadline ended it."""
     expiry = self._expiry
     assert expiry is not None
-    what = f"{self.name!r} exceeded its {self._limit:.3f} s deadline"
+    what = f"{self.name!r} exceeded its {self.limit:.3f} s deadline"
     if not expiry.own:
         what = f"{self.name!r} was ended by the deadline of {expiry.owner!r}"
     spent = ", ".join(map(str, expiry.spent))
@@ -138,7 +141,7 @@ def exceeded(self: Timeout, elapsed: float) -> DeadlineExceeded:
         + (f": {spent}" if spent else "")
         + (f"{'; ' if spent else ': '}waiting at {expiry.where}" if expiry.where else ""),
         name=self.name,
-        limit=self._limit,
+        limit=self.limit,
         elapsed=elapsed,
         owner=expiry.owner,
         where=expiry.where,
@@ -171,7 +174,7 @@ def _decide(self: Timeout, exc: BaseException | None, *, handled: bool) -> Outco
         return Outcome.REPLACED if own else Outcome.FAILED
     if own:
         return Outcome.SUPPRESSED
-    if self._limit > 0.0 and self._here.stopwatch() > self._effective()[0]:
+    if self.limit > 0.0 and self._here.stopwatch() > self._effective()[0]:
         return Outcome.LATE
     return Outcome.COMPLETED
 
@@ -194,7 +197,7 @@ def _inherits(self: Timeout) -> bool:
 
 def _count(self: Timeout, outcome: Outcome, elapsed: float) -> None:
     series, expiry = self._series, self._expiry
-    series.record_exit(outcome, elapsed, self._limit)
+    series.record_exit(outcome, elapsed, self.limit)
     if expiry is None:
         return
     if self._state is State.EXPIRED:

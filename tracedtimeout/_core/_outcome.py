@@ -65,6 +65,7 @@ class DeadlineExceeded(TimeoutError):
         owner: whose own deadline it was: a timeout's name, ``_remote`` for a caller's header, ``_budget``.
         where: the place the task was waiting in when the deadline fired, or None.
         spent: what nested timeouts took, longest first; unfinished ones last.
+        rejected: the body never ran: less was left than it needed.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class DeadlineExceeded(TimeoutError):
         owner: str = "",
         where: Where | None = None,
         spent: tuple[Spent, ...] = (),
+        rejected: bool = False,
     ) -> None:
         # One positional argument: TimeoutError is an OSError, which takes two or more for errno and strerror.
         super().__init__(message)
@@ -86,3 +88,4 @@ class DeadlineExceeded(TimeoutError):
         self.owner = owner
         self.where = where
         self.spent = spent
+        self.rejected = rejected

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 import threading
 import weakref
@@ -105,21 +106,18 @@ class Series:
         self.rejections: dict[tuple[str, str], int] = {}
         self.reschedules = 0
 
-    def record_limit(self, limit: float) -> float:
+    def record_limit(self, limit: float) -> None:
         """Record an entry with `limit` seconds that is not the usual one.
 
         It becomes that while none is: the first of all is often entered late, with imports and caches to fill.
-
-        Returns the seconds granted: 0.0 for a deadline that has passed.
         """
         if limit == math.inf:
             self.unlimited += 1
-            return limit
+            return
         limit = max(0.0, limit)
         if self.usual == 0 and limit > 0.0:
             self._make_usual(limit)
         self.limits.record(limit)
-        return limit
 
     def _make_usual(self, limit: float) -> None:
         """Count limits within 0.1 % of `limit`, and of its bucket, as it: between the reading of the clock in
@@ -198,6 +196,8 @@ class LoopSeries:
 
 
 _lock = threading.Lock()
+"""A leaf: nothing else is taken under it."""
+
 _live: dict[weakref.ref[object], LoopSeries] = {}
 _retired: Table = {}
 _process: Table = {}
@@ -286,6 +286,16 @@ def reset() -> None:
         for loop_series in _live.values():
             loop_series.by_name.clear()
             loop_series.timer_lag = Histogram(_metrics.TIMER_LAG.bounds)
+
+
+def _unlock() -> None:
+    """In a forked child: whoever held the lock is not there to let it go."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def _fold() -> None:

@@ -62,13 +62,13 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
 
     __slots__ = (
         "_cancelling",
+        "_deadline",
         "_details",
         "_elapsed",
         "_entries",
         "_here",
         "_inner",
         "_kind",
-        "_limit",
         "_parent",
         "_series",
         "_spent",
@@ -91,7 +91,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
     _parent: Deadline | None
     _cancelling: int
     _started: float
-    _limit: float
+    _deadline: float  # the effective one, on entry or since by `reschedule`; ``inf`` with none
     _entries: dict[Any, Any]
     # Set by `_exit`
     _elapsed: float
@@ -162,7 +162,8 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         elif parent is not None or self._details is not None:
             timed, deadline = _relatives.enclose(self, now)
 
-        self._limit = limit = deadline - now
+        self._deadline = deadline
+        limit = deadline - now
         if series.usual_above < limit < series.usual_below and timed >= (lane := series.lane).tail:
             # The usual limit, and no deadline in the lane is later: it queues behind them.
             series.usual += 1
@@ -173,7 +174,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
                 here.lanes.arm(timed)
         else:
             self._extend()
-            self._limit = series.record_limit(limit)
+            series.record_limit(limit)
             self._schedule(timed)
 
         self._state = ACTIVE
@@ -191,9 +192,10 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         """
         here = self._here
         series = self._series
-        elapsed = here.stopwatch() - self._started
+        now = here.stopwatch()
+        elapsed = now - self._started
         details = self._details
-        if exc is None and (details is None or details.plain) and elapsed <= self._limit:
+        if exc is None and (details is None or details.plain) and now <= self._deadline:
             entries = self._entries
             del entries[self]
             if not entries and not here.lanes.idle:
@@ -205,7 +207,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
                 series.quick += 1
                 series.quick_seconds += elapsed
             else:
-                series.record_completed(elapsed, self._limit)
+                series.record_completed(elapsed, self._deadline - self._started)
             outer: Any = self._parent  # a Timeout of the same task: else it would not be plain
             if outer is not None:
                 outer._inner = None
@@ -295,8 +297,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
     def _rearm(self) -> None:
         """Time it anew, after its own deadline moved."""
         self._unschedule()
-        timed, deadline = _relatives.timed_at(self)
-        self._limit = deadline - self._here.clock() + (self._here.stopwatch() - self._started)
+        timed, self._deadline = _relatives.timed_at(self)
         self._schedule(timed)
 
     def expired(self) -> bool:
@@ -350,7 +351,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
     @property
     def limit(self) -> float:
         """Seconds granted on entry (or since by `reschedule`): from entry to the effective deadline; ``inf`` with none."""
-        return self._limit
+        return max(0.0, self._deadline - self._started)
 
     @property
     def requested(self) -> float | None:
@@ -375,12 +376,13 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
     @property
     def elapsed(self) -> float:
         """Seconds since it was entered, or from entry to exit."""
-        return self._elapsed if self._state is FINISHED or self._state is EXPIRED else self._here.stopwatch() - self._started
+        left = self._state is FINISHED or self._state is EXPIRED
+        return self._elapsed if left else self._here.stopwatch() - self._started
 
     @property
     def overrun(self) -> float:
         """Seconds past the effective deadline on exit; 0.0 if it was left before."""
-        return max(0.0, self.elapsed - self._limit)
+        return max(0.0, self.elapsed - self.limit)
 
     @property
     def reschedules(self) -> int:

@@ -67,7 +67,7 @@ async def guard(
     except BaseException as exc:
         self._exit(exc, package)
         raise
-    self._exit(None)
+    self._exit(None, package)
     return result
 
 

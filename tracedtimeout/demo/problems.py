@@ -52,7 +52,7 @@ async def of_deadline(request: Request, error: Exception) -> Response:
     assert isinstance(error, DeadlineExceeded)
     if error.name != request.scope["path"].strip("/"):
         return response(502, str(error))
-    if error.elapsed == 0.0:  # a rejection: it never ran
+    if error.rejected:
         return response(503, str(error), {"retry-after": "1"})
     return response(504, str(error))
 
