@@ -108,9 +108,10 @@ def no_later(inner: tracedtimeout.Timeout, outer: tracedtimeout.Timeout) -> bool
     return (inner.deadline() or math.inf) <= (outer.deadline() or math.inf)
 
 
-Step = tuple[Literal["open", "open", "spawn", "close", "move", "wait"], int, float | None]
+Step = tuple[Literal["open", "spawn", "close", "move", "wait"], int, float | None]
 delays = st.one_of(st.none(), st.integers(100, 110).map(float))
-steps = st.tuples(st.sampled_from(["open", "open", "spawn", "close", "move", "wait"]), st.integers(0, 99), delays)
+kinds = st.sampled_from(["open", "open", "spawn", "close", "move", "wait"])
+steps = st.tuples(kinds, st.integers(0, 99), delays)
 
 
 async def grow(taken: list[Step]) -> None:
