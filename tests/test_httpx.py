@@ -1,0 +1,235 @@
+"""The budget in httpx, against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.asgi_servers import serving
+from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
+from tracedtimeout.integrations.httpx import AsyncDeadlineTransport, DeadlineTransport
+from tracedtimeout.propagation import decode
+
+pytestmark = pytest.mark.slow  # a real server, and sockets that wait on the real clock
+
+SEEN: list[dict[str, str]] = []
+PHASES = {"connect": 5.0, "read": 5.0, "write": 5.0, "pool": 5.0}
+
+
+async def echo(request: Request) -> Response:
+    SEEN.append(dict(request.headers))
+    return PlainTextResponse("done")
+
+
+async def onward(request: Request) -> Response:
+    SEEN.append(dict(request.headers))
+    await asyncio.sleep(0.03)
+    return RedirectResponse(request.query_params.get("to", "/echo"))
+
+
+async def silent(request: Request) -> Response:
+    SEEN.append(dict(request.headers))
+    await asyncio.sleep(5.0)
+    raise AssertionError("the client waits no longer than its budget")
+
+
+async def dripping(request: Request) -> Response:
+    async def drops() -> AsyncIterator[bytes]:
+        for _ in range(500):
+            yield b"drop"
+            await asyncio.sleep(0.01)
+
+    return StreamingResponse(drops())
+
+
+APP = Starlette(
+    routes=[Route("/echo", echo), Route("/onward", onward), Route("/silent", silent), Route("/dripping", dripping)]
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_seen() -> None:
+    SEEN.clear()
+
+
+@asynccontextmanager
+async def client(**options: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        serving(APP) as url,
+        httpx.AsyncClient(transport=AsyncDeadlineTransport(**options), base_url=url, timeout=5.0) as made,
+    ):
+        yield made
+
+
+@contextlib.contextmanager
+def sync_client() -> Iterator[httpx.Client]:
+    """A synchronous client, and the server in a loop and thread of its own."""
+    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
+    where: list[str] = []
+
+    async def serve() -> None:
+        async with serving(APP) as url:
+            where.append(url)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    ready.wait()
+    try:
+        with httpx.Client(transport=DeadlineTransport(), base_url=where[0], timeout=5.0) as made:
+            yield made
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def milliseconds(headers: dict[str, str]) -> int:
+    granted = decode("deadline-budget", headers["deadline-budget"])
+    assert granted is not None
+    return granted // 10**6
+
+
+async def test_the_budget_goes_out() -> None:
+    """A request carries what is left, never more, and under both default headers."""
+    async with client() as asking, timeout(2.0):
+        await asking.get("/echo")
+    granted = decode("grpc-timeout", SEEN[0]["grpc-timeout"])
+    assert granted is not None
+    assert granted // 10**6 == milliseconds(SEEN[0]) < 2000
+
+
+async def test_without_a_budget_nothing_goes_out() -> None:
+    """With no deadline in force a request is as it was, its own header included."""
+    async with client() as asking:
+        await asking.get("/echo")
+        await asking.get("/echo", headers={"deadline-budget": "70"})
+    assert [headers.get("deadline-budget") for headers in SEEN] == [None, "70"]
+
+
+async def test_each_redirect_says_what_is_left_then() -> None:
+    """The header is made anew for a redirect: less is left."""
+    async with client() as asking, timeout(2.0):
+        await asking.get("/onward", follow_redirects=True)
+    first, second = map(milliseconds, SEEN)
+    assert first - second >= 29
+
+
+async def test_hosts_limit_where_the_header_goes() -> None:
+    """A host that is not named is not told, after a redirect from one that is neither."""
+    async with client(hosts=["localhost", "*.example.org"]) as asking, timeout(2.0):
+        await asking.get("/echo")
+        url = asking.base_url.copy_with(host="localhost")
+        await asking.get(f"{url}/onward", params={"to": f"{asking.base_url}/echo"}, follow_redirects=True)
+    assert ["deadline-budget" in headers for headers in SEEN] == [False, True, False]
+
+
+@pytest.mark.parametrize("own", [None, 5.0, 0.5])
+async def test_every_phase_gets_the_least(own: float | None) -> None:
+    """Each phase gets its own timeout or what is left as it begins, whichever is less; the request given stays."""
+    phases = dict.fromkeys(PHASES, own)
+    seen: list[dict[str, float]] = []
+
+    async def note(request: httpx.Request) -> httpx.Response:
+        seen.append({phase: request.extensions["timeout"].get(phase) for phase in PHASES})
+        seen.append(dict(request.extensions["timeout"]))
+        return httpx.Response(200)
+
+    transport = AsyncDeadlineTransport(httpx.MockTransport(note))
+    request = httpx.Request("GET", "http://shop", extensions={"timeout": phases})
+    async with timeout(1.0):
+        await transport.handle_async_request(request)
+    assert request.extensions == {"timeout": dict.fromkeys(PHASES, own)}
+    assert "deadline-budget" not in request.headers
+    if own == 0.5:
+        assert seen == [dict.fromkeys(PHASES, 0.5)] * 2
+    assert all(0.9 < left <= 1.0 or left == own for phase in seen for left in phase.values())
+
+
+async def test_a_spent_budget_sends_nothing() -> None:
+    """With the budget spent the request fails at once, unsent, and says whose deadline it was."""
+    async with client() as asking, timeout(60.0):
+        with budget(0.0), pytest.raises(DeadlineExceeded) as caught:
+            await asking.get("/echo")
+    assert (caught.value.owner, SEEN) == ("_budget", [])
+
+
+async def test_clean_up_after_an_expiry_is_sent() -> None:
+    """In clean-up after an expiry the deadline that fired binds no more: the request is sent."""
+    async with client() as asking:
+        with pytest.raises(DeadlineExceeded):
+            async with timeout(0.01):
+                try:
+                    await asyncio.sleep(5.0)
+                finally:
+                    await asking.get("/echo")
+    assert [headers.get("deadline-budget") for headers in SEEN] == [None]
+
+
+async def test_a_silent_server_ends_as_the_timeout() -> None:
+    """The timeout around a request fires, as around anything else, not httpx's own."""
+    async with client() as asking:
+        t = timeout(0.1, name="ask")
+        with pytest.raises(DeadlineExceeded):
+            async with t:
+                await asking.get("/silent")
+    assert t.outcome is Outcome.EXPIRED
+
+
+@pytest.mark.parametrize("path", ["/silent", "/dripping"])
+async def test_a_budget_without_a_timer_ends_a_request(path: str) -> None:
+    """A bare budget ends a request in each phase, its body included."""
+    async with client() as asking:
+        with budget(0.1), pytest.raises(DeadlineExceeded) as caught:
+            await asking.get(path)
+    assert caught.value.owner == "_budget"
+
+
+async def test_a_timeout_of_its_own_stays_httpx_s() -> None:
+    """When the request's own timeout ends it, httpx's exception is raised, also with a budget."""
+    async with client() as asking, timeout(60.0):
+        with pytest.raises(httpx.ReadTimeout):
+            await asking.get("/silent", timeout=0.05)
+
+
+@pytest.mark.parametrize("path", ["/silent", "/dripping"])
+def test_sync_requests_end_with_the_budget(path: str) -> None:
+    """A blocking request ends with the budget: while it waits, and between the chunks of a body."""
+    with sync_client() as asking, budget(0.2):
+        started = time.monotonic()
+        with pytest.raises(DeadlineExceeded) as caught:
+            asking.get(path)
+        assert (caught.value.owner, time.monotonic() - started < 3.0) == ("_budget", True)
+
+
+def test_sync_requests_carry_the_budget() -> None:
+    """A blocking request carries what is left, anew on a redirect, and is not sent once the budget is spent."""
+    with sync_client() as asking:
+        with budget(2.0):
+            asking.get("/onward", follow_redirects=True)
+        with budget(0.0), pytest.raises(DeadlineExceeded):
+            asking.get("/echo")
+        with budget(60.0), pytest.raises(httpx.ReadTimeout):
+            asking.get("/silent", timeout=0.05)
+    first, second, _ = map(milliseconds, SEEN)
+    assert 2000 > first >= second + 29
+
+
+@pytest.mark.parametrize("transport", [AsyncDeadlineTransport, DeadlineTransport])
+def test_bad_hosts(transport: Callable[..., object]) -> None:
+    """One host's name in place of a collection of them is refused."""
+    with pytest.raises(TypeError, match=r"hosts must be a collection of host names, not the string 'example\.org'"):
+        transport(hosts="example.org")
