@@ -31,7 +31,7 @@ class Fault(StrEnum):
     """What can be wrong; the values are what the environment variable names, between commas."""
 
     BLOCKED_LOOP = "blocked-loop"
-    """One request in four computes for 0.15 s on the event loop."""
+    """One request in four computes for 0.2 s on the event loop."""
 
     SLOW_PAYMENTS = "slow-payments"
     """The bank's line takes 0.9 s for an answer, and 1 % longer each second."""
@@ -93,7 +93,7 @@ class _Suffering:
         """Compute, where every timer of this process has to wait for it; among them one that always runs."""
         if self._polling is None:
             self._polling = asyncio.create_task(_poll())
-        end = time.monotonic() + (0.15 if next(self._requests) % 4 == 0 else 0.0)
+        end = time.monotonic() + (0.2 if next(self._requests) % 4 == 0 else 0.0)
         while time.monotonic() < end:
             pass
 
