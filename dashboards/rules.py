@@ -1,16 +1,17 @@
 """The tables of recording rules and alerts, and the YAML that Prometheus loads.
 
-Every window is written as Prometheus reads it. `scaled` shrinks windows and waits alike, so that a test sees in
+Every window is written as Prometheus reads it. `files(scale)` shrinks windows and waits alike, so that a test sees in
 seconds what operators see in hours; the thresholds, which are shares and seconds, stay.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
+
+from ._windows import duration, scaled
 
 OBJECTIVE = 0.999
 """The share of timeouts that should end before their deadline; what is left of 1 is the error budget."""
@@ -202,19 +203,6 @@ ALERTS: tuple[Alert, ...] = (
         "exporting? Meant to go? Silence it for an hour.",
     ),
 )
-
-_DURATION = re.compile(r"(?<=\[)\d+[smhd](?=\])|(?<=offset )\d+[smhd]\b")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def scaled(text: str, scale: float) -> str:
-    """A PromQL expression with every window and offset multiplied by `scale`, to the millisecond."""
-    return _DURATION.sub(lambda match: duration(match[0], scale), text)
-
-
-def duration(text: str, scale: float) -> str:
-    """A Prometheus duration multiplied by `scale`; itself when that is 1."""
-    return text if scale == 1 else f"{round(int(text[:-1]) * _SECONDS[text[-1]] * scale * 1000)}ms"
 
 
 def groups(scale: float = 1) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dashboards import rules
+from dashboards._windows import scaled
 from tests.boards import panels
 from tests.door import ask_everything
 from tests.processes import door, shop
@@ -48,8 +49,8 @@ async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
 def expressions() -> list[tuple[str, str]]:
     """Every expression there is, with all variables at *All*."""
     shown = [(f"{panel} {target['refId']}", target["expr"]) for panel in panels() for target in panel.targets]
-    recorded = [(record.record, rules.scaled(record.expr, SCALE)) for record in rules.RECORDS]
-    alerts = [(alert.alert, rules.scaled(alert.expr, SCALE)) for alert in rules.ALERTS]
+    recorded = [(record.record, scaled(record.expr, SCALE)) for record in rules.RECORDS]
+    alerts = [(alert.alert, scaled(alert.expr, SCALE)) for alert in rules.ALERTS]
     return [(name, expanded(expr)) for name, expr in [*shown, *recorded, *alerts]]
 
 

@@ -8,6 +8,7 @@ from subprocess import run
 import pytest
 
 from dashboards import rules
+from dashboards._windows import duration, scaled
 from tests.stack import DASHBOARDS, program
 from tracedtimeout._core._metrics import METRICS
 
@@ -42,8 +43,8 @@ def test_the_rules_are_valid_at_any_scale(name: str) -> None:
 def test_scaling_shrinks_windows_and_nothing_else() -> None:
     """Windows, offsets and waits are multiplied; thresholds, names and text that looks alike stay."""
     expr = "a:rate5m > 5 and rate(b[5m] offset 1h)"
-    assert rules.scaled(expr, 1 / 60) == "a:rate5m > 5 and rate(b[5000ms] offset 60000ms)"
-    assert rules.duration("2m", 0.1) == "12000ms"
+    assert scaled(expr, 1 / 60) == "a:rate5m > 5 and rate(b[5000ms] offset 60000ms)"
+    assert duration("2m", 0.1) == "12000ms"
     assert rules.files(1) == rules.files()
 
 
