@@ -1,0 +1,440 @@
+"""The timers: whatever the order of deadlines, each fires when its own timer of the loop would have, and none stays."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.support import FLAVOURS, running_loop
+from tracedtimeout import timeout, timeout_at
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._lanes import LINGER, MOST, Entry, Lanes
+from tracedtimeout._core._loop import state_of
+from tracedtimeout.testing import VirtualClockLoop, run
+
+Fired = list[tuple[float, int]]
+
+
+class Fake:
+    """What is timed, and when it fired."""
+
+    def __init__(self, number: int, fired: Fired, loop: asyncio.AbstractEventLoop) -> None:
+        self.number = number
+        self.held: dict[Any, Any] = {}
+        self._fired = fired
+        self._loop = loop
+
+    def _on_timeout(self, *, by_timer: bool = True) -> None:
+        self.held.pop(self, None)
+        self._fired.append((self._loop.time(), self.number))
+
+    def place(self, lanes: Lanes, when: float) -> None:
+        self.held, _ = lanes.place(self, when)
+
+    def remove(self, lanes: Lanes) -> None:
+        held = self.held.pop(self, None)
+        if self.held is lanes.loose and held is not None:
+            held.cancel()
+        elif not self.held and not lanes.idle:
+            lanes.rest()
+
+
+def live_timers(loop: Any) -> list[asyncio.TimerHandle]:
+    """The timers that the loop has yet to run: private, for there is no other way to see what is left behind."""
+    return [timer for timer in loop._scheduled if not timer.cancelled()]
+
+
+def lanes_here() -> Lanes:
+    return state_of(running_loop()).lanes
+
+
+async def fired_by_lanes(whens: list[float], gone: set[int]) -> Fired:
+    """Who fires when, of deadlines in that order, but for those gone before."""
+    loop, lanes, fired = running_loop(), lanes_here(), Fired()
+    fakes = [Fake(number, fired, loop) for number in range(len(whens))]
+    for fake, when in zip(fakes, whens, strict=True):
+        fake.place(lanes, when)
+    for number in gone:
+        fakes[number].remove(lanes)
+    await asyncio.sleep(max(whens) + 1.0)
+    return fired
+
+
+async def fired_by_call_at(whens: list[float], gone: set[int]) -> Fired:
+    """The same with a timer of the loop for each."""
+    loop, fired = running_loop(), Fired()
+
+    def fire(number: int) -> None:
+        fired.append((loop.time(), number))
+
+    timers = [loop.call_at(when, fire, number) for number, when in enumerate(whens)]
+    for number in gone:
+        timers[number].cancel()
+    await asyncio.sleep(max(whens) + 1.0)
+    return fired
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_deadlines_in_any_order_fire_in_theirs(seed: int) -> None:
+    """Thousands of distinct deadlines, out of order and some gone again, fire as those of call_at do."""
+    rng = random.Random(seed)
+    whens = [rng.uniform(0.001, 60.0) for _ in range(2000)]
+    gone = set(rng.sample(range(2000), 700))
+    seen = run(fired_by_lanes(whens, gone))
+    assert seen == run(fired_by_call_at(whens, gone))
+    assert len(seen) == 1300
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_deadlines_all_fire_at_their_time(seed: int) -> None:
+    """Of deadlines of which many are equal, none fires before its time and none after."""
+    rng = random.Random(seed)
+    whens = [float(rng.randint(1, 9)) for _ in range(500)]
+    seen = run(fired_by_lanes(whens, {7, 8, 9}))
+    assert sorted(seen) == sorted(run(fired_by_call_at(whens, {7, 8, 9})))
+    assert [time for time, _ in seen] == sorted(time for time, _ in seen)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_storm_of_reschedules_ends_each_at_its_last_deadline(seed: int) -> None:
+    """However often deadlines are moved while others come and go, each timeout fires at the one it had last."""
+    rng = random.Random(seed)
+
+    async def one(number: int) -> tuple[float, float]:
+        await asyncio.sleep(rng.uniform(0.0, 5.0))
+        with suppress(TimeoutError):
+            async with timeout(rng.uniform(1.0, 9.0)) as mine:
+                for _ in range(rng.randint(0, 20)):
+                    mine.reschedule(rng.choice([None, running_loop().time() + rng.uniform(0.5, 9.0)]))
+                    await asyncio.sleep(rng.uniform(0.0, 0.02))
+                mine.reschedule(running_loop().time() + rng.uniform(0.5, 9.0))
+                last = mine.when()
+                await asyncio.sleep(50.0)
+        assert last is not None
+        return running_loop().time(), last
+
+    async def storm() -> list[tuple[float, float]]:
+        ended = await asyncio.gather(*map(one, range(300)))
+        assert lanes_here().entries() == []
+        return ended
+
+    for ended, last in run(storm()):
+        assert ended == last
+
+
+def test_a_lane_whose_head_has_gone_fires_the_next_in_time() -> None:
+    """The timer that stood at a deadline that was left runs for nobody, and the next one is not late."""
+
+    async def brief() -> None:
+        async with timeout(2.0):
+            await asyncio.sleep(1.0)
+
+    async def main() -> float:
+        task = asyncio.create_task(brief())
+        await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            async with timeout(3.0):
+                await task
+                await asyncio.sleep(50.0)
+        return running_loop().time()
+
+    assert run(main()) == 3.0
+
+
+def test_past_so_many_lanes_the_rest_have_timers_of_their_own() -> None:
+    """Deadlines that come in descending order need a lane each: past the last one, they use the loop's timers."""
+
+    async def main() -> tuple[int, int]:
+        lanes, fired = lanes_here(), Fired()
+        fakes = [Fake(number, fired, running_loop()) for number in range(MOST + 10)]
+        for number, fake in enumerate(fakes):
+            fake.place(lanes, 100.0 - number)
+        loose, open_now = len(lanes.loose), len(lanes.entries())
+        for fake in fakes:
+            fake.remove(lanes)
+        assert lanes.entries() == []
+        assert live_timers(running_loop()) == []
+        return loose, open_now
+
+    assert run(main()) == (10, MOST + 10)
+
+
+def test_an_entry_that_raises_does_not_keep_the_others_from_firing() -> None:
+    """What is due behind it fires in the next iteration: nobody is lost with it."""
+
+    class Faulty(Fake):
+        def _on_timeout(self, *, by_timer: bool = True) -> None:
+            super()._on_timeout()
+            raise ValueError("mine")
+
+    async def main() -> list[int]:
+        loop, lanes, fired, errors = running_loop(), lanes_here(), Fired(), list[Any]()
+        loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        for number, kind in enumerate([Fake, Faulty, Fake]):
+            kind(number, fired, loop).place(lanes, 1.0)
+        await asyncio.sleep(2.0)
+        assert [str(error) for error in errors] == ["mine"]
+        return [number for _, number in fired]
+
+    assert run(main()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda t: None,
+        lambda t: t.reschedule(None),
+        lambda t: t.reschedule(running_loop().time() - 1.0),
+        lambda t: t.reschedule(running_loop().time() + 1e6),
+    ],
+    ids=["left", "moved to none", "moved to the past", "moved later"],
+)
+def test_no_timer_is_left_behind(leave: Callable[[Any], None]) -> None:
+    """In virtual time the loop has no timer of ours the moment the last timeout is left, however it ended."""
+
+    async def main() -> None:
+        with suppress(TimeoutError):
+            async with timeout(1000.0) as outer:
+                leave(outer)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        assert live_timers(running_loop()) == []
+
+    run(main())
+
+
+def test_no_timer_is_left_behind_by_what_ended_with_another() -> None:
+    """Nor when a timeout was ended for one that fired around it, long before its own deadline."""
+
+    async def main() -> None:
+        with suppress(TimeoutError):
+            async with timeout(1.0):
+                task = asyncio.create_task(child())
+                await asyncio.sleep(50.0)
+        with suppress(TimeoutError):
+            await task
+        assert live_timers(running_loop()) == []
+
+    async def child() -> None:
+        async with timeout(1000.0):
+            await asyncio.sleep(50.0)
+
+    run(main())
+
+
+@pytest.mark.slow  # what lingers on the real clock is measured there
+@pytest.mark.parametrize("flavour", ["plain", "debug"])
+def test_on_a_real_clock_the_timer_goes_soon_after(flavour: str) -> None:
+    """An emptied lane keeps the loop's timer for a fiftieth of a second, so that a busy one need not make it anew."""
+    loop = FLAVOURS[flavour]()
+
+    async def main() -> list[asyncio.TimerHandle]:
+        async with timeout(1000.0):
+            await asyncio.sleep(0)
+        await asyncio.sleep(LINGER * 3)
+        return live_timers(loop)
+
+    try:
+        assert loop.run_until_complete(main()) == []
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("flavour", ["plain", "debug", "uvloop", "virtual", "virtual-debug"])
+def test_deadlines_fire_on_every_loop(flavour: str) -> None:
+    """In order and out of it, on asyncio's loop, in debug mode, on uvloop and under a virtual clock; none early."""
+    loop = FLAVOURS[flavour]()
+    delays = [0.03, 0.01, 0.02, 0.0, -1.0, 0.05, 0.04, 0.01]
+
+    async def one(delay: float) -> tuple[bool, bool]:
+        started = loop.time()
+        try:
+            async with timeout(delay) as mine:
+                await asyncio.sleep(30.0)
+        except TimeoutError:
+            return mine.expired(), loop.time() - started >= delay - 0.0011  # uvloop: whole milliseconds
+        return False, False
+
+    async def main() -> list[tuple[bool, bool]]:
+        return await asyncio.gather(*map(one, delays))
+
+    try:
+        assert loop.run_until_complete(main()) == [(True, True)] * len(delays)
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("flavour", ["plain", "uvloop"])
+def test_a_deadline_in_the_past_can_still_be_moved(flavour: str) -> None:
+    """What was to fire at once and is moved before it could does not fire, on uvloop as on asyncio."""
+    loop = FLAVOURS[flavour]()
+
+    async def main() -> bool:
+        async with timeout(-1.0) as mine:
+            mine.reschedule(loop.time() + 50.0)
+            for _ in range(3):
+                await asyncio.sleep(0)
+        return mine.expired()
+
+    try:
+        assert loop.run_until_complete(main()) is False
+    finally:
+        loop.close()
+
+
+def test_a_clock_that_was_replaced_is_the_one_in_use() -> None:
+    """A loop whose time() is another function, as test suites do, is timed and measured by that."""
+    loop: Any = asyncio.new_event_loop()
+    now = [5e6]
+    loop.time = lambda: now[0]
+
+    async def main() -> tuple[float, ...]:
+        with suppress(TimeoutError):
+            async with timeout(20.0) as mine:
+                for _ in range(100):
+                    now[0] += 1.0
+                    await asyncio.sleep(0)
+        return mine.limit, mine.elapsed, now[0]
+
+    try:  # the timer runs in the turn after the one that reaches the deadline, and the body after that
+        assert loop.run_until_complete(main()) == (20.0, 21.0, 5e6 + 21.0)
+    finally:
+        loop.close()
+
+
+def test_a_loop_can_be_closed_with_timeouts_open() -> None:
+    """Its timeouts are left without a word when they are collected; nothing is logged and nothing raised."""
+    loop = VirtualClockLoop()
+    reached: list[int] = []
+
+    async def main() -> None:
+        async with timeout(100.0), timeout(50.0), timeout(None):
+            reached.append(1)
+            await asyncio.sleep(60.0)
+
+    main_task = loop.create_task(main())
+    loop.call_later(1.0, loop.stop)
+    loop.run_forever()
+    coroutine: Any = main_task.get_coro()
+    main_task.cancel()
+    loop.run_until_complete(asyncio.wait([main_task]))
+    loop.close()
+    assert (reached, coroutine.cr_frame) == ([1], None)
+
+
+def test_a_timeout_can_be_left_after_its_loop_was_closed() -> None:
+    """A generator that is closed when its loop is gone leaves its timeout in peace, and it is counted."""
+    loop = VirtualClockLoop()
+    held = timeout_before(loop)
+    loop.close()
+    held._exit(None)
+    assert (held.outcome, state_of(loop).lanes.entries()) == ("completed", [])
+
+
+def timeout_before(loop: asyncio.AbstractEventLoop) -> Any:
+    async def enter() -> Any:
+        return await timeout(5.0).__aenter__()
+
+    return loop.run_until_complete(enter())
+
+
+def test_loops_that_are_gone_leave_nothing() -> None:
+    """Ten thousand loops, one after the other: their states go with them, their figures are folded into one."""
+    states: list[weakref.ref[object]] = []
+
+    async def main() -> None:
+        async with timeout(5.0, name="one of many"):
+            await asyncio.sleep(0)
+
+    for _ in range(LOOPS):
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(main())
+        states.append(weakref.ref(state_of(loop)))
+        loop.close()
+    del loop
+    gc.collect()
+    figures = _series.snapshot()
+    assert [state for state in states if state() is not None] == []
+    assert len(_series._live) <= 1  # that of the runner of these tests
+    durations = figures[_metrics.DURATION]["one of many", "completed"]
+    assert isinstance(durations, _series.Histogram)
+    assert sum(durations.counts) == LOOPS
+    assert figures[_metrics.ACTIVE]["one of many",] == 0
+
+
+LOOPS = 10_000
+
+
+@pytest.mark.slow  # a million timeouts take a while
+@pytest.mark.parametrize("body", ["quick", "nested", "expired", "rescheduled"])
+def test_a_million_timeouts_leave_nothing(body: str) -> None:
+    """Memory does not grow with the number of timeouts that have been, completed, nested, expired or moved."""
+
+    async def one() -> None:
+        if body == "expired":
+            with suppress(TimeoutError):
+                async with timeout(0.0):
+                    await asyncio.sleep(1.0)
+            return
+        async with timeout(5.0) as mine:
+            if body == "nested":
+                async with timeout(4.0):
+                    pass
+            elif body == "rescheduled":
+                mine.reschedule(running_loop().time() + 3.0)
+
+    async def some(count: int) -> None:
+        for _ in range(count):
+            await one()
+
+    async def main() -> int:
+        await asyncio.create_task(some(2000))
+        gc.collect()
+        before = sys.getallocatedblocks()
+        await asyncio.create_task(some(250_000))
+        gc.collect()
+        return sys.getallocatedblocks() - before
+
+    assert run(main()) < 500
+
+
+def test_one_after_the_other_they_form_no_chain() -> None:
+    """A task that opens timeouts for ever, that fire or not, holds but the last of them."""
+
+    async def main() -> list[int]:
+        return [await links() for _ in range(300)]
+
+    async def links() -> int:
+        with suppress(TimeoutError):
+            async with timeout(1.0) as mine:
+                async with timeout(5.0):
+                    await asyncio.sleep(0.5)
+                async with timeout(5.0):
+                    await asyncio.sleep(5.0)
+        return len(list(chain(mine)))
+
+    assert run(main()) == [1] * 300
+
+
+def chain(link: Any) -> Iterator[object]:
+    while link is not None:
+        yield link
+        link = link._parent
+
+
+def test_entry_is_what_a_timeout_is() -> None:
+    """The lanes time whatever has `_on_timeout`, and a Timeout has it."""
+
+    async def main() -> None:
+        entry: Entry = timeout_at(5.0)
+        assert callable(entry._on_timeout)
+
+    run(main())
