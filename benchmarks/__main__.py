@@ -15,7 +15,7 @@ import argparse
 import asyncio
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -140,7 +140,7 @@ def show(title: str, rows: list[Row], crowds: dict[str, dict[int, float]]) -> st
     lines = [f"### {title}", "", "| what | beside | it | this | ratio | aim |", "|---|---|---|---|---|---|"]
     for what, beside, aim, (theirs, ours, ratio) in rows:
         unit = "B" if what.startswith("bytes") else "us"
-        aimed = f"<= {aim}" if aim and aim != "1.0" or aim == "1.0" and "control" not in beside else aim
+        aimed = f"<= {aim}" if aim and "control" not in beside else aim
         lines.append(f"| {what} | {beside} | {theirs:.2f} {unit} | {ours:.2f} {unit} | **{ratio:.2f}** | {aimed} |")
     for name, costs in crowds.items():
         few, many = costs[min(costs)], costs[max(costs)]
@@ -191,8 +191,11 @@ def _named(seconds: float) -> tracedtimeout.Timeout:
 
 def _again(program: Program) -> Program:
     """The same under another identity."""
-    again: Callable[[int], object] = lambda times: program(times)  # noqa: E731
-    return again  # type: ignore[return-value]  # it returns what the program returns
+
+    def again(times: int) -> Awaitable[object]:
+        return program(times)
+
+    return again
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def with_span_by_hand(tracer: trace.Tracer) -> Program:
 
     async def program(times: int) -> None:
         for _ in range(times):
-            attributes = {
+            attributes: dict[str, str | float] = {
                 "tracedtimeout.name": "by-hand",
                 "tracedtimeout.kind": "timeout",
                 "tracedtimeout.limit": 5.0,

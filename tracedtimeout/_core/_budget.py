@@ -16,7 +16,8 @@ from contextvars import ContextVar
 from enum import Enum
 from typing import Any, Protocol
 
-from ._loop import LoopState, state_of
+from ._arguments import seconds_of
+from ._loop import state_of
 from ._outcome import DeadlineExceeded
 
 BUDGET = "_budget"
@@ -237,20 +238,3 @@ def detach() -> Iterator[None]:
     finally:
         with suppress(ValueError):  # left in another Context than it was entered in: nothing to restore there
             current.reset(token)
-
-
-def seconds_of(parameter: str, value: object) -> float:
-    """`value` as seconds, or an error that names `parameter`."""
-    try:
-        seconds = float(value)  # type: ignore[arg-type]  # that it may not be a number is the question
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if isinstance(value, str | bytes) or (seconds != seconds and not _is_number(value)):
-        raise TypeError(f"{parameter} must be a number of seconds, not {value!r}") from None
-    if seconds != seconds:
-        raise ValueError(f"{parameter} must be a number of seconds, not {value!r}") from None
-    return seconds
-
-
-def _is_number(value: object) -> bool:
-    return hasattr(value, "__float__") or isinstance(value, int)

@@ -8,8 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from . import _names
-from ._budget import seconds_of
-from ._timeout import check_options
+from ._arguments import check_options, seconds_of
 from ._wait_for import guard
 
 P = ParamSpec("P")
@@ -18,7 +17,7 @@ CoroutineFunction = Callable[P, Coroutine[Any, Any, R]]
 
 
 def with_timeout(
-    limit: float | None | Callable[[], float | None],
+    limit: float | Callable[[], float | None] | None,
     *,
     name: str | None = None,
     at_least: float = 0.0,

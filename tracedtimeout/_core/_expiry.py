@@ -180,7 +180,7 @@ def _decide(self: Timeout, exc: BaseException | None, *, handled: bool) -> Outco
 
 
 def _inherits(self: Timeout) -> bool:
-    """Whether the cancellation that leaves `self` is that of an enclosing deadline that fired, and no other's besides."""
+    """Whether the cancellation that leaves `self` is that of an enclosing deadline that fired, and no other's."""
     ender, cancels = _relatives.fired_around(self)
     task = self._task
     assert task is not None
@@ -209,7 +209,7 @@ def _count(self: Timeout, outcome: Outcome, elapsed: float) -> None:
 
 
 def _replace(self: Timeout, exc: BaseException) -> DeadlineExceeded | None:
-    """What to raise in the place of `exc`; an exception of the body's own stays, with ours in its context (gh-105684)."""
+    """What to raise in place of `exc`; an exception of the body's own stays, with ours in its context (gh-105684)."""
     if isinstance(exc, CancelledError):
         return exceeded(self, self._elapsed)
     assert self._expiry is not None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import weakref
 from collections.abc import Callable
 from types import CodeType
 
 from . import _names, _series
+from ._arguments import seconds_of
 from ._lanes import LINGER, Lanes
-from ._series import LoopSeries, Series
+from ._series import LoopSeries
+from ._tally import Series
 
 _AGREES = 1.0
 """Seconds that a loop's clock may differ from `time.monotonic` and be the same clock: uvloop's stands still while a
@@ -64,6 +67,25 @@ def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:
         state = LoopState(loop)
         loop._tracedtimeout = state  # type: ignore[attr-defined]  # as above
         return state
+
+
+def deadline_in(delay: float | None) -> float | None:
+    """The instant `delay` seconds from now on the running loop's clock.
+
+    Raises:
+        TypeError, ValueError: it is not a number of seconds. (NaN would end the loop: CPython's heap cannot sort it.)
+        RuntimeError: no event loop is running.
+    """
+    loop = asyncio.get_running_loop()
+    if delay is None:
+        return None
+    try:
+        when: float = loop._tracedtimeout.clock() + delay  # type: ignore[attr-defined]  # see state_of
+    except (AttributeError, TypeError, OverflowError):
+        when = state_of(loop).clock() + seconds_of("delay", delay)
+    if math.isnan(when):
+        raise ValueError(f"delay must be a number of seconds, not {delay!r}")
+    return when
 
 
 def states() -> list[LoopState]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class Outcome(StrEnum):
@@ -43,7 +43,7 @@ class Where(str):
     function: str
     path: str
 
-    def __new__(cls, module: str, line: int, function: str, path: str) -> Where:
+    def __new__(cls, module: str, line: int, function: str, path: str) -> Self:
         self = super().__new__(cls, f"{module}:{line} in {function}")
         self.module, self.line, self.function, self.path = module, line, function, path
         return self
@@ -55,7 +55,7 @@ class Where(str):
         return (type(self), self.__getnewargs__())
 
 
-class DeadlineExceeded(TimeoutError):
+class DeadlineExceeded(TimeoutError):  # noqa: N818  # gRPC's name for it
     """A deadline passed. Every ``except TimeoutError`` catches it; it pickles and copies.
 
     Attributes:

@@ -1,7 +1,7 @@
 """What timeouts mean to each other: those around one, those inside it, and what each leaves the other.
 
-A timeout binds those beneath it by being walked past (`_budget`). Beyond that it knows the one open inside it in its own
-task (`_inner`), those opened directly beneath it by other tasks (`adopted`), and what the finished ones took (`_spent`).
+A timeout binds those beneath it by being walked past (`_budget`). Beyond that it knows the one open inside it in its
+own task (`_inner`), those opened directly beneath it by other tasks (`adopted`), and what the finished took (`_spent`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _lock = threading.Lock()
 """Held to adopt and to let go: a timeout on another thread's loop may be adopted too."""
 
 _reserving: dict[Timeout, float] = {}
-"""The open timeouts with a `reserve`, and the deadline asked of each. Theirs alone must be pushed when another moves."""
+"""The open timeouts with a `reserve`, and the deadline asked of each. They alone must be pushed when another moves."""
 
 
 def enclose(self: Timeout, now: float) -> tuple[float, float]:
@@ -102,8 +102,10 @@ def due_around(self: Timeout) -> list[Timeout]:
 
 
 def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
-    """The enclosing timeout whose firing ends `self` (the outermost of the task, else the nearest of another), and how
-    many times its task may have been cancelled for that. Those that fired before it was entered are not in its chain."""
+    """The enclosing timeout whose firing ends `self`, and how often its task may have been cancelled for that.
+
+    It is the outermost of the task, else the nearest of another. What fired before it was entered is not in its chain.
+    """
     ender: Timeout | None = None
     cancels = 0
     foreign = False
@@ -232,9 +234,10 @@ def _end_soon(child: Timeout, owner: Timeout) -> None:
 def _end(child: Timeout, owner: str) -> None:
     """Unless somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
     task = child._task
-    if child._state is ACTIVE and task is not None:
-        if task.cancelling() - _expiring_inside(child) <= child._cancelling:
-            _expiry.fire(child, owner)
+    if child._state is not ACTIVE or task is None:
+        return
+    if task.cancelling() - _expiring_inside(child) <= child._cancelling:
+        _expiry.fire(child, owner)
 
 
 def _expiring_inside(self: Timeout) -> int:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from asyncio import CancelledError, current_task, get_running_loop
+from asyncio import current_task, get_running_loop
 from types import TracebackType
 from typing import Any, cast
 
 from . import _budget, _expiry, _names, _observers, _relatives
-from ._budget import Deadline, State, current, earliest, here, live, seconds_of
-from ._loop import LoopState, state_of
-from ._outcome import Outcome, Spent, Where
-from ._series import Series
+from ._arguments import check_options, seconds_of
+from ._budget import State, current
+from ._facts import Details, Facts
+from ._loop import LoopState, deadline_in, state_of
+from ._outcome import Outcome
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
 INF = math.inf
@@ -26,26 +27,8 @@ NOTHING = (0.0, 0)
 
 current_set = current.set  # bound once: from 3.12 on, a method of an imported name is made at each call (40 ns)
 
-class Details:
-    """What the common case of a timeout does not need: one that runs to its end, in time, with nobody watching.
 
-    The defaults stand in the class: of most, only a few are ever set.
-    """
-
-    name: str | None = None  # where it is not that of the series
-    at_least = 0.0
-    reserve: float | None = None
-    reschedules = 0
-    adopted: dict[Timeout, None] | None = None
-    closers: list[tuple[_observers.Observer, _observers.Closer]] | None = None
-    expiry: _expiry.Expiry | None = None
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-    plain = False
-    """Somebody watches, and that is all."""
-
-
-class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: isinstance must hold
+class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing only: isinstance must hold
     """An `asyncio.Timeout` that draws on the budget, is counted, and says what happened.
 
     Use `timeout()` or `timeout_at()` rather than this class directly. It is entered once, by the task that it guards.
@@ -78,25 +61,6 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         "_when",
     )
 
-    # Set by `timeout` or `__init__`
-    _when: float | None
-    _state: State
-    _details: Details | None
-    _inner: Timeout | None
-    _spent: dict[str, tuple[float, int]] | None
-    _here: LoopState  # with `_series` only looked up, until it is entered in this loop
-    _series: Series
-    # Set by `_enter`
-    _task: asyncio.Task[Any] | None
-    _parent: Deadline | None
-    _cancelling: int
-    _started: float
-    _deadline: float  # the effective one, on entry or since by `reschedule`; ``inf`` with none
-    _entries: dict[Any, Any]
-    # Set by `_exit`
-    _elapsed: float
-    # Set for all kinds but the common one
-    _kind: str
     def __init__(
         self, when: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
     ) -> None:
@@ -115,7 +79,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         if at_least != 0.0 or reserve is not None:
             set_options(self, at_least, reserve)
 
-    async def __aenter__(self) -> Timeout:
+    async def __aenter__(self) -> Timeout:  # noqa: PYI034  # asyncio's is final, and so is this
         self._enter()
         return self
 
@@ -147,9 +111,8 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
         if parent is not None and parent._state is FINISHED:
             parent = parent._parent  # the one before, in this task: see `_budget` on why it is still there
         self._parent = parent
-        timed = deadline = self._when
-        if timed is None:
-            timed = deadline = INF
+        when = self._when
+        timed = deadline = INF if when is None else when
         if self._details is None and parent is not None and parent._task is task and parent._state is ACTIVE:
             # Nested in one of the same task: the common case of `enclose`, which costs 0.4 us more.
             parent._inner = self
@@ -255,7 +218,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
     def _on_timeout(self, *, by_timer: bool = True) -> None:
         """Its timer ran. Enclosing timeouts of the task that are due as well fire first.
 
-        Not so when its deadline had passed already when it was set, and no timer was needed: then theirs run after this.
+        Not so when its deadline had passed already as it was set, and no timer was needed: then theirs run after this.
         """
         if self._state is not ACTIVE:
             return
@@ -310,108 +273,6 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only: 
             info = f" when={round(self._when, 3) if self._when is not None else None}"
         return f"<Timeout [{self._state.value}]{info}>"
 
-    # ours
-
-    def deadline(self) -> float | None:
-        """The effective deadline, on the event loop's clock: the earliest of its own and those around it that bind.
-
-        None with none. Right the moment any of them is rescheduled.
-        """
-        when, _ = self._effective()
-        return None if when == INF else when
-
-    def remaining(self) -> float:
-        """Seconds left to the effective deadline; ``inf`` with none, never negative."""
-        reader = self._here if self._state is not CREATED else here()
-        return max(0.0, self._effective()[0] - reader.clock())
-
-    @property
-    def name(self) -> str:
-        """What its user calls it."""
-        details = self._details
-        return self._series.name if details is None or details.name is None else details.name
-
-    @property
-    def kind(self) -> str:
-        """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
-        return getattr(self, "_kind", "timeout")
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How it ended; None before."""
-        if self._details is not None:
-            return self._details.outcome
-        return Outcome.COMPLETED if self._state is FINISHED else None
-
-    @property
-    def error(self) -> BaseException | None:
-        """The exception that leaves it, while its observers are told of its end; else None."""
-        return None if self._details is None else self._details.error
-
-    @property
-    def limit(self) -> float:
-        """Seconds granted on entry (or since by `reschedule`): from entry to the effective deadline; ``inf`` with none."""
-        return max(0.0, self._deadline - self._started)
-
-    @property
-    def requested(self) -> float | None:
-        """Seconds from entry to its own deadline; None with none."""
-        if self._when is None:
-            return None
-        return self._when - self._here.clock() + (self._here.stopwatch() - self._started)
-
-    @property
-    def owner(self) -> str:
-        """Whose own deadline is, or was, the effective one; empty with none."""
-        if self._expiry is not None:
-            return self._expiry.owner
-        owner = self._effective()[1]
-        return "" if owner is None else owner.name
-
-    @property
-    def source(self) -> str:
-        """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
-        return _relatives.source_of(self._effective()[1], self)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it was entered, or from entry to exit."""
-        left = self._state is FINISHED or self._state is EXPIRED
-        return self._elapsed if left else self._here.stopwatch() - self._started
-
-    @property
-    def overrun(self) -> float:
-        """Seconds past the effective deadline on exit; 0.0 if it was left before."""
-        return max(0.0, self.elapsed - self.limit)
-
-    @property
-    def reschedules(self) -> int:
-        """How often `reschedule` was called."""
-        return 0 if self._details is None else self._details.reschedules
-
-    @property
-    def where(self) -> Where | None:
-        """The place its task was waiting in when its deadline fired; None if it did not."""
-        return None if self._expiry is None else self._expiry.where
-
-    @property
-    def spent(self) -> tuple[Spent, ...]:
-        """What the timeouts nested in it took, longest first; those still open when it fired, last."""
-        return _relatives.spent_of(self)
-
-    @property
-    def _expiry(self) -> _expiry.Expiry | None:
-        return None if self._details is None else self._details.expiry
-
-    def _effective(self) -> tuple[float, Deadline | None]:
-        """The effective deadline on its loop's clock, and whose it is."""
-        entered = self._state is not CREATED
-        reader = self._here if entered else here()
-        when, owner = earliest(self._parent if entered else live(_budget.inherited(), reader), reader)
-        if self._when is not None and self._when <= when:
-            return self._when, cast(Deadline, self)
-        return when, owner
-
 
 def timeout(
     delay: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
@@ -440,7 +301,7 @@ def timeout(
         if name is None:
             self._here.remember(sys._getframe(1).f_code, self._series)
     else:
-        if when != when:
+        if when != when:  # noqa: PLR0124  # NaN; a call of isnan costs 30 ns
             raise ValueError(f"delay must be a number of seconds, not {delay!r}")
         self = new(Timeout)
         self._here = here
@@ -461,25 +322,6 @@ def timeout_at(
     return Timeout(when, name=given, at_least=at_least, reserve=reserve)
 
 
-def deadline_in(delay: float | None) -> float | None:
-    """The instant `delay` seconds from now on the running loop's clock.
-
-    Raises:
-        TypeError, ValueError: it is not a number of seconds. (NaN would end the loop: CPython's heap cannot sort it.)
-        RuntimeError: no event loop is running.
-    """
-    loop = get_running_loop()
-    if delay is None:
-        return None
-    try:
-        when: float = loop._tracedtimeout.clock() + delay  # type: ignore[attr-defined]  # see state_of
-    except (AttributeError, TypeError, OverflowError):
-        when = state_of(loop).clock() + seconds_of("delay", delay)
-    if when != when:
-        raise ValueError(f"delay must be a number of seconds, not {delay!r}")
-    return when
-
-
 new = object.__new__
 
 
@@ -495,10 +337,3 @@ def set_options(self: Timeout, at_least: float, reserve: float | None) -> None:
     check_options(at_least, reserve)
     details = self._extend()
     details.at_least, details.reserve = at_least, reserve
-
-
-def check_options(at_least: float, reserve: float | None) -> None:
-    """Raise TypeError or ValueError for what is not a number of seconds, or is negative."""
-    for parameter, value in (("at_least", at_least), ("reserve", reserve)):
-        if value is not None and seconds_of(parameter, value) < 0.0:
-            raise ValueError(f"{parameter} must not be negative, not {value!r}")

@@ -19,7 +19,7 @@ from . import _observers, _warn, _where
 from ._expiry import Expiry
 from ._loop import LoopState, state_of
 from ._outcome import Outcome, Where
-from ._series import Series
+from ._tally import Series
 from ._timeout import Timeout
 
 P = ParamSpec("P")

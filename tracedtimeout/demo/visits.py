@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -10,7 +11,6 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tracedtimeout import Outcome, Timeout
-from tracedtimeout._core._observers import Closer
 
 LOAD = "tracedtimeout-demo-load"
 """The user agent of the load generator."""
@@ -62,7 +62,7 @@ class Visits:
 _current: ContextVar[Visit | None] = ContextVar("visit", default=None)
 
 
-def observe(timeout: Timeout) -> Closer | None:
+def observe(timeout: Timeout) -> Callable[[Timeout], object] | None:
     """An observer: notes the end of each handler in its visit."""
     visit = _current.get()
     return visit.note if visit is not None and timeout.kind == "with_timeout" else None

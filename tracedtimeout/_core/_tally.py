@@ -1,0 +1,188 @@
+"""What is counted: histograms, and the series of one name on one loop, written by that loop's thread alone."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from . import _metrics
+from ._metrics import Metric
+from ._outcome import Outcome
+
+if TYPE_CHECKING:
+    from ._lanes import Lane
+
+Labels = tuple[str, ...]
+
+
+class Histogram:
+    """Counts by bucket (not cumulative, one more than the bounds) and the sum of what was recorded."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def record(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def copy(self) -> Histogram:
+        copy = Histogram(self.bounds)
+        copy.counts = self.counts[:]
+        copy.total = self.total
+        return copy
+
+    def add(self, other: Histogram) -> None:
+        self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+Value = int | Histogram
+Table = dict[Metric, dict[Labels, Value]]
+
+
+class Series:
+    """The figures of one name on one loop.
+
+    `usual` and ``quick*`` are bumped inline by the hot path. `usual` counts entries with the usual limit of the name. A
+    quick exit is the common one: of such an entry, completed, within the first bucket of duration and of utilization.
+    Counting it in two plain numbers in place of three histograms saves 0.6 us of a timeout's 2.
+    """
+
+    __slots__ = (
+        "completed",
+        "duration",
+        "expirations",
+        "interruptions",
+        "lane",
+        "limits",
+        "name",
+        "quick",
+        "quick_seconds",
+        "quick_up_to",
+        "rejections",
+        "reschedules",
+        "unlimited",
+        "unwind",
+        "usual",
+        "usual_above",
+        "usual_below",
+        "usual_limit",
+        "utilization",
+    )
+
+    def __init__(self, name: str, lane: Lane) -> None:
+        self.name = name
+        self.lane = lane  # where the next timeout of this name will probably queue
+        self.unlimited = 0  # entered without a finite limit: no deadline, or rejected
+        self.quick = 0
+        self.quick_seconds = 0.0
+        self.quick_up_to = -1.0  # nothing, before the first limit
+        self.limits = Histogram(_metrics.LIMIT.bounds)
+        self.usual = 0
+        self.usual_limit = self.usual_above = self.usual_below = math.inf  # none yet
+        self.completed = Histogram(_metrics.DURATION.bounds)
+        self.duration: dict[Outcome, Histogram] = {Outcome.COMPLETED: self.completed}
+        self.utilization = Histogram(_metrics.UTILIZATION.bounds)
+        self.unwind = Histogram(_metrics.UNWIND.bounds)
+        self.expirations: dict[Outcome, int] = {}
+        self.interruptions: dict[str, int] = {}
+        self.rejections: dict[tuple[str, str], int] = {}
+        self.reschedules = 0
+
+    def record_limit(self, limit: float) -> None:
+        """Record an entry with `limit` seconds that is not the usual one.
+
+        It becomes that while none is: the first of all is often entered late, with imports and caches to fill.
+        """
+        if limit == math.inf:
+            self.unlimited += 1
+            return
+        limit = max(0.0, limit)
+        if self.usual == 0 and limit > 0.0:
+            self._make_usual(limit)
+        self.limits.record(limit)
+
+    def _make_usual(self, limit: float) -> None:
+        """Count limits within 0.1 % of `limit`, and of its bucket, as it: between the reading of the clock in
+        `timeout()` and that on entry some microseconds pass, so the same delay is never granted twice exactly."""
+        bounds = (0.0, *self.limits.bounds, math.inf)
+        bucket = bisect_left(bounds, limit)
+        self.usual_limit = limit
+        self.usual_above = max(limit * 0.999, bounds[bucket - 1])
+        self.usual_below = min(limit * 1.001, math.nextafter(bounds[bucket], math.inf))
+        # What is within this is within the first bucket of utilization too, so one comparison serves both.
+        self.quick_up_to = min(_metrics.DURATION.bounds[0], self.usual_above * _metrics.UTILIZATION.bounds[0])
+
+    def record_completed(self, elapsed: float, limit: float) -> None:
+        """Record an exit in time that is not quick; on the hot path, so written out."""
+        durations, ratios, ratio = self.completed, self.utilization, elapsed / limit
+        durations.counts[bisect_left(durations.bounds, elapsed)] += 1
+        durations.total += elapsed
+        ratios.counts[bisect_left(ratios.bounds, ratio)] += 1
+        ratios.total += ratio
+
+    def record_exit(self, outcome: Outcome, elapsed: float, limit: float) -> None:
+        """Record an exit that is not quick; `limit` is ``inf`` with no deadline."""
+        duration = self.duration.get(outcome)
+        if duration is None:
+            duration = self.duration[outcome] = Histogram(_metrics.DURATION.bounds)
+        duration.record(elapsed)
+        if 0.0 < limit < math.inf and outcome is not Outcome.REJECTED:
+            self.utilization.record(elapsed / limit)
+
+    def add_to(self, table: Table) -> None:
+        """Add these figures to `table`. Reads each number once, exits before entries: `active` is never negative."""
+        name = (self.name,)
+        quick, seconds = self.quick, self.quick_seconds
+        closed = quick
+        for outcome, histogram in list(self.duration.items()):
+            closed += merge(table, _metrics.DURATION, (self.name, outcome.value), histogram)
+        closed_quick = Histogram(_metrics.DURATION.bounds)
+        closed_quick.counts[0], closed_quick.total = quick, seconds
+        merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), closed_quick)
+        ratios = self.utilization.copy()
+        if quick:
+            ratios.counts[0] += quick
+            ratios.total += seconds / self.usual_limit
+        merge(table, _metrics.UTILIZATION, name, ratios)
+        limits = self.limits.copy()
+        if usual := self.usual:
+            limits.counts[bisect_left(limits.bounds, self.usual_limit)] += usual
+            limits.total += usual * self.usual_limit
+        opened = sum(limits.counts) + self.unlimited
+        merge(table, _metrics.LIMIT, name, limits)
+        merge(table, _metrics.UNWIND, name, self.unwind)
+        for outcome, count in list(self.expirations.items()):
+            total(table, _metrics.EXPIRATIONS, (self.name, outcome.value), count)
+        for owner, count in list(self.interruptions.items()):
+            total(table, _metrics.INTERRUPTIONS, (self.name, owner), count)
+        for (reason, mode), count in list(self.rejections.items()):
+            total(table, _metrics.REJECTIONS, (self.name, reason, mode), count)
+        if self.reschedules:
+            total(table, _metrics.RESCHEDULES, name, self.reschedules)
+        total(table, _metrics.ACTIVE, name, opened - closed)
+
+
+def total(table: Table, metric: Metric, labels: Labels, amount: int) -> None:
+    values = table.setdefault(metric, {})
+    before = values.get(labels, 0)
+    assert isinstance(before, int)
+    values[labels] = before + amount
+
+
+def merge(table: Table, metric: Metric, labels: Labels, histogram: Histogram) -> int:
+    """Add `histogram` where it has anything; returns how many values it holds."""
+    copy = histogram.copy()
+    recorded = sum(copy.counts)
+    if recorded:
+        values = table.setdefault(metric, {})
+        before = values.get(labels)
+        if isinstance(before, Histogram):
+            copy.add(before)
+        values[labels] = copy
+    return recorded
