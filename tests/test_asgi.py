@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from typing import Any
@@ -250,6 +251,22 @@ async def test_an_answer_given_while_expiring_is_the_applications() -> None:
         response = await http.get("/falls_back")
     assert (response.status_code, response.content) == (200, b"from the cache")
     assert outcomes() == {("GET /falls_back", "suppressed"): 1}
+
+
+async def test_an_answer_that_comes_too_late_is_dropped() -> None:
+    """An application that does not stop when told to is answered for; what it sends after that goes nowhere."""
+
+    async def clings(scope: Scope, receive: Receive, send: Send) -> None:
+        while not recorder.sent:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+        await respond(send, b"at last")
+
+    recorder = Recorder(middleware(clings))
+    async with client(recorder) as http:
+        assert (await http.get("/clings", headers=SHORT)).status_code == 504
+        await until(outcomes)
+    assert (recorder.sent, recorder.raised) == (["start 504", "body"], [])
 
 
 # Connections

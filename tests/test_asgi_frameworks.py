@@ -246,6 +246,29 @@ async def test_an_exception_handler_for_timeouts_is_not_asked() -> None:
     assert (statuses, seen) == ([418, 504], ["its own"])
 
 
+async def test_a_shielded_request_is_answered_all_the_same() -> None:
+    """Where a middleware shields a threaded endpoint from the cancellation, the peer need not wait for it."""
+    release = threading.Event()
+
+    def work() -> None:
+        release.wait(20)
+
+    async def dispatch(request: Request, call_next: Callable[[Request], Any]) -> Any:
+        return await call_next(request)
+
+    app = fastapi.FastAPI()
+    app.get("/work")(work)
+    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    recorder = Recorder(DeadlineMiddleware(app))
+    async with client(recorder) as http:
+        assert (await http.get("/work", headers=SHORT)).status_code == 504
+        assert (figures(THREADS_ABANDONED), outcomes()) == ({("GET /work",): 1}, {})
+        release.set()
+        await until(outcomes)
+    assert (recorder.sent, recorder.raised) == (["start 504", "body"], [])
+    assert (figures(THREADS_ABANDONED), outcomes()) == ({}, {("GET /work", "inherited"): 1})
+
+
 # Company
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
@@ -34,24 +35,35 @@ class Answer(Protocol):
     async def expire(self, exc: DeadlineExceeded) -> None:
         """Tell the peer; raises `exc` where only the server can, by cutting the connection."""
 
+    def expire_late(self, task: asyncio.Task[Any]) -> bool:
+        """Tell the peer in place of the application that runs on in `task`; whether that could be done."""
+
     @property
     def complete(self) -> bool:
         """Whether the peer has all that it gets."""
+
+    @property
+    def late(self) -> asyncio.Task[None] | None:
+        """What is answering in the application's stead."""
 
 
 class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_method", "_send", "complete", "started")
+    __slots__ = ("_method", "_send", "complete", "late", "started")
 
     def __init__(self, send: Send, method: str) -> None:
         self._send = send
         self._method = method
         self.started = False
         self.complete = False
+        self.late: asyncio.Task[None] | None = None
+        """What answers in the application's stead while that runs on, and has answered when it is done."""
 
     def send(self, message: Message) -> Awaitable[None]:
+        if self.late is not None:
+            return _dropped()
         kind = message["type"]
         if kind == "http.response.start":
             self.started = True
@@ -60,23 +72,42 @@ class Response:
         return self._send(message)
 
     async def expire(self, exc: DeadlineExceeded) -> None:
+        if self.late is not None:
+            return
         if self.started:
             raise exc
+        await self._refuse()
+
+    def expire_late(self, task: asyncio.Task[Any]) -> bool:
+        if self.started:
+            return False
+        own = getattr(task, "get_context", None)  # from 3.12 on: what wraps `send` finds its spans there
+        self.complete = True
+        self.late = task.get_loop().create_task(self._refuse(), context=None if own is None else own().copy())
+        return True
+
+    async def _refuse(self) -> None:
+        self.started = True
         await self._send({"type": "http.response.start", "status": 504, "headers": list(_HEADERS)})
         body = b"" if self._method == "HEAD" else _BODY
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+async def _dropped() -> None:
+    """What becomes of an answer that comes too late."""
+
+
 class Socket:
     """A WebSocket: refused before it is accepted, closed after."""
 
-    __slots__ = ("_denies", "_send", "accepted", "complete")
+    __slots__ = ("_denies", "_send", "accepted", "complete", "late")
 
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
         self._denies = "websocket.http.response" in (scope.get("extensions") or {})
         self.accepted = False
         self.complete = False
+        self.late: asyncio.Task[None] | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
         kind = message["type"]
@@ -85,6 +116,9 @@ class Socket:
         elif kind in ("websocket.close", "websocket.http.response.start"):
             self.complete = True
         return self._send(message)
+
+    def expire_late(self, task: asyncio.Task[Any]) -> bool:
+        return False
 
     async def expire(self, exc: DeadlineExceeded) -> None:
         if self.complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -64,6 +65,13 @@ class Namer:
         if route is None:
             return None, keep
         return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, keep
+
+    def in_thread(self, scope: Scope) -> bool:
+        """Whether a plain function serves the request, as far as can be told: frameworks run those in threads."""
+        route = self._resolver(scope) if self._resolver is not None else None
+        return (
+            route is not None and inspect.isfunction(route.endpoint) and not inspect.iscoroutinefunction(route.endpoint)
+        )
 
     def _complain(self) -> None:
         if not self._complained:
