@@ -42,11 +42,10 @@ async def _among(make: Make, size: int, turns: int) -> float:
 
 
 async def _round(make: Make, size: int) -> float:
-    opened = [make(60) for _ in range(size)]
     loop = asyncio.get_running_loop()
     gates = [loop.create_future() for _ in range(size)]
     took = [0.0]
-    tasks = [asyncio.create_task(_hold(each, gate, took)) for each, gate in zip(opened, gates, strict=True)]
+    tasks = [asyncio.create_task(_hold(make, gate, took)) for gate in gates]
     await asyncio.sleep(0)
     for gate in gates:
         gate.set_result(None)
@@ -54,8 +53,9 @@ async def _round(make: Make, size: int) -> float:
     return took[0]
 
 
-async def _hold(timeout: AbstractAsyncContextManager[Any], gate: asyncio.Future[None], took: list[float]) -> None:
+async def _hold(make: Make, gate: asyncio.Future[None], took: list[float]) -> None:
     start = time.perf_counter()
+    timeout = make(60)
     await timeout.__aenter__()
     took[0] += time.perf_counter() - start
     await gate

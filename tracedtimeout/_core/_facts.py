@@ -34,7 +34,12 @@ class Details:
     outcome: Outcome | None = None
     error: BaseException | None = None
     plain = False
-    """Somebody watches, and that is all."""
+    """Nothing but `closers` is set: somebody watches, and that is all."""
+
+
+UNUSUAL = Details()
+UNUSUAL.plain = True
+"""The details, shared, of those whose limit is not the usual one of their name: they are left as quickly, but one."""
 
 
 class Facts:
@@ -89,9 +94,9 @@ class Facts:
     @property
     def outcome(self) -> Outcome | None:
         """How it ended; None before."""
-        if self._details is not None:
-            return self._details.outcome
-        return Outcome.COMPLETED if self._state is State.FINISHED else None
+        if self._details is None or self._details.plain:
+            return Outcome.COMPLETED if self._state is State.FINISHED else None
+        return self._details.outcome
 
     @property
     def error(self) -> BaseException | None:

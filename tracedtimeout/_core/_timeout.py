@@ -17,7 +17,7 @@ from typing import Any, cast
 from . import _budget, _expiry, _names, _observers, _relatives
 from ._arguments import check_options, seconds_of
 from ._budget import State, current
-from ._facts import Details, Facts
+from ._facts import UNUSUAL, Details, Facts
 from ._loop import LoopState, deadline_in, state_of
 from ._outcome import Outcome
 
@@ -127,25 +127,25 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
         self._deadline = deadline
         limit = deadline - now
-        if series.usual_above < limit < series.usual_below and timed >= (lane := series.lane).tail:
-            # The usual limit, and no deadline in the lane is later: it queues behind them.
-            series.usual += 1
+        if limit > 0.0 and (lane := series.lane).tail <= timed < INF:
+            # Not passed, and none in the lane is later: it queues behind them.
+            if series.usual_above < limit < series.usual_below:
+                series.usual += 1
+            else:
+                series.record_limit(limit)
+                self._details = self._details or UNUSUAL
             lane.tail = timed
             self._entries = entries = lane.entries
             entries[self] = timed
             if timed < here.lanes.armed:
                 here.lanes.arm(timed)
         else:
-            self._extend()
             series.record_limit(limit)
             self._schedule(timed)
 
         self._state = ACTIVE
         if _observers.installed:
-            if self._details is None:
-                self._details = Details()
-                self._details.plain = True
-            self._details.closers = _observers.opened(self)
+            self._watch()
         current_set(self)
 
     def _exit(self, exc: BaseException | None, package: str | None = None) -> None:
@@ -166,7 +166,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             self._state = FINISHED
             self._elapsed = elapsed
             self._task = None  # task -> context -> timeout -> task would be a cycle
-            if elapsed <= series.quick_up_to:
+            if details is None and elapsed <= series.quick_up_to:
                 series.quick += 1
                 series.quick_seconds += elapsed
             else:
@@ -179,11 +179,9 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 else:
                     seconds, count = spent.get(series.name, NOTHING)
                     spent[series.name] = (seconds + elapsed, count + 1)
-            if details is not None:
-                details.outcome = Outcome.COMPLETED
-                if details.closers is not None:
-                    _observers.closed(self, details.closers)
-                    details.closers = None
+            if details is not None and details.closers is not None:
+                _observers.closed(self, details.closers)
+                details.closers = None
             return
         assert self._state is ACTIVE or self._state is EXPIRING
         _expiry.close(self, exc, elapsed, package)
@@ -191,21 +189,33 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
     def _extend(self) -> Details:
         """Its details: from here on it is not the common case, and is left with care."""
         details = self._details
-        if details is None:
+        if details is None or details is UNUSUAL:
             details = self._details = Details()
         details.plain = False
         return details
+
+    def _watch(self) -> None:
+        """Tell the observers, and have them told when it is left."""
+        if (closers := _observers.opened(self)) is not None:
+            if self._details is None or self._details is UNUSUAL:
+                self._details = Details()
+                self._details.plain = True
+            self._details.closers = closers
 
     def _schedule(self, timed: float) -> None:
         """Queue it for `timed`, in order or not, due or not; ``inf`` is never."""
         lanes = self._here.lanes
         if timed == INF:
+            self._extend()
             lanes.unbounded[self] = timed
             self._entries = lanes.unbounded
             return
         self._entries, lane = lanes.place(self, timed)
-        if lane is not None:
+        if lane is None:
+            self._extend()
+        else:
             self._series.lane = lane  # the next of this name will probably be in order there
+            self._details = self._details or UNUSUAL
 
     def _unschedule(self) -> None:
         entries, lanes = self._entries, self._here.lanes
