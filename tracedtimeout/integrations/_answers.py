@@ -13,13 +13,13 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
-_BODY = json.dumps(
+PROBLEM = json.dumps(
     {"type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "The deadline has passed."}
 ).encode()
 """Of a refusal and an expiry alike: what the limits are is nobody's business."""
-_HEADERS = [
+PROBLEM_HEADERS = [
     (b"content-type", b"application/problem+json"),
-    (b"content-length", b"%d" % len(_BODY)),
+    (b"content-length", b"%d" % len(PROBLEM)),
     (b"deadline-expired", b"1"),
 ]
 _INTERNAL_ERROR = 1011
@@ -88,8 +88,8 @@ class Response:
 
     async def _refuse(self) -> None:
         self.started = True
-        await self._send({"type": "http.response.start", "status": 504, "headers": list(_HEADERS)})
-        body = b"" if self._method == "HEAD" else _BODY
+        await self._send({"type": "http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
+        body = b"" if self._method == "HEAD" else PROBLEM
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -126,5 +126,5 @@ class Socket:
         if self.accepted or not self._denies:
             await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."})
             return
-        await self._send({"type": "websocket.http.response.start", "status": 504, "headers": list(_HEADERS)})
-        await self._send({"type": "websocket.http.response.body", "body": _BODY, "more_body": False})
+        await self._send({"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
+        await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})

@@ -26,6 +26,11 @@ _MOST, _LONGEST = 1024, 256
 _log = logging.getLogger("tracedtimeout")
 
 
+def method_and_route(method: str, template: str | None) -> str:
+    """What a request with that method, for the route with that template, is called; None is for no route."""
+    return f"{method if method in METHODS else OTHER} {UNMATCHED if template is None else template}"
+
+
 class Namer:
     """Names the requests of one application: `EXEMPT`, or method and template."""
 
@@ -46,9 +51,8 @@ class Namer:
         except Exception:
             self._complain()
             template, keep = None, False
-        method = key[0] if key[0] in METHODS else OTHER
-        name = EXEMPT if template == EXEMPT else f"{method} {UNMATCHED if template is None else template}"
-        if keep and template is not None and method != OTHER and len(key[1]) <= _LONGEST:
+        name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
+        if keep and template is not None and key[0] in METHODS and len(key[1]) <= _LONGEST:
             if len(self._kept) >= _MOST:
                 self._kept.clear()
             self._kept[key] = name

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, TypeVar
 
-from tracedtimeout import DeadlineExceeded, Timeout, _received, remaining, timeout
-from tracedtimeout._core import _metrics, _series
-from tracedtimeout._core._budget import REMOTE, Budget, seconds_of
+from tracedtimeout import DeadlineExceeded, Timeout, _received
 from tracedtimeout._wire import HEADERS
 
 from . import _threads
+from ._admission import Admission, left_with
 from ._answers import Answer, Response, Socket
 from ._disconnect import Watch
 from ._naming import EXEMPT, MARK, Namer
@@ -25,9 +24,6 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[..., Awaitable[Any]]
 """Frameworks type the scope, the messages and the functions each in a way of their own."""
 E = TypeVar("E")
-
-_ANY = 1e-9
-"""Seconds that must be left on arrival for the application to run at all."""
 
 
 def exempt(endpoint: E) -> E:
@@ -72,18 +68,8 @@ class DeadlineMiddleware:
         cancel_on_disconnect: bool = False,
         route_of: Callable[[Scope], str | None] | None = None,
     ) -> None:
-        for parameter, value in (("default", default), ("maximum", maximum), ("at_least", at_least)):
-            if value is not None and seconds_of(parameter, value) < 0.0:
-                raise ValueError(f"{parameter} must not be negative, not {value!r}")
-        if isinstance(accept, str) or not set(accept) <= set(HEADERS):
-            raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
-        bounds = [bound for bound in (default, maximum) if bound is not None]
         self.app = app
-        self._default = min(bounds, default=None)
-        self._maximum = maximum
-        self._accept = frozenset(accept)
-        self._at_least = 0.0 if dark else at_least
-        self._dark_below = max(at_least, _ANY) if dark else None
+        self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
         self._cancel_on_disconnect = cancel_on_disconnect
         self._name_of = Namer(app, route_of)
 
@@ -97,22 +83,12 @@ class DeadlineMiddleware:
         if name == EXEMPT:
             await self.app(scope, receive, send)
             return
-        granted = _received.seconds(lines, accept=self._accept) if lines else None
-        if granted is not None and self._dark_below is not None:
-            granted = self._let_in(granted, name, self._dark_below)
-        if granted is None:
-            own = self._default if kind == "http" else None
-            await self._guard(timeout(own, name=name, at_least=self._at_least), scope, receive, send)
-            return
-        needed = max(self._at_least, _ANY)
-        refused = granted < needed and self._dark_below is None
-        bound = Budget(granted, name=REMOTE)
-        bound.open()
+        made, bound = self._terms.admit(name, lines, stays=kind != "http")
         try:
-            made = timeout(self._maximum, name=name, at_least=needed if refused else 0.0)
             await self._guard(made, scope, receive, send)
         finally:
-            bound.close()
+            if bound is not None:
+                bound.close()
 
     async def _guard(self, made: Timeout, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application under the timeout `made` for it, and answer for it if that ends it."""
@@ -127,7 +103,7 @@ class DeadlineMiddleware:
         try:
             await self.app(scope, receive if watch is None else watch.receive, answer.send)
         except BaseException as exc:
-            expiry = _left(request, exc)
+            expiry = left_with(request, exc)
             if expiry is not None:
                 _threads.count_abandoned(request.name, exc)
                 await answer.expire(expiry)
@@ -141,21 +117,3 @@ class DeadlineMiddleware:
             if answer.late is not None:
                 request.came_back()
                 await answer.late
-
-    def _let_in(self, granted: float, name: str, below: float) -> float | None:
-        """What a request runs under that is not refused though it would be, which is counted."""
-        left = min(granted, remaining())
-        if left >= below:
-            return granted
-        reason = "at_least" if left > 0.0 else "expired"
-        _series.count(_metrics.REJECTIONS, (_series.label(name), reason, "dark"))
-        return granted if left > 0.0 else None
-
-
-def _left(request: Timeout, exc: BaseException) -> DeadlineExceeded | None:
-    """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
-    try:
-        request._exit(exc, "")
-    except DeadlineExceeded as expiry:
-        return expiry
-    return None

@@ -1,0 +1,319 @@
+"""The budget in aiohttp: its client against its server, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.asgi_servers import figures, outcomes
+from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
+from tracedtimeout._core._metrics import INTERRUPTIONS, REJECTIONS
+from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
+from tracedtimeout.integrations.asgi import exempt
+from tracedtimeout.propagation import decode
+
+pytestmark = pytest.mark.slow  # a real server, and sockets that wait on the real clock
+
+SEEN: list[dict[str, str]] = []
+
+
+async def echo(request: web.Request) -> web.StreamResponse:
+    SEEN.append({name.lower(): value for name, value in request.headers.items()})
+    return web.Response(text=f"{remaining():.1f}")
+
+
+async def onward(request: web.Request) -> web.StreamResponse:
+    SEEN.append({name.lower(): value for name, value in request.headers.items()})
+    await asyncio.sleep(0.03)
+    raise web.HTTPFound(request.query.get("to", "/echo"))
+
+
+async def silent(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(5.0)
+    raise AssertionError("not ended")
+
+
+async def dripping(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"drop")
+    await asyncio.sleep(5.0)
+    raise AssertionError("not ended")
+
+
+async def forbidden(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPForbidden
+
+
+@exempt
+async def endless(request: web.Request) -> web.StreamResponse:
+    return web.Response(text=str(remaining()))
+
+
+async def sockets(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    await asyncio.sleep(0.1)
+    await socket.send_str(str(remaining()))
+    await socket.close()
+    return socket
+
+
+@asynccontextmanager
+async def serving(middleware: Any = None) -> AsyncIterator[str]:
+    app = web.Application(middlewares=[] if middleware is None else [middleware])
+    for handler in (echo, onward, silent, dripping, forbidden, endless, sockets):
+        app.router.add_get(f"/{handler.__name__}", handler)
+    app.router.add_get("/item/{number}", echo)
+    beneath = web.Application()
+    beneath.router.add_get("/echo/{number}", echo)
+    app.add_subapp("/beneath", beneath)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def client(**options: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that carries the budget, of a server that knows of none."""
+    async with (
+        serving() as url,
+        aiohttp.ClientSession(url, middlewares=[client_middleware(**options)]) as made,
+    ):
+        yield made
+
+
+@asynccontextmanager
+async def server(**terms: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    """A plain client of a server with the middleware."""
+    async with serving(server_middleware(**terms)) as url, aiohttp.ClientSession(url) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _nothing_seen() -> None:
+    SEEN.clear()
+
+
+def milliseconds(headers: dict[str, str]) -> int:
+    granted = decode("deadline-budget", headers["deadline-budget"])
+    assert granted is not None
+    return granted // 10**6
+
+
+# The client
+
+
+async def test_the_budget_goes_out() -> None:
+    """A request carries what is left, and without a deadline in force it is as it was."""
+    async with client() as asking:
+        async with timeout(2.0), asking.get("/echo"):
+            pass
+        async with asking.get("/echo", headers={"deadline-budget": "70"}):
+            pass
+    granted = decode("grpc-timeout", SEEN[0]["grpc-timeout"])
+    assert granted is not None
+    assert granted // 10**6 == milliseconds(SEEN[0]) < 2000
+    assert SEEN[1]["deadline-budget"] == "70"
+
+
+async def test_each_redirect_says_what_is_left_then() -> None:
+    """The header is made anew for a redirect: less is left."""
+    async with client() as asking, timeout(2.0), asking.get("/onward"):
+        pass
+    first, second = map(milliseconds, SEEN)
+    assert first - second >= 29
+
+
+async def test_hosts_limit_where_the_header_goes() -> None:
+    """A host that is not named is not told."""
+    async with client(hosts=["localhost"]) as asking, timeout(2.0):
+        async with asking.get("/echo"):
+            pass
+        url = str(asking._base_url).rstrip("/")
+        elsewhere = url.replace("127.0.0.1", "localhost")
+        async with asking.get(f"{elsewhere}/onward", params={"to": f"{url}/echo"}):
+            pass
+    assert ["deadline-budget" in headers for headers in SEEN] == [False, True, False]
+
+
+async def test_a_spent_budget_sends_nothing() -> None:
+    """With the budget spent the request fails at once, unsent, and says whose deadline it was."""
+    async with client() as asking, timeout(60.0):
+        with budget(0.0), pytest.raises(DeadlineExceeded) as caught:
+            await asking.get("/echo")
+    assert (caught.value.owner, SEEN) == ("_budget", [])
+
+
+async def test_clean_up_after_an_expiry_is_sent() -> None:
+    """In clean-up after an expiry the deadline that fired binds no more: the request is sent."""
+    async with client() as asking:
+        with pytest.raises(DeadlineExceeded):
+            async with timeout(0.01):
+                try:
+                    await asyncio.sleep(5.0)
+                finally:
+                    await asking.get("/echo")
+    assert ["deadline-budget" in headers for headers in SEEN] == [False]
+
+
+@pytest.mark.parametrize("path", ["/silent", "/dripping"])
+async def test_a_silent_server_ends_as_the_timeout(path: str) -> None:
+    """The timeout around a request fires, as around anything else."""
+    async with client() as asking:
+        t = timeout(0.1, name="ask")
+        with pytest.raises(DeadlineExceeded):
+            async with t, asking.get(path) as response:
+                await response.read()
+    assert t.outcome is Outcome.EXPIRED
+
+
+async def test_a_budget_without_a_timer_ends_a_request() -> None:
+    """A bare budget ends a request: before its response as ours, within the body as aiohttp's."""
+    async with client() as asking:
+        with budget(0.1), pytest.raises(DeadlineExceeded) as caught:
+            await asking.get("/silent")
+        with budget(0.1), pytest.raises(aiohttp.SocketTimeoutError):
+            async with asking.get("/dripping") as response:
+                await response.read()
+    assert caught.value.owner == "_budget"
+
+
+async def test_a_timeout_of_its_own_stays_aiohttp_s() -> None:
+    """When the request's own timeout ends it, aiohttp's exception is raised, also with a budget."""
+    async with client() as asking, timeout(60.0):
+        with pytest.raises(TimeoutError) as caught:
+            await asking.get("/silent", timeout=aiohttp.ClientTimeout(total=0.05))
+    assert not isinstance(caught.value, DeadlineExceeded)
+
+
+async def test_a_websocket_outlives_the_budget_it_was_opened_under() -> None:
+    """A budget without a timer bounds the handshake of a WebSocket, not what is received by it."""
+    async with client() as asking:
+        with budget(0.05):
+            socket = await asking.ws_connect("/sockets")
+        assert await socket.receive_str() == "inf"
+        await socket.close()
+
+
+# The server
+
+
+async def test_a_handler_sees_the_budget() -> None:
+    """A handler runs under the least of what its caller granted and `maximum`, or under `default`."""
+    async with server(default=3.0, maximum=8.0) as asking:
+        seen = []
+        for headers in ({"deadline-budget": "5000"}, {"grpc-timeout": "9S"}, {}, {"deadline-budget": "soon"}):
+            async with asking.get("/echo", headers=headers) as response:
+                seen.append(await response.text())
+    assert seen == ["5.0", "8.0", "3.0", "3.0"]
+
+
+async def test_expiry_before_the_response_is_a_504() -> None:
+    """A handler that runs out of time is ended, and its peer gets a 504 that says nothing of what is inside."""
+    async with server() as asking:
+        async with asking.get("/silent", headers={"deadline-budget": "50"}) as response:
+            answer = response.status, response.content_type, response.headers["deadline-expired"]
+            problem = await response.json()
+    assert answer == (504, "application/problem+json", "1")
+    assert problem == {
+        "type": "about:blank",
+        "title": "Gateway Timeout",
+        "status": 504,
+        "detail": "The deadline has passed.",
+    }
+    assert outcomes() == {("GET /silent", "inherited"): 1}
+    assert figures(INTERRUPTIONS) == {("GET /silent", "_remote"): 1}
+
+
+async def test_expiry_after_the_response_started_cuts_it() -> None:
+    """Once the response has started the connection is cut: it never looks complete."""
+    async with server() as asking:
+        async with asking.get("/dripping", headers={"deadline-budget": "50"}) as response:
+            assert response.status == 200
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+    assert outcomes() == {("GET /dripping", "inherited"): 1}
+
+
+async def test_refusals() -> None:
+    """What arrives expired, or with too little, is refused and no handler runs; in the dark it runs and is counted."""
+    async with server(at_least=0.2) as asking:
+        statuses = []
+        for budget_ms in ("0", "100", "9000"):
+            async with asking.get("/echo", headers={"deadline-budget": budget_ms}) as response:
+                statuses.append(response.status)
+    assert (statuses, len(SEEN)) == ([504, 504, 200], 1)
+    async with server(at_least=0.2, dark=True) as asking, asking.get("/echo", headers={"deadline-budget": "0"}) as dark:
+        assert await dark.text() == "inf"
+    assert figures(REJECTIONS) == {
+        ("GET /echo", "expired", "enforce"): 1,
+        ("GET /echo", "at_least", "enforce"): 1,
+        ("GET /echo", "expired", "dark"): 1,
+    }
+
+
+async def test_names() -> None:
+    """A request is named by its method and canonical route, and neither an unknown path nor method adds a name."""
+    async with server() as asking:
+        for method, path in (
+            ("GET", "/item/7"),
+            ("GET", "/item/8"),
+            ("GET", "/beneath/echo/9"),
+            ("HEAD", "/item/9"),
+            ("GET", "/nowhere"),
+            ("GET", "/no/where"),
+            ("PURGE", "/item/7"),
+            ("GET", "/forbidden"),
+        ):
+            async with asking.request(method, path):
+                pass
+    assert outcomes() == {
+        ("GET /item/{number}", "completed"): 2,
+        ("GET /beneath/echo/{number}", "completed"): 1,
+        ("HEAD /item/{number}", "completed"): 1,
+        ("GET _unmatched", "completed"): 2,
+        ("_OTHER _unmatched", "completed"): 1,
+        ("GET /forbidden", "completed"): 1,
+    }
+
+
+async def test_exempt_handlers_and_websockets() -> None:
+    """An exempt handler has no deadline, and `default` ends no WebSocket."""
+    async with server(default=0.05) as asking:
+        async with asking.get("/endless", headers={"deadline-budget": "1"}) as response:
+            assert await response.text() == "inf"
+        async with asking.ws_connect("/sockets") as socket:
+            assert await socket.receive_str() == "inf"
+    assert outcomes() == {("GET /sockets", "completed"): 1}
+
+
+async def test_a_hop() -> None:
+    """Client and server together: what is left at the caller is what its peer has."""
+    async with (
+        serving(server_middleware()) as url,
+        aiohttp.ClientSession(url, middlewares=[client_middleware()]) as asking,
+        timeout(2.04),
+        asking.get("/echo") as response,
+    ):
+        assert await response.text() == "2.0"
+    assert outcomes()[("GET /echo", "completed")] == 1
+
+
+def test_bad_terms() -> None:
+    """Bad input is refused at the door, by name."""
+    with pytest.raises(ValueError, match="maximum must not be negative, not -1"):
+        server_middleware(maximum=-1)
+    with pytest.raises(TypeError, match="hosts must be a collection of host names, not the string 'shop'"):
+        client_middleware(hosts="shop")

@@ -1,0 +1,111 @@
+"""How a server's door lets a request in, under which deadline, and how that is left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+
+from tracedtimeout import DeadlineExceeded, Timeout, _received, remaining, timeout
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._arguments import seconds_of
+from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
+from tracedtimeout._wire import HEADERS
+
+_ANY = 1e-9
+"""Seconds that must be left on arrival for a request to be served at all."""
+
+
+class Admission:
+    """The terms of one door: what each `DeadlineMiddleware` and interceptor is given.
+
+    Args:
+        default: seconds for a request that came with no deadline; None for none.
+        maximum: seconds that no request gets more than; None for no such bound.
+        accept: the headers believed; ``()`` at an edge that strangers reach.
+        at_least: seconds; with less than these left on arrival a request is refused.
+        dark: what would be refused on arrival is counted, and served; if expired, as if it had come with no deadline.
+
+    Raises:
+        TypeError, ValueError: bad input; the message names the parameter and the value.
+    """
+
+    def __init__(
+        self,
+        *,
+        default: float | None = None,
+        maximum: float | None = None,
+        accept: Collection[str] = HEADERS,
+        at_least: float = 0.0,
+        dark: bool = False,
+    ) -> None:
+        for parameter, value in (("default", default), ("maximum", maximum), ("at_least", at_least)):
+            if value is not None and seconds_of(parameter, value) < 0.0:
+                raise ValueError(f"{parameter} must not be negative, not {value!r}")
+        if isinstance(accept, str) or not set(accept) <= set(HEADERS):
+            raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
+        self._default = min((bound for bound in (default, maximum) if bound is not None), default=None)
+        self._maximum = maximum
+        self._accept = frozenset(accept)
+        self._at_least = 0.0 if dark else at_least
+        self._needed = 0.0 if dark else max(at_least, _ANY)
+        self._dark_below = max(at_least, _ANY) if dark else None
+
+    def admit(
+        self, name: str, lines: Sequence[tuple[object, object]], *, stays: bool = False
+    ) -> tuple[Timeout, Budget | None]:
+        """The timeout of the request `name` whose header lines those are, not entered yet: that refuses it if need be.
+
+        With it, opened, the deadline that its caller granted, to be closed after.
+
+        Args:
+            lines: its header lines; those that are none of ours are skipped.
+            stays: it is to stay open, such as a WebSocket: only its caller's deadline ends it.
+        """
+        granted = self.granted(name, lines) if lines else None
+        if granted is None:
+            request = timeout(None if stays else self._default, name=name, at_least=self._at_least)
+            request._kind = "request"
+            return request, None
+        bound = Budget(granted, name=REMOTE)
+        bound.open()
+        request = timeout(self._maximum, name=name, at_least=self._needed if granted < self._needed else 0.0)
+        request._kind = "request"
+        return request, bound
+
+    def admit_to_thread(self, name: str, lines: Sequence[tuple[object, object]]) -> Budget:
+        """The deadline of a request that is served in a thread, where no timeout can end it; not opened yet.
+
+        Raises:
+            DeadlineExceeded: it is refused.
+        """
+        granted = self.granted(name, lines)
+        bounds = (self._default,) if granted is None else (granted, self._maximum)
+        seconds = min((bound for bound in bounds if bound is not None), default=math.inf)
+        if seconds < (self._at_least if granted is None else self._needed):
+            reason = "at_least" if seconds > 0.0 else "expired"
+            _series.count(_metrics.REJECTIONS, (_series.label(name), reason, "enforce"))
+            raise DeadlineExceeded(
+                f"{name!r} is refused with {seconds:.3f} s left", name=name, limit=seconds, owner=REMOTE
+            )
+        return Budget(seconds, name=REMOTE if granted == seconds else BUDGET)
+
+    def granted(self, name: str, lines: Iterable[tuple[object, object]]) -> float | None:
+        """Seconds that the caller granted; None if it granted none, or if it runs on in the dark without."""
+        granted = _received.seconds(lines, accept=self._accept)
+        if granted is None or self._dark_below is None:
+            return granted
+        left = min(granted, remaining())
+        if left >= self._dark_below:
+            return granted
+        reason = "at_least" if left > 0.0 else "expired"
+        _series.count(_metrics.REJECTIONS, (_series.label(name), reason, "dark"))
+        return granted if left > 0.0 else None
+
+
+def left_with(request: Timeout, exc: BaseException) -> DeadlineExceeded | None:
+    """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
+    try:
+        request._exit(exc, "")
+    except DeadlineExceeded as expiry:
+        return expiry
+    return None

@@ -1,0 +1,133 @@
+"""The budget in aiohttp: a middleware for its clients, and one for its servers."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Collection
+from http import HTTPStatus
+
+from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
+
+from tracedtimeout import DeadlineExceeded, Timeout
+from tracedtimeout._received import lines_of
+from tracedtimeout.propagation import EMITTED, HEADERS, outgoing
+
+from . import _threads
+from ._admission import Admission, left_with
+from ._answers import PROBLEM, PROBLEM_HEADERS
+from ._naming import MARK, method_and_route
+from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send
+
+__all__ = ["client_middleware", "server_middleware"]
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def client_middleware(
+    *, hosts: Collection[str] | None = None, headers: Collection[str] = EMITTED
+) -> ClientMiddlewareType:
+    """What sends with each request what is left of the budget, and lets it take no longer.
+
+    ``aiohttp.ClientSession(middlewares=[client_middleware()])``. A request whose budget is spent is not sent: it raises
+    `DeadlineExceeded`. Each attempt and redirect carries what is left then. The middlewares that retry go before it.
+
+    Args:
+        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one; by default all.
+        headers: the headers that tell it.
+    """
+    told = Hosts(hosts)
+
+    async def bounded(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        left = seconds_to_send()
+        if left == math.inf:
+            return await handler(request)
+        if request.url.host in told:
+            request.headers.update(outgoing(left, headers=headers))
+        try:
+            async with asyncio.timeout(left):
+                response = await handler(request)
+        except TimeoutError:
+            await ended_by_budget()
+            raise
+        if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            _bound_body(response, left)
+        return response
+
+    return bounded
+
+
+def _bound_body(response: ClientResponse, left: float) -> None:
+    """Let no wait for more of the body take longer than what was left; a timeout around it bounds them all together."""
+    connection = response.connection
+    if connection is not None and (protocol := connection.protocol) is not None:
+        protocol.read_timeout = least(protocol.read_timeout, left)
+        protocol.start_timeout()
+
+
+def server_middleware(
+    *,
+    default: float | None = None,
+    maximum: float | None = None,
+    accept: Collection[str] = HEADERS,
+    at_least: float = 0.0,
+    dark: bool = False,
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """What ends each request at its deadline: 504 if the response has not started, else the connection is cut.
+
+    ``web.Application(middlewares=[server_middleware(maximum=30)])``. The arguments are those of the ASGI
+    `DeadlineMiddleware`. A handler marked with its `exempt` is left alone; a WebSocket is ended only by the deadline of
+    a header that came with its handshake. An application's own TimeoutError stays what it is.
+    """
+    terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
+
+    @web.middleware
+    async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if getattr(request.match_info.handler, MARK, False):
+            return await handler(request)
+        stays = request.headers.get("upgrade", "").lower() == "websocket"
+        guard, bound = terms.admit(_name(request), lines_of(request.headers.items()), stays=stays)
+        try:
+            return await _guarded(guard, request, handler)
+        finally:
+            if bound is not None:
+                bound.close()
+
+    return deadline
+
+
+async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        guard._enter()
+    except DeadlineExceeded:
+        return _gateway_timeout()
+    try:
+        response = await handler(request)
+    except BaseException as exc:
+        if isinstance(exc, web.HTTPException) and not guard.expired():
+            guard._exit(None)  # an answer, by aiohttp's way of giving one
+            raise
+        expiry = left_with(guard, exc)
+        if expiry is None:
+            raise
+        _threads.count_abandoned(guard.name, exc)
+        return _answer(request, expiry)
+    guard._exit(None)
+    return response
+
+
+def _answer(request: web.Request, expiry: DeadlineExceeded) -> web.StreamResponse:
+    """A 504, or a connection that is cut where the response has started."""
+    if request.writer.output_size > 0:
+        raise expiry
+    return _gateway_timeout()
+
+
+def _gateway_timeout() -> web.Response:
+    headers = {name.decode(): value.decode() for name, value in PROBLEM_HEADERS}
+    return web.Response(status=504, body=PROBLEM, headers=headers)
+
+
+def _name(request: web.Request) -> str:
+    route = request.match_info.route
+    return method_and_route(request.method, None if route.resource is None else route.resource.canonical)
