@@ -101,6 +101,7 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
 
 def reject(self: Timeout, left: float) -> NoReturn:
     """Refuse to run the body of `self`: it needs more than is left."""
+    _relatives.forget(self)
     details = self._extend()
     owner = self.owner
     self._started = self._here.stopwatch()

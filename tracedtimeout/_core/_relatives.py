@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from . import _expiry
 from ._budget import REMOTE, Budget, Deadline, State, binds, earliest, instant, live
 from ._outcome import Spent
 
@@ -28,23 +27,21 @@ _reserving: dict[Timeout, float] = {}
 """The open timeouts with a `reserve`, and the deadline asked of each. They alone must be pushed when another moves."""
 
 
-def enclose(self: Timeout, now: float) -> tuple[float, float]:
-    """Make `self` known to the timeouts around it; returns when to time it, and its effective deadline.
-
-    Raises:
-        DeadlineExceeded: less than `at_least` is left.
-    """
+def enclose(self: Timeout) -> tuple[float, float]:
+    """Put `self` beneath what binds it; returns when to time it, and its effective deadline."""
     parent, details = self._parent, self._details
     if parent is not None and parent._state is not ACTIVE:
         self._parent = parent = live(parent, self._here)
     if details is not None and details.reserve is not None:
         _reserve(self)
-    timed, deadline = timed_at(self)
-    if details is not None and deadline - now < details.at_least:
-        _reserving.pop(self, None)
-        _expiry.reject(self, max(0.0, deadline - now))
+    return timed_at(self)
+
+
+def join(self: Timeout) -> None:
+    """Make `self` known to the timeout around it."""
+    parent = self._parent
     if parent is None:
-        return timed, deadline
+        return
     outer = cast("Timeout | None", parent) if parent.__class__ is not Budget else around(parent)
     if outer is None or outer is not parent or outer._task is not self._task:
         self._extend()
@@ -53,7 +50,11 @@ def enclose(self: Timeout, now: float) -> tuple[float, float]:
             outer._inner = self
         else:
             _adopt(outer, self)
-    return timed, deadline
+
+
+def forget(self: Timeout) -> None:
+    """Let go of one that was refused before it joined."""
+    _reserving.pop(self, None)
 
 
 def timed_at(self: Timeout) -> tuple[float, float]:
@@ -197,7 +198,7 @@ def rearm_reserves(moved: Timeout) -> None:
             if reserving._here is moved._here:
                 _reserve_anew(reserving)  # at once: deadline() is right when reschedule() returns
             else:
-                _soon(reserving, _reserve_anew)
+                _soon(reserving, _reserve_anew, reserving)
 
 
 def _reserve(self: Timeout) -> None:
@@ -228,16 +229,13 @@ def _adopt(outer: Timeout, child: Timeout) -> None:
 def _end_soon(child: Timeout, owner: Timeout) -> None:
     """End `child`, which nobody supervised, from a callback of its own loop."""
     if owner._expiry is not None:
-        _soon(child, _end, owner._expiry.fired_for)
+        _soon(child, child._end, owner._expiry.fired_for)
 
 
-def _end(child: Timeout, owner: str) -> None:
-    """Unless somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
-    task = child._task
-    if child._state is not ACTIVE or task is None:
-        return
-    if task.cancelling() - _expiring_inside(child) <= child._cancelling:
-        _expiry.fire(child, owner)
+def is_ending(self: Timeout) -> bool:
+    """Whether somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
+    task = self._task
+    return task is None or task.cancelling() - _expiring_inside(self) > self._cancelling
 
 
 def _expiring_inside(self: Timeout) -> int:
@@ -250,11 +248,11 @@ def _expiring_inside(self: Timeout) -> int:
 
 
 def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None:
-    """Have the loop of `target` call ``callback(target, *args)``; this may be another thread's."""
+    """Have the loop of `target` call `callback`; this may be another thread's."""
     loop = target._here.loop()
     if loop is not None:
         with contextlib.suppress(RuntimeError):  # closed, perhaps just now in its own thread: nothing runs there
-            loop.call_soon_threadsafe(callback, target, *args)
+            loop.call_soon_threadsafe(callback, *args)
 
 
 def _add_spent(outer: Timeout, name: str, seconds: float) -> None:

@@ -19,7 +19,6 @@ from ._arguments import check_options, seconds_of
 from ._budget import State, current
 from ._facts import UNUSUAL, Details, Facts
 from ._loop import LoopState, deadline_in, state_of
-from ._outcome import Outcome
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
 INF = math.inf
@@ -123,7 +122,10 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             if parent is not None:
                 timed, deadline = _relatives.timed_at(self)
         elif parent is not None or self._details is not None:
-            timed, deadline = _relatives.enclose(self, now)
+            timed, deadline = _relatives.enclose(self)
+            if self._details is not None and deadline - now < self._details.at_least:
+                _expiry.reject(self, max(0.0, deadline - now))
+            _relatives.join(self)
 
         self._deadline = deadline
         limit = deadline - now
@@ -141,6 +143,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 here.lanes.arm(timed)
         else:
             series.record_limit(limit)
+            if limit <= 0.0:
+                self._extend()  # nothing was granted, so nothing of it can be used: no utilization
             self._schedule(timed)
 
         self._state = ACTIVE
@@ -239,6 +243,11 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             for due in _relatives.due_around(self):
                 _expiry.fire(due)
         _expiry.fire(self)
+
+    def _end(self, owner: str) -> None:
+        """The timeout `owner` above it was left after it fired, and nobody has ended the task of this one."""
+        if self._state is ACTIVE and not _relatives.is_ending(self):
+            _expiry.fire(self, owner)
 
     # asyncio's interface
 

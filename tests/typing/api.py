@@ -1,0 +1,72 @@
+"""What the public names are to a type checker: read by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
+from typing import Any, assert_type
+
+import tracedtimeout
+from tracedtimeout import DeadlineExceeded, Observer, Outcome, Timeout, timeout, wait_for, with_timeout
+
+
+async def fetch(key: str, *, tries: int = 1) -> bytes:
+    return key.encode() * tries
+
+
+async def a_timeout_is_asyncios() -> None:
+    async with timeout(1.5, name="fetch") as t:
+        assert_type(t, Timeout)
+        assert_type(t.when(), float | None)
+        assert_type(t.deadline(), float | None)
+        assert_type(t.remaining(), float)
+        assert_type(t.outcome, Outcome | None)
+        takes_asyncios(t)
+
+
+def takes_asyncios(t: asyncio.Timeout) -> None: ...
+
+
+async def wait_for_keeps_the_result() -> None:
+    assert_type(await wait_for(fetch("a"), 1), bytes)
+    assert_type(await wait_for(asyncio.sleep(0, 3.5), timeout=None, name="nap"), float)
+
+
+@with_timeout(1.5)
+async def guarded(key: str, *, tries: int = 1) -> bytes:
+    return await fetch(key, tries=tries)
+
+
+@with_timeout(lambda: None, name="read-at-each-call")
+async def read_at_each_call() -> int:
+    return 1
+
+
+async def the_decorator_keeps_the_signature() -> None:
+    signature: Callable[[str], Coroutine[Any, Any, bytes]] = guarded
+    assert_type(await signature("a"), bytes)
+    assert_type(await guarded("a", tries=2), bytes)
+    assert_type(await read_at_each_call(), int)
+
+
+async def the_budget() -> None:
+    assert_type(tracedtimeout.remaining(), float)
+    block: AbstractContextManager[None] = tracedtimeout.budget(1.5)
+    with block, tracedtimeout.detach():
+        tracedtimeout.checkpoint()
+
+
+def the_exception(error: DeadlineExceeded) -> None:
+    builtin: TimeoutError = error
+    assert_type(error.limit, float)
+    assert_type(error.spent[0].count, int)
+    del builtin
+
+
+def an_observer(t: Timeout, /) -> Callable[[Timeout], object] | None:
+    return None if t.name == "quiet" else print
+
+
+observer: Observer = an_observer
+undo: Callable[[], None] = tracedtimeout.install(registry=None, spans="off", observers=[an_observer])
