@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import fastapi
@@ -13,6 +14,7 @@ import pytest
 from litestar.types import Receive as LitestarReceive
 from litestar.types import Scope as LitestarScope
 from litestar.types import Send as LitestarSend
+from opentelemetry import propagate
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -30,9 +32,12 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
 
 from tests.asgi_servers import SHORT, App, Recorder, Scope, client, figures, forever, outcomes, until
-from tracedtimeout._core._metrics import INTERRUPTIONS, THREADS_ABANDONED
+from tracedtimeout import remaining, timeout
+from tracedtimeout._core import _budget
+from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, THREADS_ABANDONED, TRANSIT
 from tracedtimeout.integrations._routes import resolver_for
 from tracedtimeout.integrations.asgi import DeadlineMiddleware, exempt
+from tracedtimeout.propagation import DeadlinePropagator
 
 pytestmark = pytest.mark.slow  # real sockets, so the real clock
 
@@ -298,6 +303,51 @@ async def test_opentelemetry_counts_the_504() -> None:
         for point in metric.data.data_points
     ]
     assert [(point.attributes or {})["http.status_code"] for point in points] == [504]
+
+
+@pytest.fixture
+def propagating() -> Iterator[None]:
+    """OpenTelemetry's instrumentations carry the budget, for one test."""
+    before = propagate.get_global_textmap(), _budget.outside, _budget.inherited
+    propagate.set_global_textmap(DeadlinePropagator())
+    yield
+    propagate.set_global_textmap(before[0])
+    _, _budget.outside, _budget.inherited = before
+
+
+@pytest.mark.usefixtures("propagating")
+async def test_opentelemetrys_own_middleware_carries_the_budget() -> None:
+    """With no middleware of ours a timeout in the handler is bounded by what OpenTelemetry's extracted and attached."""
+
+    async def order(request: Request) -> Response:
+        async with timeout(300.0, name="order"):
+            await forever()
+        return PlainTextResponse("never")
+
+    async with client(OpenTelemetryMiddleware(Starlette(routes=[Route("/order", order)]))) as http:
+        assert (await http.get("/order", headers=SHORT)).status_code == 500
+    assert outcomes() == {("order", "inherited"): 1}
+    assert figures(INTERRUPTIONS) == {("order", "_remote"): 1}
+    assert figures(RECEIVED) == {("deadline-budget",): 1}
+
+
+@pytest.mark.usefixtures("propagating")
+@pytest.mark.parametrize(("accept", "left"), [(("deadline-budget",), 60.0), ((), 90.0)])
+async def test_our_middleware_overrules_opentelemetrys(accept: tuple[str, ...], left: float) -> None:
+    """Where both read the headers ours decides whom to believe, and they are counted once."""
+    seen: list[float] = []
+
+    async def looks(request: Request) -> Response:
+        seen.append(float(round(remaining())))
+        return PlainTextResponse("ok")
+
+    inner = DeadlineMiddleware(Starlette(routes=[Route("/looks", looks)]), default=90.0, accept=accept)
+    async with client(OpenTelemetryMiddleware(inner)) as http:
+        headers = {"deadline-budget": f"60000;sent={time.time_ns() // 10**6}"}
+        assert (await http.get("/looks", headers=headers)).status_code == 200
+    assert seen == [left]
+    assert (figures(RECEIVED), figures(TRANSIT)) == ({("deadline-budget",): 1}, {("deadline-budget",): 1})
+    assert figures(HEADERS_IGNORED) == ({} if accept else {("deadline-budget", "untrusted"): 1})
 
 
 async def test_prometheus_counts_the_504() -> None:

@@ -23,6 +23,18 @@ def deadline_in(context: Context) -> Budget | None:
     return remote if isinstance(remote, Budget) else None
 
 
+def overrule() -> bool:
+    """Keep the deadline that is attached here, if any, from binding what is opened from now on; whether there was one.
+
+    For a door that reads the headers itself, by its own rules of whom to believe.
+    """
+    remote = None if _budget.outside is None else deadline_in(get_current())
+    if remote is None:
+        return False
+    _budget.current.set(_link(remote, None, _budget.live(_budget.current.get(), _budget.here())))
+    return True
+
+
 class _Attached:
     """What `_budget` asks once a propagator is loaded.
 

@@ -22,6 +22,7 @@ def seconds(
     *,
     accept: Collection[str] = HEADERS,
     queued: bool = False,
+    counted: bool = False,
     now_ns: int | None = None,
 ) -> float | None:
     """The least budget that the believed ones among header `lines` grant, in seconds; None if none does.
@@ -33,6 +34,7 @@ def seconds(
         lines: names and values, each text or bytes; what is none of `HEADERS` is skipped.
         accept: the headers believed.
         queued: it waited in a queue: all of the transit is taken off, so that it may be spent.
+        counted: somebody read the same headers before, and counted what came with them.
         now_ns: unix time, by default now.
     """
     least: int | None = None
@@ -40,14 +42,20 @@ def seconds(
     seen: set[str] = set()
     for name, value in lines:
         header = KNOWN.get(name)
-        if header is None or (parsed := _believed(header, value, accept, seen)) is None or parsed.budget_ns is None:
+        if header is None or (parsed := _believed(header, value, accept, seen, counted)) is None:
             continue
-        left = _left(header, parsed.budget_ns, parsed.sent_ms, queued=queued, now_ns=now_ns)
+        if parsed.budget_ns is None:
+            continue
+        left = parsed.budget_ns
+        if parsed.sent_ms is not None:
+            transit_ns = (time.time_ns() if now_ns is None else now_ns) - parsed.sent_ms * 10**6
+            left = _left(header, left, transit_ns, queued=queued, counted=counted)
         if least is None or left < least:
             least, granted, winner = left, parsed.budget_ns, header
     if least is None:
         return None
-    _series.record(_metrics.RECEIVED, (winner,), granted / 1e9)
+    if not counted:
+        _series.record(_metrics.RECEIVED, (winner,), granted / 1e9)
     return least / 1e9
 
 
@@ -62,30 +70,36 @@ def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]])
     return found
 
 
-def _believed(header: str, value: object, accept: Collection[str], seen: set[str]) -> Parsed | None:
+def _believed(
+    header: str,
+    value: object,
+    accept: Collection[str],
+    seen: set[str],
+    counted: bool,
+) -> Parsed | None:
     if header not in accept:
         _ignored(header, "untrusted")
         return None
-    if header in seen:
+    if header in seen and not counted:
         _ignored(header, "malformed")
     seen.add(header)
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     try:
         return _wire.parse(header, text if isinstance(text, str) else "")
     except ValueError:
-        _ignored(header, "malformed")
+        if not counted:
+            _ignored(header, "malformed")
         return None
 
 
-def _left(header: str, budget_ns: int, sent_ms: int | None, *, queued: bool, now_ns: int | None) -> int:
+def _left(header: str, budget_ns: int, transit_ns: int, *, queued: bool, counted: bool) -> int:
     """What is left of `budget_ns` after the transit, as far as that can be believed."""
-    if sent_ms is None:
-        return budget_ns
-    transit_ns = (time.time_ns() if now_ns is None else now_ns) - sent_ms * 10**6
     if transit_ns < 0 or (not queued and 0 < budget_ns < transit_ns):
-        _ignored(header, "skew")
+        if not counted:
+            _ignored(header, "skew")
         return budget_ns
-    _series.record(_metrics.TRANSIT, (header,), transit_ns / 1e9)
+    if not counted:
+        _series.record(_metrics.TRANSIT, (header,), transit_ns / 1e9)
     if queued:
         return max(0, budget_ns - transit_ns)
     return budget_ns - min(transit_ns, budget_ns // 10, _MOST_TRANSIT_NS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from tracedtimeout import DeadlineExceeded, Timeout, _received, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Timeout, _attached, _received, remaining, timeout
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
@@ -91,7 +91,7 @@ class Admission:
 
     def granted(self, name: str, lines: Iterable[tuple[object, object]]) -> float | None:
         """Seconds that the caller granted; None if it granted none, or if it runs on in the dark without."""
-        granted = _received.seconds(lines, accept=self._accept)
+        granted = _received.seconds(lines, accept=self._accept, counted=_attached.overrule())
         if granted is None or self._dark_below is None:
             return granted
         left = min(granted, remaining())

@@ -73,9 +73,8 @@ class Namer:
     def in_thread(self, scope: Scope) -> bool:
         """Whether a plain function serves the request, as far as can be told: frameworks run those in threads."""
         route = self._resolver(scope) if self._resolver is not None else None
-        return (
-            route is not None and inspect.isfunction(route.endpoint) and not inspect.iscoroutinefunction(route.endpoint)
-        )
+        endpoint = None if route is None else route.endpoint
+        return inspect.isfunction(endpoint) and not inspect.iscoroutinefunction(endpoint)
 
     def _complain(self) -> None:
         if not self._complained:

@@ -15,7 +15,7 @@ GRACE = 0.1
 """Seconds in which an application may unwind, or answer for itself, before its peer is answered."""
 
 
-class Request(Timeout):
+class Request(Timeout):  # type: ignore[misc]  # typeshed has asyncio's as final
     """A request's timeout, which has the request answered soon after its deadline though it may run on.
 
     Made of a plain timeout, by `of`: there is one way to make those, and it is quick.
