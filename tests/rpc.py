@@ -1,0 +1,108 @@
+"""A grpc.aio service of plain bytes, in all four kinds of call, and what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from tracedtimeout import checkpoint, remaining
+
+SERVICE = "shop.Payments"
+KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+
+
+@dataclass
+class Payments:
+    """Handlers that note what they are given and left with. A request of ``wait`` is never answered."""
+
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    granted: list[float | None] = field(default_factory=list)
+    left: list[float] = field(default_factory=list)
+
+    async def note(self, request: bytes, context: Any) -> bytes:
+        self.metadata.append({key: value for key, value in context.invocation_metadata() if isinstance(value, str)})
+        self.granted.append(context.time_remaining())
+        self.left.append(remaining())
+        if request == b"wait":
+            await asyncio.sleep(5.0)
+        return request
+
+    async def unary_unary(self, request: bytes, context: Any) -> bytes:
+        return await self.note(request, context)
+
+    async def unary_stream(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield b"first"
+        yield await self.note(request, context)
+
+    async def stream_unary(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
+        return await self.note(b"".join([request async for request in requests]), context)
+
+    async def stream_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield await self.note(request, context)
+
+    async def written(self, request: bytes, context: Any) -> None:
+        await context.write(b"first")
+        await context.write(await self.note(request, context))
+
+    async def flood(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(1 << 16)
+
+    def in_thread(self, request: bytes, context: Any) -> bytes:
+        self.left.append(remaining())
+        while request == b"wait":
+            checkpoint()
+        return request
+
+    def stream_in_thread(self, request: bytes, context: Any) -> Iterator[bytes]:
+        yield b"first"
+        yield self.in_thread(request, context)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        made = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(getattr(self, kind)) for kind in KINDS}
+        made["written"] = grpc.unary_stream_rpc_method_handler(self.written)
+        made["flood"] = grpc.unary_stream_rpc_method_handler(self.flood)
+        made["in_thread"] = grpc.unary_unary_rpc_method_handler(self.in_thread)
+        made["stream_in_thread"] = grpc.unary_stream_rpc_method_handler(self.stream_in_thread)
+        return grpc.method_handlers_generic_handler(SERVICE, made)
+
+
+@asynccontextmanager
+async def channel(
+    payments: Payments,
+    *,
+    client: Sequence[grpc.aio.ClientInterceptor] = (),
+    server: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server of `payments` on loopback."""
+    made = grpc.aio.server(interceptors=server)
+    made.add_generic_rpc_handlers((payments.handlers(),))
+    port = made.add_insecure_port("127.0.0.1:0")
+    await made.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=client) as calling:
+            yield calling
+    finally:
+        await made.stop(None)
+
+
+async def call(calling: grpc.aio.Channel, method: str, request: bytes = b"pay", **options: Any) -> bytes:
+    """The last answer of `method`, called in the way of its kind."""
+    kind = method if method in KINDS else "unary_unary" if method == "in_thread" else "unary_stream"
+    method_of: Any = getattr(calling, kind)(f"/{SERVICE}/{method}")
+    given: Any = _one(request) if kind.startswith("stream") else request
+    made = method_of(given, **options)
+    if kind.endswith("unary"):
+        return bytes(await made)
+    return bytes([answer async for answer in made][-1])
+
+
+async def _one(request: bytes) -> AsyncIterator[bytes]:
+    yield request

@@ -1,0 +1,296 @@
+"""The budget in grpc.aio, over real sockets, in all four kinds of call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from tests.asgi_servers import figures, outcomes
+from tests.rpc import KINDS, SERVICE, Payments, call, channel
+from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
+from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS
+from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
+from tracedtimeout.propagation import decode
+
+pytestmark = pytest.mark.slow  # a real server, and grpc's own timers
+
+kinds = pytest.mark.parametrize("kind", KINDS)
+ROUNDED_UP = 1.01
+"""What grpc makes of a timeout on its way: hence the metadata, which the server interceptor reads as well."""
+DEADLINE_EXCEEDED = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def client() -> list[grpc.aio.ClientInterceptor]:
+    return client_interceptors()
+
+
+def server(**terms: Any) -> list[grpc.aio.ServerInterceptor]:
+    return [DeadlineServerInterceptor(**terms)]
+
+
+async def status(calling: grpc.aio.Channel, method: str, request: bytes = b"pay", **options: Any) -> Any:
+    """The status that a call ends with."""
+    try:
+        await call(calling, method, request, **options)
+    except grpc.aio.AioRpcError as exc:
+        return exc.code()
+    return grpc.StatusCode.OK
+
+
+def milliseconds(metadata: dict[str, str]) -> int:
+    granted = decode("deadline-budget", metadata["deadline-budget"])
+    assert granted is not None
+    return granted // 10**6
+
+
+# The client
+
+
+@kinds
+async def test_the_budget_goes_out(kind: str) -> None:
+    """A call of each kind carries what is left, as its own timeout and as metadata; without a budget neither."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling:
+        async with timeout(2.0):
+            assert await call(calling, kind, metadata=[("who", "me")]) == b"pay"
+        await call(calling, kind)
+    assert payments.granted[0] is not None
+    assert payments.granted[0] <= 2.0 * ROUNDED_UP
+    assert (milliseconds(payments.metadata[0]) < 2000, payments.metadata[0]["who"]) == (True, "me")
+    assert (payments.granted[1], payments.metadata[1].get("deadline-budget")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [
+        ({"timeout": 9.0}, 2.0),
+        ({"timeout": 0.5}, 0.5),
+        ({"metadata": [("grpc-timeout", "300m")]}, 0.3),
+        ({"timeout": 0.5, "metadata": [("grpc-timeout", "300m")]}, 0.3),
+        ({"timeout": 0.5, "metadata": [("grpc-timeout", "900m"), ("deadline-budget", "9000")]}, 0.5),
+        ({"metadata": [("grpc-timeout", "soon")]}, 2.0),
+    ],
+)
+async def test_the_least_limit_holds(options: dict[str, Any], most: float) -> None:
+    """Of a call's timeout, a grpc-timeout in its metadata and the budget, the least holds, and is what is said."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling, timeout(2.0):
+        await call(calling, "unary_unary", **options)
+    assert payments.granted[0] is not None
+    assert most - 0.1 < payments.granted[0] <= most * ROUNDED_UP
+    assert most - 0.1 < milliseconds(payments.metadata[0]) / 1e3 <= most
+
+
+async def test_endless_limits() -> None:
+    """A limit without end is none: nothing overflows on its way."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling:
+        for endless in (float("inf"), 9.2e18):
+            await call(calling, "unary_unary", timeout=endless)
+    assert payments.granted == [None, None]
+    assert ["deadline-budget" in metadata for metadata in payments.metadata] == [False, False]
+
+
+@kinds
+async def test_a_spent_budget_sends_nothing(kind: str) -> None:
+    """With the budget spent a call of any kind fails at once, unsent, and says whose deadline it was."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling, timeout(60.0):
+        with budget(0.0), pytest.raises(DeadlineExceeded) as caught:
+            await call(calling, kind)
+    assert (caught.value.owner, payments.metadata) == ("_budget", [])
+
+
+async def test_clean_up_after_an_expiry_is_sent() -> None:
+    """In clean-up after an expiry the deadline that fired binds no more: the call is sent, without a limit."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling:
+        with pytest.raises(DeadlineExceeded):
+            async with timeout(0.01):
+                try:
+                    await asyncio.sleep(5.0)
+                finally:
+                    await call(calling, "unary_unary")
+    assert payments.granted == [None]
+
+
+@kinds
+async def test_a_silent_server_ends_as_the_timeout(kind: str) -> None:
+    """The timeout around a call fires, as around anything else, not grpc's own."""
+    async with channel(Payments(), client=client()) as calling:
+        t = timeout(0.1, name="pay")
+        with pytest.raises(DeadlineExceeded):
+            async with t:
+                await call(calling, kind, b"wait")
+    assert t.outcome is Outcome.EXPIRED
+
+
+@kinds
+async def test_a_budget_without_a_timer_ends_a_call(kind: str) -> None:
+    """A bare budget ends a call of any kind, as ours; a call's own timeout ends it as grpc's."""
+    async with channel(Payments(), client=client()) as calling:
+        with budget(0.1), pytest.raises(DeadlineExceeded) as caught:
+            await call(calling, kind, b"wait")
+        with budget(60.0):
+            assert await status(calling, kind, b"wait", timeout=0.05) is DEADLINE_EXCEEDED
+    assert caught.value.owner == "_budget"
+
+
+async def test_calls_written_to() -> None:
+    """The calls whose requests are written one by one, and read one by one, are bounded and answered as the others."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling, timeout(2.0):
+        gathered: Any = calling.stream_unary(f"/{SERVICE}/stream_unary")()
+        await gathered.write(b"one ")
+        await gathered.write(b"two")
+        await gathered.done_writing()
+        assert (await gathered, await gathered.code()) == (b"one two", grpc.StatusCode.OK)
+        echoed: Any = calling.stream_stream(f"/{SERVICE}/stream_stream")()
+        await echoed.write(b"one")
+        assert await echoed.read() == b"one"
+        await echoed.done_writing()
+        assert await echoed.read() is grpc.aio.EOF
+    assert all(granted is not None and granted <= 2.0 for granted in payments.granted)
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_server() -> None:
+    """Cancelling the task that waits for a call ends the call, which has no limit, at its server."""
+    ended = asyncio.Event()
+
+    class Waiting(Payments):
+        async def unary_unary(self, request: bytes, context: Any) -> bytes:
+            try:
+                return await self.note(request, context)
+            finally:
+                ended.set()
+
+    payments = Waiting()
+    async with channel(payments, client=client()) as calling:
+        task = asyncio.create_task(call(calling, "unary_unary", b"wait"))
+        while not payments.metadata:
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(ended.wait(), 3.0)
+
+
+# The server
+
+
+@pytest.mark.parametrize("method", [*KINDS, "written"])
+async def test_a_handler_sees_the_budget(method: str) -> None:
+    """A handler of any kind runs under the least of the call's timeout, its metadata and `maximum`, or `default`."""
+    payments = Payments()
+    async with channel(payments, server=server(default=3.0, maximum=8.0)) as calling:
+        await call(calling, method, timeout=5.0)
+        await call(calling, method, timeout=5.0, metadata=[("deadline-budget", "2000")])
+        await call(calling, method, timeout=9.0)
+        await call(calling, method)
+    assert [round(left, 1) for left in payments.left] == [5.0, 2.0, 8.0, 3.0]
+    assert outcomes() == {(f"{SERVICE}/{method}", "completed"): 4}
+    assert figures(RECEIVED) == {("grpc-timeout",): 2, ("deadline-budget",): 1}
+
+
+@pytest.mark.parametrize("method", [*KINDS, "written"])
+async def test_expiry_in_a_handler(method: str) -> None:
+    """A handler of any kind is ended at its caller's deadline, and the call with DEADLINE_EXCEEDED."""
+    async with channel(Payments(), server=server()) as calling:
+        ended = await status(calling, method, b"wait", metadata=[("deadline-budget", "50")])
+    assert ended is DEADLINE_EXCEEDED
+    assert outcomes() == {(f"{SERVICE}/{method}", "inherited"): 1}
+    assert figures(INTERRUPTIONS) == {(f"{SERVICE}/{method}", "_remote"): 1}
+
+
+async def test_expiry_says_nothing_of_what_is_inside() -> None:
+    """What the peer is told holds neither name nor path."""
+    async with channel(Payments(), server=server(default=0.05)) as calling:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(calling, "unary_unary", b"wait")
+    assert (caught.value.code(), caught.value.details()) == (DEADLINE_EXCEEDED, "The deadline has passed.")
+    assert outcomes() == {(f"{SERVICE}/unary_unary", "expired"): 1}
+
+
+async def test_a_peer_that_reads_slowly() -> None:
+    """A deadline that passes while a response waits for its peer to read ends the call as any other."""
+    async with channel(Payments(), server=server()) as calling:
+        unary_stream: Any = calling.unary_stream
+        made = unary_stream(f"/{SERVICE}/flood")(b"", metadata=[("deadline-budget", "100")])
+        await made.read()
+        await asyncio.sleep(0.3)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while await made.read():
+                pass
+    assert caught.value.code() is DEADLINE_EXCEEDED
+    assert outcomes() == {(f"{SERVICE}/flood", "inherited"): 1}
+
+
+@pytest.mark.parametrize("method", [*KINDS, "written", "in_thread", "stream_in_thread"])
+async def test_refusals(method: str) -> None:
+    """What arrives expired, or with too little, ends with DEADLINE_EXCEEDED, and its handler does not run."""
+    payments = Payments()
+    async with channel(payments, server=server(at_least=0.3)) as calling:
+        seen = [
+            await status(calling, method, metadata=[("deadline-budget", "0")]),
+            await status(calling, method, timeout=0.2),
+            await status(calling, method, timeout=9.0),
+        ]
+    assert (seen, len(payments.left)) == ([DEADLINE_EXCEEDED, DEADLINE_EXCEEDED, grpc.StatusCode.OK], 1)
+    assert figures(REJECTIONS) == {
+        (f"{SERVICE}/{method}", "expired", "enforce"): 1,
+        (f"{SERVICE}/{method}", "at_least", "enforce"): 1,
+    }
+
+
+async def test_in_the_dark() -> None:
+    """In the dark what would be refused is counted and runs."""
+    payments = Payments()
+    async with channel(payments, server=server(at_least=0.3, dark=True)) as calling:
+        await call(calling, "unary_unary", metadata=[("deadline-budget", "0")])
+    assert payments.left == [float("inf")]
+    assert figures(REJECTIONS) == {(f"{SERVICE}/unary_unary", "expired", "dark"): 1}
+
+
+@pytest.mark.parametrize("method", ["in_thread", "stream_in_thread"])
+async def test_handlers_in_threads(method: str) -> None:
+    """A handler that runs in a thread sees the budget there, and ends itself by `checkpoint`."""
+    payments = Payments()
+    async with channel(payments, server=server(maximum=8.0)) as calling:
+        await call(calling, method, timeout=5.0)
+        await call(calling, method)
+        seen = await status(calling, method, b"wait", metadata=[("deadline-budget", "100")])
+    assert [round(left) for left in payments.left] == [5, 8, 0]
+    assert seen is DEADLINE_EXCEEDED
+
+
+async def test_trust() -> None:
+    """What is not believed has no say, and is counted; neither has what is malformed."""
+    payments = Payments()
+    async with channel(payments, server=server(accept=("grpc-timeout",))) as calling:
+        await call(calling, "unary_unary", metadata=[("deadline-budget", "50")])
+    async with channel(payments, server=server()) as calling:
+        await call(calling, "unary_unary", metadata=[("deadline-budget", "-5")])
+    assert payments.left == [float("inf")] * 2
+    assert figures(HEADERS_IGNORED) == {("deadline-budget", "untrusted"): 1, ("deadline-budget", "malformed"): 1}
+
+
+async def test_unknown_methods_add_no_name() -> None:
+    """A call of a method that does not exist is answered by grpc, and counted under no name."""
+    async with channel(Payments(), server=server()) as calling:
+        unary_unary: Any = calling.unary_unary
+        made = unary_unary("/shop.Payments/Nothing")(b"", timeout=5.0)
+        assert await made.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert outcomes() == {}
+
+
+async def test_a_hop() -> None:
+    """Client and server together: what is left at the caller is what its peer has, never more."""
+    payments = Payments()
+    async with channel(payments, client=client(), server=server()) as calling, timeout(2.0):
+        await call(calling, "unary_unary")
+    assert 1.9 < payments.left[0] <= 2.0
+    assert figures(RECEIVED) == {("deadline-budget",): 1}

@@ -1,0 +1,256 @@
+"""The budget in grpc.aio: interceptors for its clients, and one for its servers."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterator
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from tracedtimeout import DeadlineExceeded, remaining
+from tracedtimeout._received import lines_of
+from tracedtimeout.propagation import DEADLINE_BUDGET, GRPC_TIMEOUT, HEADERS, decode, encode, nanoseconds, outgoing
+
+from . import _threads
+from ._admission import Admission, left_with
+from ._outgoing import ended_by_budget, least, seconds_to_send
+
+__all__ = ["DeadlineServerInterceptor", "client_interceptors"]
+
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]  # generic in its stubs alone
+    Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+
+_CENTURY = 100 * 365 * 86400.0
+"""Seconds, and more is no deadline: grpc reports none as None, or as 9.2e18 where it is not asynchronous."""
+_DETAILS = "The deadline has passed."
+
+
+def client_interceptors() -> list[grpc.aio.ClientInterceptor]:
+    """What sends with each call, of all four kinds, what is left of the budget, and lets none take longer.
+
+    ``grpc.aio.insecure_channel(target, interceptors=client_interceptors())``. The least holds of a call's ``timeout=``,
+    a ``grpc-timeout`` in its metadata (which grpc ignores beside the first) and the budget. A call whose budget is
+    spent is not sent: it raises `DeadlineExceeded`, and so does one that the budget ends.
+    """
+    return [_UnaryUnary(), _UnaryStream(), _StreamUnary(), _StreamStream()]
+
+
+# grpc takes an interceptor for the first kind of call that its class is made for, and for no other: hence four.
+
+
+class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return await _answered(await continuation(_bounded(client_call_details), request))
+
+
+class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return _answers(await continuation(_bounded(client_call_details), request))
+
+
+class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return _Answered(await continuation(_bounded(client_call_details), request_iterator))
+
+
+class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
+    async def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        return _answers(await continuation(_bounded(client_call_details), request_iterator))
+
+
+def _bounded(details: Any) -> grpc.aio.ClientCallDetails:
+    """The call as it is sent: under the least of its limits, and saying so.
+
+    Raises:
+        DeadlineExceeded: the budget is spent.
+    """
+    limit = least(details.timeout, seconds_to_send())
+    told = []
+    for key, value in details.metadata or ():
+        if key == GRPC_TIMEOUT and (asked := _asked_for(value)) is not None:
+            limit = least(limit, asked)
+        elif key != DEADLINE_BUDGET or limit is None:
+            told.append((key, value))
+    if limit is not None and limit >= _CENTURY:
+        limit = None
+    if limit is not None:
+        told += outgoing(max(0.0, limit), headers=(DEADLINE_BUDGET,)).items()
+    return grpc.aio.ClientCallDetails(
+        details.method, limit, grpc.aio.Metadata(*told), details.credentials, details.wait_for_ready
+    )
+
+
+def _asked_for(value: object) -> float | None:
+    try:
+        granted = decode(GRPC_TIMEOUT, value if isinstance(value, str) else "")
+    except ValueError:
+        return None
+    return None if granted is None else granted / 1e9
+
+
+async def _answered(call: Any) -> Any:
+    """`call`, once it has ended; raises `DeadlineExceeded` if the budget ended it."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as exc:
+        await _by_budget(exc)
+    return call
+
+
+class _Answered:
+    """A call that is still to be written to, and that raises `DeadlineExceeded` when awaited if the budget ended it."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from _answered(self._call).__await__()
+        return (yield from self._call.__await__())
+
+
+async def _answers(call: Any) -> AsyncIterator[Any]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as exc:
+        await _by_budget(exc)
+        raise
+
+
+async def _by_budget(exc: grpc.aio.AioRpcError) -> None:
+    if exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        await ended_by_budget()
+
+
+class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
+    """Ends each call at its deadline with DEADLINE_EXCEEDED; what is expired on arrival no handler sees.
+
+    The deadline is the least that the call's own timeout and its ``deadline-budget`` metadata grant, and no later than
+    `maximum`; with neither it is `default`. A call is named by its service and method. A handler that is not async
+    runs in a thread: it sees the budget (`remaining`, `checkpoint`), and nothing but itself can end it.
+
+    Args:
+        default: seconds for a call that came with no deadline; None for none.
+        maximum: seconds that no call gets more than; None for no such bound.
+        accept: the headers believed, ``grpc-timeout`` being the call's own.
+        at_least: seconds; with less than these left on arrival the handler does not run.
+        dark: what would be refused on arrival is counted, and runs.
+
+    Raises:
+        TypeError, ValueError: bad input; the message names the parameter and the value.
+    """
+
+    def __init__(
+        self,
+        *,
+        default: float | None = None,
+        maximum: float | None = None,
+        accept: Collection[str] = HEADERS,
+        at_least: float = 0.0,
+        dark: bool = False,
+    ) -> None:
+        self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:  # no such method: grpc says so, and a name that a peer chose is none of ours
+            return None
+        name = str(handler_call_details.method).lstrip("/")
+        kind = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
+        behaviour = getattr(handler, kind)
+        guarded = functools.partial(_guard_for(behaviour, kind), self._terms, name, behaviour)
+        wrapped: Handler = getattr(grpc, f"{kind}_rpc_method_handler")(
+            guarded, handler.request_deserializer, handler.response_serializer
+        )
+        return wrapped
+
+
+def _guard_for(behaviour: Any, kind: str) -> Callable[..., Any]:
+    """What runs a handler in its place; grpc tells how to run one by what sort of function it is."""
+    if inspect.isasyncgenfunction(behaviour):
+        return _generating
+    if inspect.iscoroutinefunction(behaviour):
+        return _awaited
+    return _generating_in_thread if kind.endswith("stream") else _in_thread
+
+
+async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Any:
+    guard, bound = terms.admit(name, _lines(context))
+    try:
+        try:
+            guard._enter()
+            answer = await behaviour(request, context)
+        except BaseException as exc:
+            if guard.outcome is None:  # it was entered
+                if left_with(guard, exc) is None:
+                    raise
+                _threads.count_abandoned(guard.name, exc)
+        else:
+            guard._exit(None)
+            return answer
+        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+    finally:
+        if bound is not None:
+            bound.close()
+
+
+async def _generating(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+    """A generator in form alone: what the handler yields is written here, so that a deadline that passes while the peer
+    reads slowly ends the handler as any other does, and not grpc's loop around it."""
+
+    async def write(request: Any, context: Any) -> None:
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    await _awaited(terms, name, write, request, context)
+    nothing: tuple[Any, ...] = ()
+    for response in nothing:
+        yield response
+
+
+def _in_thread(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Any:
+    with _bound_in_thread(terms, name, context):
+        return behaviour(request, context)
+
+
+def _generating_in_thread(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Iterator[Any]:
+    with _bound_in_thread(terms, name, context):
+        yield from behaviour(request, context)
+
+
+@contextmanager
+def _bound_in_thread(terms: Admission, name: str, context: Any) -> Iterator[None]:
+    try:
+        bound = terms.admit_to_thread(name, _lines(context))
+    except DeadlineExceeded:
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+        raise
+    bound.open()
+    try:
+        yield
+    except DeadlineExceeded:
+        if remaining() <= 0.0:
+            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+        raise
+    finally:
+        bound.close()
+
+
+def _lines(context: Any) -> list[tuple[str, object]]:
+    """The lines of the call's metadata that are ours, and the timeout that grpc has read off it, as the line it was."""
+    lines = lines_of(context.invocation_metadata())
+    left = context.time_remaining()
+    if left is not None and left < _CENTURY:
+        lines.append((GRPC_TIMEOUT, encode(GRPC_TIMEOUT, nanoseconds(left)) if left > 0.0 else "0n"))
+    return lines
