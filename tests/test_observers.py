@@ -152,3 +152,63 @@ def test_ctrl_c_in_an_observer_is_the_users(exc: type[BaseException]) -> None:
     """KeyboardInterrupt and SystemExit go through: they are not the observer's fault."""
     with pytest.raises(exc):
         _observers._complain(Deaf(), exc())
+
+
+class Unhurried:
+    """Wants to hear of what does not go well."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    def __call__(self, opened: Timeout, /) -> _observers.Unhurried:
+        return _observers.Unhurried(self.closed, opened.name)
+
+    def closed(self, note: str, timeout: Timeout) -> None:
+        self.told.append(f"{note} {timeout.outcome} {timeout.elapsed} {timeout.error is not None}")
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_observers_in_no_hurry_hear_of_what_does_not_go_well(others: int) -> None:
+    """A closer in no hurry is not called for what is left in time; alone or beside others it is for all else."""
+    told: list[str] = []
+    diaries = [Diary([]) for _ in range(others)]
+    _observers.add(*diaries, Unhurried(told))
+    async with timeout(1.0, name="in time"):
+        await asyncio.sleep(0.5)
+    async with timeout(1.0, name="outer"), timeout(0.5, name="nested"):
+        pass
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="expired"):
+            await asyncio.sleep(2.0)
+    with suppress(KeyError):
+        async with timeout(1.0, name="failed"):
+            raise KeyError
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="around"), timeout(None, name="rejected", at_least=2.0):
+            pytest.fail("not rejected")
+    assert told == [
+        "expired expired 1.0 True",
+        "failed failed 0.0 True",
+        "rejected rejected 0.0 True",
+        "around failed 0.0 True",
+    ]
+    assert [len(diary.told) for diary in diaries] == [14] * others
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_an_observer_in_no_hurry_that_raises_is_logged_once(
+    others: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a closer in no hurry raises goes no further, alone or beside others."""
+
+    class Raising(Unhurried):
+        def closed(self, note: str, timeout: Timeout) -> None:
+            raise ValueError(note)
+
+    observer = Raising([])
+    _observers.add(*(Diary([]) for _ in range(others)), observer)
+    for _ in range(2):
+        with suppress(KeyError):
+            async with timeout(1.0, name="failed"):
+                raise KeyError
+    assert len([record for record in caplog.records if "was skipped" in record.message]) == 1

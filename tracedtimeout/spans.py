@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import ItemsView, Iterator, Mapping
 from contextvars import Token
-from functools import partial
 from typing import Literal
 
 from opentelemetry import trace
@@ -21,7 +20,7 @@ from opentelemetry.util.types import AttributeValue
 from . import _exemplars
 from ._core import _expiry
 from ._core._budget import REMOTE
-from ._core._observers import Closer
+from ._core._observers import Closer, Unhurried
 from ._core._outcome import DeadlineExceeded, Outcome
 from ._core._timeout import Timeout
 
@@ -79,7 +78,7 @@ class SpanObserver:
 
     def __call__(self, timeout: Timeout, /) -> Closer | None:
         if self._late:
-            return partial(self._closer, get_current())
+            return Unhurried(self._closer, get_current())
         before = get_current()
         span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=_AtStart(timeout))
         if not span.get_span_context().is_valid:

@@ -78,6 +78,7 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     outcome = _decide(self, exc, handled=handled)
     expiry = details.expiry
     self._state = State.EXPIRED if fired else State.FINISHED
+    closers = details.closers or getattr(self, "_elapsed", None)  # see `Facts`
     self._elapsed = elapsed
     details.outcome = outcome
     if expiry is not None:
@@ -88,9 +89,9 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     raised = _replace(self, exc) if fired and handled and exc is not None else None
     _count(self, outcome, elapsed)
     _relatives.leave(self, elapsed, fired=fired)
-    if details.closers is not None:
+    if closers is not None:
         details.error = raised or exc
-        _observers.closed(self, details.closers)
+        _observers.closed(self, closers)
         details.closers = details.error = None
     self._task = None  # task -> context -> timeout -> task would be a cycle
     if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:

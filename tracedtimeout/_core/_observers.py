@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("tracedtimeout")
 
 Closer = Callable[["Timeout"], object]
+
+
+class Unhurried(partial[object]):
+    """A closer that is not called where a timeout is left in time without ceremony, as nearly all are.
+
+    For observers of what goes wrong, which what goes well is to cost next to nothing. Some that completed do call it.
+    """
+
+    __slots__ = ()
+
+
+Closers = list[tuple["Observer", Closer]] | Unhurried
+"""Who is to be told of the end of a timeout, and how: in a list, or the only one if it is in no hurry."""
 
 
 class Observer(Protocol):
@@ -43,10 +57,25 @@ def remove(*observers: Observer) -> None:
     _complained.difference_update(id(gone) for gone in observers)
 
 
-def opened(timeout: Timeout, observers: Iterable[Observer] | None = None) -> list[tuple[Observer, Closer]] | None:
-    """Tell every observer (or those given) that `timeout` opened; returns who is to be told of its end, in order."""
+def opened(timeout: Timeout) -> Closers | None:
+    """Tell every observer that `timeout` opened; returns who is to be told of its end, in order."""
+    observers = installed
+    if len(observers) != 1:
+        return told(timeout, observers)
+    try:
+        closer = observers[0](timeout)
+    except BaseException as exc:
+        _complain(observers[0], exc)
+        return None
+    if closer is None or closer.__class__ is Unhurried:
+        return closer  # a list would cost as much as all the rest
+    return [(observers[0], closer)]
+
+
+def told(timeout: Timeout, observers: Iterable[Observer]) -> Closers | None:
+    """`opened`, of those given."""
     closers = []
-    for observer in installed if observers is None else observers:
+    for observer in observers:
         try:
             closer = observer(timeout)
         except BaseException as exc:
@@ -57,16 +86,20 @@ def opened(timeout: Timeout, observers: Iterable[Observer] | None = None) -> lis
     return closers or None
 
 
-def closed(timeout: Timeout, closers: list[tuple[Observer, Closer]]) -> None:
+def closed(timeout: Timeout, closers: Closers, *, in_time: bool = False) -> None:
     """Tell those that `opened` returned that `timeout` closed, the last one first."""
-    for observer, closer in reversed(closers):
+    pairs: Sequence[tuple[object, Closer]]
+    pairs = [(getattr(closers.func, "__self__", None), closers)] if isinstance(closers, Unhurried) else closers
+    for observer, closer in reversed(pairs):
+        if in_time and closer.__class__ is Unhurried:
+            continue
         try:
             closer(timeout)
         except BaseException as exc:
             _complain(observer, exc)
 
 
-def _complain(observer: Observer, exc: BaseException) -> None:
+def _complain(observer: object, exc: BaseException) -> None:
     if isinstance(exc, KeyboardInterrupt | SystemExit):
         raise exc  # the user's Ctrl-C, not the observer's fault
     if id(observer) not in _complained:

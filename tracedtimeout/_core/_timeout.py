@@ -23,6 +23,7 @@ from ._loop import LoopState, deadline_in, state_of
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
 INF = math.inf
 NOTHING = (0.0, 0)
+UNHURRIED = _observers.Unhurried
 
 current_set = current.set  # bound once: from 3.12 on, a method of an imported name is made at each call (40 ns)
 
@@ -149,7 +150,11 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
         self._state = ACTIVE
         if _observers.installed:
-            self._watch()
+            closers = _observers.opened(self)
+            if closers.__class__ is UNHURRIED:
+                self._elapsed = closers  # type: ignore[assignment]  # until it is left: see `Facts`
+            elif closers is not None:
+                self._watch(closers)
         current_set(self)
 
     def _exit(self, exc: BaseException | None, package: str | None = None) -> None:
@@ -184,7 +189,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                     seconds, count = spent.get(series.name, NOTHING)
                     spent[series.name] = (seconds + elapsed, count + 1)
             if details is not None and details.closers is not None:
-                _observers.closed(self, details.closers)
+                _observers.closed(self, details.closers, in_time=True)
                 details.closers = None
             return
         assert self._state is ACTIVE or self._state is EXPIRING
@@ -198,13 +203,12 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         details.plain = False
         return details
 
-    def _watch(self) -> None:
-        """Tell the observers, and have them told when it is left."""
-        if (closers := _observers.opened(self)) is not None:
-            if self._details is None or self._details is UNUSUAL:
-                self._details = Details()
-                self._details.plain = True
-            self._details.closers = closers
+    def _watch(self, closers: _observers.Closers) -> None:
+        """Have observers told when it is left."""
+        if self._details is None or self._details is UNUSUAL:
+            self._details = Details()
+            self._details.plain = True
+        self._details.closers = closers
 
     def _schedule(self, timed: float) -> None:
         """Queue it for `timed`, in order or not, due or not; ``inf`` is never."""

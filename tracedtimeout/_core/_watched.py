@@ -109,7 +109,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
         self._call = call_of(sys._getframe(1)) if call is None else call
         self._series: Series | None = None  # until it is watched
         self._expiry: Expiry | None = None
-        self._closers: list[tuple[_observers.Observer, _observers.Closer]] | None = None
+        self._closers: _observers.Closers | None = None
         self._elapsed = 0.0
         self.reschedules = 0
         self.outcome: Outcome | None = None
@@ -153,7 +153,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
         self._limit = self.remaining()
         self._series = self._here.series_of(call.name)
         self._series.record_limit(self._limit)
-        self._closers = _observers.opened(cast(Timeout, self), watcher.observers())
+        self._closers = _observers.told(cast(Timeout, self), watcher.observers())
 
     @_harmless
     def fire(self, task: asyncio.Task[Any] | None, *, timed: bool = True) -> None:
