@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from .virtual import VirtualLoop
+from .virtual import Order, VirtualLoop
 
 Event = tuple[object, ...]
 Tree = tuple[object, ...] | None
@@ -111,7 +111,7 @@ class Here:
         self.trace.note("ends")
 
 
-def execute(program: Body, library: Library, orders: Mapping[int, int] | None = None) -> Trace:
+def execute(program: Body, library: Library, orders: Mapping[int, Order] | None = None) -> Trace:
     """Run `program` as the only task of a new virtual loop, until nothing is left to do."""
     loop = VirtualLoop(orders)
     loop.set_task_factory(_Numbered.create)

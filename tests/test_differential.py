@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
-from math import factorial
+from itertools import islice, permutations
 
 from hypothesis import HealthCheck, given, settings
 
 from . import strategies
 from .model import MODEL
-from .programs import Body, Event, Library, execute
+from .programs import Body, Event, Library, Trace, execute
 from .reference import ASYNCIO, OURS, OURS_NAMED
+from .virtual import Order
 
 PROGRAMS = int(os.environ.get("TRACEDTIMEOUT_PROGRAMS", "2000"))
 
@@ -40,24 +42,51 @@ def under_some_order(program: Body, reference: Library, events: list[Event]) -> 
 
     Looks at what came due last before the events part, takes the order that agrees with them longest, and goes on.
     """
-    orders: dict[int, int] = {}
+    orders: dict[int, Order] = {}
     trace = execute(program, reference)
-    while True:
-        alike = _alike(trace.events, events)
-        before = [number for number, (_, progress) in enumerate(trace.loop.crowds) if progress <= alike]
-        best = alike
-        for number in before[:-4:-1]:
-            for order in range(min(factorial(trace.loop.crowds[number][0]), 720)):
-                other = execute(program, reference, {**orders, number: order})
-                if other.events == events:
-                    return True
-                if _alike(other.events, events) > best:
-                    best, better = _alike(other.events, events), (other, {**orders, number: order})
-            if best > alike:
-                break
-        if best == alike:
+    while trace.events != events:
+        better = _agrees_longer(program, reference, events, orders, trace)
+        if better is None:
             return False
-        trace, orders = better
+        orders = better
+        trace = execute(program, reference, orders)
+    return True
+
+
+def _agrees_longer(
+    program: Body, reference: Library, events: list[Event], orders: dict[int, Order], trace: Trace
+) -> dict[int, Order] | None:
+    """The best of the orders that agree with `events` for longer than those of `trace` do."""
+    best, longest = None, _alike(trace.events, events)
+    before = [number for number, (_, progress) in enumerate(trace.loop.crowds) if progress <= longest]
+    for number in before[:-4:-1]:
+        order = orders.get(number, tuple(range(trace.loop.crowds[number][0])))
+        for other in _orders_near(order):
+            tried = {**orders, number: other}
+            alike = _alike(execute(program, reference, tried).events, events)
+            if alike > longest:
+                best, longest = tried, alike
+            if alike == len(events):
+                return best
+        if best is not None:
+            return best
+    return None
+
+
+def _orders_near(order: Order) -> Iterator[Order]:
+    """All orders of a few, else those with one or two of them moved."""
+    if len(order) <= 5:
+        yield from permutations(order)
+        return
+    once = list(_with_one_moved(order))
+    yield from once
+    yield from islice((twice for each in once for twice in _with_one_moved(each)), 4000)
+
+
+def _with_one_moved(order: Order) -> Iterator[Order]:
+    for taken, put in permutations(range(len(order)), 2):
+        rest = order[:taken] + order[taken + 1 :]
+        yield (*rest[:put], order[taken], *rest[put:])
 
 
 def _alike(some: list[Event], others: list[Event]) -> int:

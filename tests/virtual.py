@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Mapping
-from itertools import islice, permutations
 from typing import Any
+
+Order = tuple[int, ...]
+"""Which of those that came due runs first, second and so on."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop with no selector, whose clock jumps to the next timer; it stops when none is left.
 
-    Timers that come due in the same iteration, a crowd, run in the order of asyncio's heap, or in the permutation that
-    `orders` has the number of. `crowds` has the size of each, and the `progress` that its user had made by then.
+    Timers that come due in the same iteration, a crowd, run in the order of asyncio's heap, or in that which `orders`
+    has for the crowd of that number. `crowds` has the size of each, and the `progress` that its user had made by then.
     `delayed` says whether the clock was moved while handles of the same iteration had still to run.
     """
 
     _ready: Any
     _scheduled: Any
 
-    def __init__(self, orders: Mapping[int, int] | None = None) -> None:
+    def __init__(self, orders: Mapping[int, Order] | None = None) -> None:
         super().__init__()
         self.now = 0.0
         self.crowds: list[tuple[int, int]] = []
@@ -55,7 +57,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if not timer.cancelled():
                 due.append(timer)
         if len(due) > 1:
-            due = list(next(islice(permutations(due), self._orders.get(len(self.crowds), 0), None)))
+            due = [due[place] for place in self._orders.get(len(self.crowds), range(len(due)))]
             self.crowds.append((len(due), self.progress))
         self._ready.extend(due)
         self._left = len(self._ready)
