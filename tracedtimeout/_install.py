@@ -13,6 +13,7 @@ from prometheus_client.registry import CollectorRegistry
 from . import _multiprocess, prometheus
 from ._core import _metrics, _observers, _series
 from ._core._observers import Observer
+from ._disabled import DISABLED
 from ._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
 
 
@@ -40,10 +41,14 @@ def install(
             ``0.1,1,10`` or ``tracedtimeout.duration=0.1,1;tracedtimeout.unwind=0.01,0.1``.
         max_names: 200 names of timeouts have figures of their own, later ones share those of ``_OTHER``.
 
+    With ``TRACEDTIMEOUT_DISABLED=1`` it does nothing.
+
     Raises:
         TypeError, ValueError: bad input; the message names the parameter or the variable. Nothing has changed then.
         RuntimeError: `buckets` differ from those that figures already stand in.
     """
+    if DISABLED:
+        return lambda: None
     policy = SPANS.value(spans)
     wanted = _Installation(
         _prometheus(REGISTRY.value(registry)),

@@ -43,7 +43,7 @@ def with_timeout(
     check_options(at_least, reserve)
 
     def decorate(function: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
-        _refuse(function)
+        refuse(function)
         called = given or f"{function.__module__}:{function.__qualname__}"[: _names.LONGEST]
         package = function.__module__.partition(".")[0]
 
@@ -57,7 +57,7 @@ def with_timeout(
     return decorate
 
 
-def _refuse(function: object) -> None:
+def refuse(function: object) -> None:
     """Raise TypeError for what cannot be guarded, and say what to do instead."""
     if inspect.iscoroutinefunction(function):
         return

@@ -68,6 +68,8 @@ class DeadlineExceeded(TimeoutError):  # noqa: N818  # gRPC's name for it
         rejected: the body never ran: less was left than it needed.
     """
 
+    __module__ = "tracedtimeout"  # what tracebacks and pickles call it
+
     def __init__(
         self,
         message: str = "",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from tracedtimeout import DeadlineExceeded, Timeout, _attached, _received, remaining, timeout
+from tracedtimeout import DeadlineExceeded, _attached, _received, remaining
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
+from tracedtimeout._core._timeout import Timeout, timeout
 from tracedtimeout._wire import HEADERS
 
 _ANY = 1e-9

@@ -6,8 +6,8 @@ from asyncio import Task, get_running_loop
 from collections.abc import Callable
 from typing import Any
 
-from tracedtimeout import Timeout
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._timeout import Timeout
 
 from ._answers import Answer
 

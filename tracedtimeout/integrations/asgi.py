@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, TypeVar
 
-from tracedtimeout import DeadlineExceeded, Timeout, _received
+from tracedtimeout import DeadlineExceeded, _received
+from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._disabled import DISABLED
 from tracedtimeout._wire import HEADERS
 
 from . import _threads
@@ -76,7 +78,7 @@ class DeadlineMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         lines = [] if kind == "lifespan" else [line for line in scope["headers"] if line[0] in _received.KNOWN]
-        if not lines and kind != "http":
+        if DISABLED or (not lines and kind != "http"):
             await self.app(scope, receive, send)
             return
         name = self._name_of(scope)
