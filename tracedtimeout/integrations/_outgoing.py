@@ -29,12 +29,18 @@ def least(own: float | None, left: float) -> float | None:
     return min(own, left)
 
 
-async def ended_by_budget() -> None:
+async def time_to_send() -> float:
+    """`seconds_to_send` for what runs in a loop: there the timeout whose deadline has passed fires, if there is one."""
+    await ended_by_budget(within=0.0)
+    return seconds_to_send()
+
+
+async def ended_by_budget(within: float = _ROUNDING) -> None:
     """Raise `DeadlineExceeded` if the budget is spent: asked when a call timed out, and when more of an answer came.
 
     A timer of the timeout around it is due just then too. It has its turn first, so that this timeout fires.
     """
-    if (left := remaining()) <= _ROUNDING:
+    if (left := remaining()) <= within:
         await asyncio.sleep(left + _ROUNDING)
         checkpoint()
 

@@ -17,7 +17,7 @@ from . import _threads
 from ._admission import Admission, left_with
 from ._answers import PROBLEM, PROBLEM_HEADERS
 from ._naming import MARK, method_and_route
-from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send
+from ._outgoing import Hosts, ended_by_budget, least, time_to_send
 
 __all__ = ["client_middleware", "server_middleware"]
 
@@ -39,7 +39,7 @@ def client_middleware(
     told = Hosts(hosts)
 
     async def bounded(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        left = seconds_to_send()
+        left = await time_to_send()
         if left == math.inf:
             return await handler(request)
         if request.url.host in told:

@@ -17,7 +17,7 @@ from tracedtimeout.propagation import DEADLINE_BUDGET, GRPC_TIMEOUT, HEADERS, de
 
 from . import _threads
 from ._admission import Admission, left_with
-from ._outgoing import ended_by_budget, least, seconds_to_send
+from ._outgoing import ended_by_budget, least, time_to_send
 
 __all__ = ["DeadlineServerInterceptor", "client_interceptors"]
 
@@ -45,31 +45,31 @@ def client_interceptors() -> list[grpc.aio.ClientInterceptor]:
 
 class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return await _answered(await continuation(_bounded(client_call_details), request))
+        return await _answered(await continuation(await _bounded(client_call_details), request))
 
 
 class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
     async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return _answers(await continuation(_bounded(client_call_details), request))
+        return _answers(await continuation(await _bounded(client_call_details), request))
 
 
 class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
     async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return _Answered(await continuation(_bounded(client_call_details), request_iterator))
+        return _Answered(await continuation(await _bounded(client_call_details), request_iterator))
 
 
 class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
     async def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return _answers(await continuation(_bounded(client_call_details), request_iterator))
+        return _answers(await continuation(await _bounded(client_call_details), request_iterator))
 
 
-def _bounded(details: Any) -> grpc.aio.ClientCallDetails:
+async def _bounded(details: Any) -> grpc.aio.ClientCallDetails:
     """The call as it is sent: under the least of its limits, and saying so.
 
     Raises:
         DeadlineExceeded: the budget is spent.
     """
-    limit = least(details.timeout, seconds_to_send())
+    limit = least(details.timeout, await time_to_send())
     told = []
     for key, value in details.metadata or ():
         if key == GRPC_TIMEOUT and (asked := _asked_for(value)) is not None:

@@ -11,7 +11,7 @@ import httpx
 from tracedtimeout import checkpoint, remaining
 from tracedtimeout.propagation import EMITTED, outgoing
 
-from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send
+from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send, time_to_send
 
 __all__ = ["AsyncDeadlineTransport", "DeadlineTransport"]
 
@@ -45,7 +45,7 @@ class AsyncDeadlineTransport(httpx.AsyncBaseTransport):
         self._headers = tuple(headers)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        sent = _bounded(request, self._hosts, self._headers)
+        sent = _bounded(request, await time_to_send(), self._hosts, self._headers)
         try:
             response = await self._transport.handle_async_request(sent)
         except httpx.TimeoutException:
@@ -90,7 +90,7 @@ class DeadlineTransport(httpx.BaseTransport):
         self._headers = tuple(headers)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        sent = _bounded(request, self._hosts, self._headers)
+        sent = _bounded(request, seconds_to_send(), self._hosts, self._headers)
         try:
             response = self._transport.handle_request(sent)
         except httpx.TimeoutException:
@@ -116,13 +116,8 @@ class DeadlineTransport(httpx.BaseTransport):
         self._transport.close()
 
 
-def _bounded(request: httpx.Request, hosts: Hosts, headers: Collection[str]) -> httpx.Request:
-    """What is sent in place of `request`, which stays as it is: httpx makes redirects and retries of it.
-
-    Raises:
-        DeadlineExceeded: the budget is spent.
-    """
-    left = seconds_to_send()
+def _bounded(request: httpx.Request, left: float, hosts: Hosts, headers: Collection[str]) -> httpx.Request:
+    """What is sent in place of `request`, which stays as it is: httpx makes redirects and retries of it."""
     sent = httpx.Request(
         request.method,
         request.url,
