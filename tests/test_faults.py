@@ -33,6 +33,7 @@ FIRES = {
 DOOR = pytest.mark.xfail(reason="the demo's own door runs a spent budget and counts it as an expiry of its own")
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [fault for fault in FIRES if fault != STRANGER] + [pytest.param(STRANGER, marks=DOOR)]
