@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import VIRTUAL
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, timeout, wait_for
-from tracedtimeout._core import _observers
+from tracedtimeout._core import _observers, _series
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -212,3 +212,24 @@ async def test_an_observer_in_no_hurry_that_raises_is_logged_once(
             async with timeout(1.0, name="failed"):
                 raise KeyError
     assert len([record for record in caplog.records if "was skipped" in record.message]) == 1
+
+
+async def test_what_is_counted_does_not_depend_on_who_watches() -> None:
+    """The figures are the same whether nobody, somebody, or an observer in no hurry watches."""
+    figures = []
+    for observers in ([], [Diary([])], [Unhurried([])], [Diary([]), Unhurried([])]):
+        _observers.add(*observers)
+        _series.reset()
+        for limit, seconds in ((1.0, 0.0), (1.0, 2**-8), (1.0, 0.5), (2.0, 2**-8), (1.0, 1.5)):
+            with suppress(TimeoutError):
+                async with timeout(limit, name="t"):
+                    await asyncio.sleep(seconds)
+        _observers.remove(*observers)
+        figures.append(
+            {
+                (metric.name, labels): value if isinstance(value, int) else (value.counts, value.total)
+                for metric, values in _series.snapshot().items()
+                for labels, value in values.items()
+            }
+        )
+    assert figures == [figures[0]] * 4

@@ -154,7 +154,7 @@ class _AtStart(Mapping[str, AttributeValue]):
         return self._all().copy()
 
     def items(self) -> ItemsView[str, AttributeValue]:
-        return self._all().items()
+        return (self._built or self._all()).items()
 
     def __getitem__(self, key: str) -> AttributeValue:
         return self._all()[key]
@@ -163,7 +163,7 @@ class _AtStart(Mapping[str, AttributeValue]):
         return iter(self._all())
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._built or self._all())
 
 
 def _at_start(timeout: Timeout, source: str) -> Attributes:

@@ -35,6 +35,8 @@ class Details:
     error: BaseException | None = None
     plain = False
     """Nothing but `closers` is set: somebody watches, and that is all."""
+    usual = False
+    """Of one that is plain, that its limit is the usual one of its name."""
 
 
 UNUSUAL = Details()
@@ -127,6 +129,8 @@ class Facts:
     @property
     def source(self) -> str:
         """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
+        if self._state is not State.CREATED and self._parent is None:
+            return "none" if self._when is None else "own"  # as below, but 0.2 us sooner for each span
         return _relatives.source_of(self._effective()[1], cast(Any, self))
 
     @property

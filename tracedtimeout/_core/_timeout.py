@@ -175,7 +175,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             self._state = FINISHED
             self._elapsed = elapsed
             self._task = None  # task -> context -> timeout -> task would be a cycle
-            if details is None and elapsed <= series.quick_up_to:
+            if (details is None or details.usual) and elapsed <= series.quick_up_to:
                 series.quick += 1
                 series.quick_seconds += elapsed
             else:
@@ -205,10 +205,11 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     def _watch(self, closers: _observers.Closers) -> None:
         """Have observers told when it is left."""
-        if self._details is None or self._details is UNUSUAL:
-            self._details = Details()
-            self._details.plain = True
-        self._details.closers = closers
+        details = self._details
+        if details is None or details is UNUSUAL:
+            self._details = watched = Details()
+            watched.usual, watched.plain, details = details is None, True, watched
+        details.closers = closers
 
     def _schedule(self, timed: float) -> None:
         """Queue it for `timed`, in order or not, due or not; ``inf`` is never."""
