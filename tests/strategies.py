@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
-from . import programs as p
+from . import statements as p
+from .programs import Body, Program
 
-Statement = st.SearchStrategy[p.Program]
+Statement = st.SearchStrategy[Program]
 
 # Few values, so that equal instants are common; one is a hair after another.
 delays = st.sampled_from([1.0, 2.0, 3.0, 0.0, 4.0, 0.5, 2.0004, 6.0])
@@ -16,11 +17,11 @@ limits = st.sampled_from([1.0, 2.0, 3.0, 0.0, 0.5, 2.0004, -1.0, None])
 levels = st.integers(0, 2)
 
 
-def _bodies(statement: Statement) -> st.SearchStrategy[p.Body]:
+def _bodies(statement: Statement) -> st.SearchStrategy[Body]:
     return st.lists(statement, min_size=1, max_size=3).map(tuple)
 
 
-def _children(body: st.SearchStrategy[p.Body]) -> st.SearchStrategy[tuple[p.Body, ...]]:
+def _children(body: st.SearchStrategy[Body]) -> st.SearchStrategy[tuple[Body, ...]]:
     return st.lists(body, min_size=1, max_size=3).map(tuple)
 
 
@@ -81,18 +82,18 @@ def _unsupervised(inner: Statement) -> list[Statement]:
     ]
 
 
-def _caught(statement: p.Program, handler: p.Body) -> p.Program:
+def _caught(statement: Program, handler: Body) -> Program:
     """So that the program goes on after an expiry."""
     return p.Try((statement,), "TimeoutError", handler, "swallow")
 
 
-def _scene(limit: float | None, start: type[p.Spawn], childs: float | None, child: p.Body, body: p.Body) -> p.Program:
+def _scene(limit: float | None, start: type[p.Spawn], childs: float | None, child: Body, body: Body) -> Program:
     """A timeout with a task in it, which has one of its own that outlasts it; random programs seldom come to that."""
     lasting = _caught(p.Within(childs, (*child, p.Sleep(3.0), p.Sleep(8.0))), child)
     return _caught(p.Within(limit, (start((lasting,)), *body, p.Sleep(4.0))), body)
 
 
-def _programs(*compounds: Callable[[Statement], list[Statement]], depth: int = 3) -> st.SearchStrategy[p.Body]:
+def _programs(*compounds: Callable[[Statement], list[Statement]], depth: int = 3) -> st.SearchStrategy[Body]:
     statement = _leaf
     for _ in range(depth):
         statement = st.one_of(_leaf, _sleep, *(made for compound in compounds for made in compound(statement)))

@@ -1,0 +1,179 @@
+"""What an enclosing timeout means after it ended: in its task, in others, and in threads; the table row by row."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.support import VIRTUAL, running_loop
+from tests.watching import Ended, deadline_within, now
+from tracedtimeout import DeadlineExceeded, checkpoint, remaining, timeout
+
+pytestmark = pytest.mark.loops(*VIRTUAL)
+
+
+async def test_left_without_firing_it_binds_nothing() -> None:
+    """In the same task, in other tasks and in threads: neither what is open nor what is opened then."""
+    child = Ended()
+    release = threading.Event()
+
+    def in_thread() -> float:
+        release.wait(10)
+        return remaining()
+
+    async with timeout(1.0):
+        task = asyncio.create_task(child.watch(sleep=3.0))
+        late = asyncio.create_task(later(2.0, deadline_within))
+        thread = asyncio.ensure_future(asyncio.to_thread(in_thread))
+        await asyncio.sleep(0)
+    assert (remaining(), deadline_within(), child.timeout.deadline()) == (float("inf"), None, None)
+    release.set()
+    assert await thread == float("inf")
+    assert await late is None
+    await task
+    assert (child.error, child.at) == (None, 3.0)
+
+
+async def later(delay: float, function: Callable[[], Any]) -> Any:
+    await asyncio.sleep(delay)
+    return function()
+
+
+async def test_fired_it_binds_nothing_new_in_its_task() -> None:
+    """In clean-up the next enclosing deadline that has not fired is the one in force."""
+    with suppress(TimeoutError):
+        async with timeout(9.0) as outermost:
+            async with timeout(1.0):
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    assert (remaining(), deadline_within(), deadline_within(2.0)) == (8.0, outermost.when(), 3.0)
+                    checkpoint()
+
+
+async def test_fired_it_does_not_bind_new_timeouts_of_other_tasks() -> None:
+    """A task that was started before opens timeouts free of it, while it cleans up and after."""
+    child = Ended()
+    with suppress(TimeoutError):
+        async with timeout(1.0):
+            task = asyncio.create_task(later(2.0, child.watch))
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                await asyncio.sleep(3.0)
+    work = asyncio.ensure_future(await task)
+    await asyncio.sleep(1.0)
+    assert (child.timeout.deadline(), child.error) == (None, None)
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_fired_it_is_spent_for_good_in_threads() -> None:
+    """remaining() is 0.0 and checkpoint() raises, naming the owner: while it cleans up, and once it is left, also when
+    the thread was started in a timeout inside it that has been left meanwhile."""
+    inside = contextvars.copy_context()
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="owner"):
+            async with timeout(50.0, name="inner"):
+                inside = contextvars.copy_context()
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    assert await in_thread(inside) == (0.0, "owner")
+            pytest.fail("not ended")
+    assert await in_thread(inside) == (0.0, "owner")
+    assert remaining() == float("inf")
+
+
+async def in_thread(context: contextvars.Context) -> tuple[float, str]:
+    """What is left in a thread that runs in `context`, and whose deadline has passed there."""
+
+    def look() -> tuple[float, str]:
+        try:
+            checkpoint()
+        except DeadlineExceeded as exc:
+            return remaining(), exc.owner
+        return remaining(), ""
+
+    with ThreadPoolExecutor(1) as pool:
+        return await running_loop().run_in_executor(pool, context.copy().run, look)
+
+
+async def test_passed_but_not_fired_it_is_spent_everywhere() -> None:
+    """While the loop is blocked nothing fires, and remaining() is 0.0: in the task, in others, in threads."""
+    loop: Any = running_loop()
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="owner"):
+            loop.block(2.0)
+            assert (remaining(), deadline_within()) == (0.0, 1.0)
+            with pytest.raises(DeadlineExceeded):
+                checkpoint()
+            context = contextvars.copy_context()
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(context.run, remaining).result() == 0.0
+
+
+# Threads
+
+
+async def test_threads_that_copy_the_context_see_the_budget() -> None:
+    """asyncio.to_thread and an executor given a copy of the context: what is left, and whose it is."""
+    async with timeout(5.0, name="owner"):
+        # Both clocks go on, one of them virtual: what is left is converted from one to the other as they stand.
+        assert 4.9 < await asyncio.to_thread(remaining) <= 5.0
+        assert (await in_thread(contextvars.copy_context()))[1] == ""
+        with ThreadPoolExecutor(1) as pool:
+            assert await running_loop().run_in_executor(pool, remaining) == float("inf")
+
+
+async def test_another_threads_loop_is_bound_and_moved() -> None:
+    """asyncio.run in a thread: its timeouts are bounded by ours, and a reschedule here moves them there."""
+    opened, moved = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    async def there() -> None:
+        async with timeout(3600.0) as inner:
+            seen.append(inner.remaining() <= 60.0)
+            opened.set()
+            moved.wait(10)
+            seen.append(500.0 < inner.remaining() <= 600.0)
+
+    async with timeout(60.0) as outer:
+        work = asyncio.ensure_future(asyncio.to_thread(asyncio.run, there()))
+        while not opened.is_set():
+            await asyncio.to_thread(opened.wait, 10)
+        outer.reschedule(now() + 600.0)
+        moved.set()
+        await work
+    assert seen == [True, True]
+
+
+async def test_a_timeout_on_another_threads_loop_ends_when_the_fired_one_is_left() -> None:
+    """Nobody supervises a loop in a thread: what is open there ends with the timeout here, by its name."""
+    opened = threading.Event()
+    ended: list[str] = []
+
+    async def there() -> None:
+        try:
+            async with timeout(3600.0):
+                opened.set()
+                await asyncio.Event().wait()
+        except DeadlineExceeded as exc:
+            ended.append(exc.owner)
+
+    with ThreadPoolExecutor(1) as pool:
+        with suppress(TimeoutError):
+            async with timeout(60.0, name="owner") as outer:
+                work = pool.submit(contextvars.copy_context().run, asyncio.run, there())
+                await asyncio.to_thread(opened.wait, 10)
+                outer.reschedule(now())
+                await asyncio.Event().wait()
+        await asyncio.to_thread(work.result, 10)
+    assert ended == ["owner"]

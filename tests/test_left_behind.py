@@ -1,0 +1,204 @@
+"""What timeouts leave behind when they are left, and their loops when they are closed: no timer, no memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.support import FLAVOURS, running_loop
+from tests.watching import live_timers
+from tracedtimeout import timeout
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._lanes import LINGER
+from tracedtimeout._core._loop import state_of
+from tracedtimeout.testing import VirtualClockLoop, run
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda t: None,
+        lambda t: t.reschedule(None),
+        lambda t: t.reschedule(running_loop().time() - 1.0),
+        lambda t: t.reschedule(running_loop().time() + 1e6),
+    ],
+    ids=["left", "moved to none", "moved to the past", "moved later"],
+)
+def test_no_timer_is_left_behind(leave: Callable[[Any], None]) -> None:
+    """In virtual time the loop has no timer of ours the moment the last timeout is left, however it ended."""
+
+    async def main() -> None:
+        with suppress(TimeoutError):
+            async with timeout(1000.0) as outer:
+                leave(outer)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        assert live_timers(running_loop()) == []
+
+    run(main())
+
+
+def test_no_timer_is_left_behind_by_what_ended_with_another() -> None:
+    """Nor when a timeout was ended for one that fired around it, long before its own deadline."""
+
+    async def main() -> None:
+        with suppress(TimeoutError):
+            async with timeout(1.0):
+                task = asyncio.create_task(child())
+                await asyncio.sleep(50.0)
+        with suppress(TimeoutError):
+            await task
+        assert live_timers(running_loop()) == []
+
+    async def child() -> None:
+        async with timeout(1000.0):
+            await asyncio.sleep(50.0)
+
+    run(main())
+
+
+@pytest.mark.slow  # what lingers on the real clock is measured there
+@pytest.mark.parametrize("flavour", ["plain", "debug"])
+def test_on_a_real_clock_the_timer_goes_soon_after(flavour: str) -> None:
+    """An emptied lane keeps the loop's timer for a fiftieth of a second, so that a busy one need not make it anew."""
+    loop = FLAVOURS[flavour]()
+
+    async def main() -> list[asyncio.TimerHandle]:
+        async with timeout(1000.0):
+            await asyncio.sleep(0)
+        await asyncio.sleep(LINGER * 3)
+        return live_timers(loop)
+
+    try:
+        assert loop.run_until_complete(main()) == []
+    finally:
+        loop.close()
+
+
+def test_a_loop_can_be_closed_with_timeouts_open() -> None:
+    """Its timeouts are left without a word when they are collected; nothing is logged and nothing raised."""
+    loop = VirtualClockLoop()
+    reached: list[int] = []
+
+    async def main() -> None:
+        async with timeout(100.0), timeout(50.0), timeout(None):
+            reached.append(1)
+            await asyncio.sleep(60.0)
+
+    main_task = loop.create_task(main())
+    loop.call_later(1.0, loop.stop)
+    loop.run_forever()
+    coroutine: Any = main_task.get_coro()
+    main_task.cancel()
+    loop.run_until_complete(asyncio.wait([main_task]))
+    loop.close()
+    assert (reached, coroutine.cr_frame) == ([1], None)
+
+
+def test_a_timeout_can_be_left_after_its_loop_was_closed() -> None:
+    """A generator that is closed when its loop is gone leaves its timeout in peace, and it is counted."""
+    loop = VirtualClockLoop()
+    held = timeout_before(loop)
+    loop.close()
+    held._exit(None)
+    assert (held.outcome, state_of(loop).lanes.entries()) == ("completed", [])
+
+
+def timeout_before(loop: asyncio.AbstractEventLoop) -> Any:
+    async def enter() -> Any:
+        return await timeout(5.0).__aenter__()
+
+    return loop.run_until_complete(enter())
+
+
+def test_loops_that_are_gone_leave_nothing() -> None:
+    """Ten thousand loops, one after the other: their states go with them, their figures are folded into one."""
+    states: list[weakref.ref[object]] = []
+    gc.collect()
+    before = len(_series.writers())
+
+    async def main() -> None:
+        async with timeout(5.0, name="one of many"):
+            await asyncio.sleep(0)
+
+    for _ in range(LOOPS):
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(main())
+        states.append(weakref.ref(state_of(loop)))
+        loop.close()
+    del loop
+    gc.collect()
+    figures = _series.snapshot()
+    assert [state for state in states if state() is not None] == []
+    assert len(_series._live) <= before  # those of the runner of these tests
+    durations = figures[_metrics.DURATION]["one of many", "completed"]
+    assert isinstance(durations, _series.Histogram)
+    assert sum(durations.counts) == LOOPS
+    assert figures[_metrics.ACTIVE]["one of many",] == 0
+
+
+LOOPS = 10_000
+
+
+@pytest.mark.slow  # a million timeouts take a while
+@pytest.mark.parametrize("body", ["quick", "nested", "expired", "rescheduled"])
+def test_a_million_timeouts_leave_nothing(body: str) -> None:
+    """Memory does not grow with the number of timeouts that have been, completed, nested, expired or moved."""
+
+    async def one() -> None:
+        if body == "expired":
+            with suppress(TimeoutError):
+                async with timeout(0.0):
+                    await asyncio.sleep(1.0)
+            return
+        async with timeout(5.0) as mine:
+            if body == "nested":
+                async with timeout(4.0):
+                    pass
+            elif body == "rescheduled":
+                mine.reschedule(running_loop().time() + 3.0)
+
+    async def some(count: int) -> None:
+        for _ in range(count):
+            await one()
+
+    async def main() -> int:
+        await asyncio.create_task(some(2000))
+        gc.collect()
+        before = sys.getallocatedblocks()
+        await asyncio.create_task(some(250_000))
+        gc.collect()
+        return sys.getallocatedblocks() - before
+
+    assert run(main()) < 500
+
+
+def test_one_after_the_other_they_form_no_chain() -> None:
+    """A task that opens timeouts for ever, that fire or not, holds but the last of them."""
+
+    async def main() -> list[int]:
+        return [await links() for _ in range(300)]
+
+    async def links() -> int:
+        with suppress(TimeoutError):
+            async with timeout(1.0) as mine:
+                async with timeout(5.0):
+                    await asyncio.sleep(0.5)
+                async with timeout(5.0):
+                    await asyncio.sleep(5.0)
+        return len(list(chain(mine)))
+
+    assert run(main()) == [1] * 300
+
+
+def chain(link: Any) -> Iterator[object]:
+    while link is not None:
+        yield link
+        link = link._parent
