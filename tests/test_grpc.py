@@ -233,11 +233,11 @@ async def test_a_peer_that_reads_slowly() -> None:
 async def test_refusals(method: str) -> None:
     """What arrives expired, or with too little, ends with DEADLINE_EXCEEDED, and its handler does not run."""
     payments = Payments()
-    async with channel(payments, server=server(at_least=0.3)) as calling:
+    async with channel(payments, server=server(at_least=9.0)) as calling:
         seen = [
             await status(calling, method, metadata=[("deadline-budget", "0")]),
-            await status(calling, method, timeout=0.2),
-            await status(calling, method, timeout=9.0),
+            await status(calling, method, timeout=6.0),
+            await status(calling, method, timeout=60.0),
         ]
     assert (seen, len(payments.left)) == ([DEADLINE_EXCEEDED, DEADLINE_EXCEEDED, grpc.StatusCode.OK], 1)
     assert figures(REJECTIONS) == {
