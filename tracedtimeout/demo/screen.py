@@ -75,7 +75,7 @@ class Screen:
 
     def _title(self) -> tuple[str, str]:
         shop, payments = self._services.shop, self._services.payments
-        return f"Shop {shop}, payments {payments}, each with /metrics.", "Ctrl-C ends it."
+        return f"Shop {shop}, payments {payments}, each with /metrics and a live page, /timeouts.", "Ctrl-C ends it."
 
     def _line(self, seen: Seen) -> str:
         counts = table.outcomes(seen.outcomes).plain

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tracedtimeout.live import live_app
 from tracedtimeout.prometheus import metrics_app
 
 from . import faults, payments, shop
@@ -44,7 +45,12 @@ def main(name: str, descriptor: str, *arguments: str) -> None:
 def _with_pages(app: ASGIApp, door: ASGIApp, telemetry: Telemetry) -> ASGIApp:
     """The pages about the service beside the service, so that reading them is neither timed nor counted."""
     pages = Starlette(
-        routes=[Route("/metrics", metrics_app()), Route("/recent", telemetry.recent), Mount("/", door)],
+        routes=[
+            Route("/metrics", metrics_app()),
+            Route("/timeouts{below:path}", live_app()),
+            Route("/recent", telemetry.recent),
+            Mount("/", door),
+        ],
     )
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:

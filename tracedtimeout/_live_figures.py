@@ -1,0 +1,181 @@
+"""What the live page remembers: the last timeouts that ran out of time, and figures by name over the last minute."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ._core import _series
+from ._core._metrics import ACTIVE, DURATION, LIMIT
+from ._core._observers import Unhurried
+from ._core._outcome import DeadlineExceeded, Outcome, Spent
+from ._core._series import Histogram
+from ._core._timeout import Timeout
+
+OUT_OF_TIME = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
+"""Outcomes in which a deadline had a part."""
+
+LOOKS = 60
+"""Looks that a sparkline shows."""
+
+GAP = 10.0
+"""Seconds without a look after which the sparklines begin anew: nobody watched."""
+
+_ENDINGS = {
+    Outcome.SUPPRESSED: "; its body swallowed the cancellation and went on",
+    Outcome.LATE: "; it could not fire in time, for something blocked the event loop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A timeout that ran out of time."""
+
+    number: int
+    at: float
+    """Unix time."""
+    name: str
+    outcome: str
+    owner: str
+    elapsed: float
+    limit: float
+    message: str
+    spent: tuple[Spent, ...]
+
+
+class Recent:
+    """An observer that keeps the last timeouts that ran out of time."""
+
+    def __init__(self, keep: int) -> None:
+        self._kept: deque[Ended] = deque(maxlen=keep)
+        self._closer = Unhurried(self._note)  # one for all: what ends well pays for no object
+
+    def __call__(self, timeout: Timeout, /) -> Unhurried:
+        return self._closer
+
+    def latest(self) -> list[Ended]:
+        """The last one first."""
+        return list(self._kept.copy())[::-1]
+
+    def _note(self, timeout: Timeout) -> None:
+        outcome = timeout.outcome
+        if outcome not in OUT_OF_TIME:
+            return
+        number = self._kept[-1].number + 1 if self._kept else 1
+        message = _message(timeout, outcome)
+        facts = (timeout.name, outcome.value, timeout.owner, timeout.elapsed, timeout.limit, message, timeout.spent)
+        self._kept.append(Ended(number, time.time(), *facts))
+
+
+def _message(timeout: Timeout, outcome: Outcome) -> str:
+    """What it raised, if that is ours; of another's exception only the type, for its words may hold anything."""
+    if isinstance(timeout.error, DeadlineExceeded) and timeout.error.name == timeout.name:
+        return str(timeout.error)
+    if outcome is Outcome.INHERITED:
+        return f"{timeout.name!r} was ended by the deadline of {timeout.owner!r} after {timeout.elapsed:.3f} s"
+    what = f"{timeout.name!r} exceeded its {timeout.limit:.3f} s deadline after {timeout.elapsed:.3f} s"
+    raised = f"; its body raised {type(timeout.error).__name__} instead" if timeout.error is not None else ""
+    return what + _ENDINGS.get(outcome, raised)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was counted under one name."""
+
+    durations: Histogram = field(default_factory=lambda: Histogram(DURATION.bounds))
+    out_of_time: int = 0
+    open: int = 0
+    limits: int = 0
+    granted: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many ended."""
+        return sum(self.durations.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one name's row shows."""
+
+    name: str
+    open: int
+    rates: tuple[float, ...]
+    """Ends in a second, between every two looks."""
+    p50: float
+    p95: float
+    p99: float
+    limit: float
+    """The mean of the limits granted."""
+    ended: int
+    out_of_time: int
+
+
+class Names:
+    """The figures of every name at the last looks."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looks: deque[tuple[float, dict[str, Totals]]] = deque(maxlen=LOOKS + 1)
+
+    def look(self) -> list[Figures]:
+        """The figures now: percentiles of what ended since the first look kept, or else since the process began."""
+        now = self._clock()
+        if self._looks and now - self._looks[-1][0] > GAP:
+            self._looks.clear()
+        self._looks.append((now, _totals()))
+        return [self._figures(name, totals) for name, totals in sorted(self._looks[-1][1].items())]
+
+    def _figures(self, name: str, totals: Totals) -> Figures:
+        first = self._looks[0][1].get(name, Totals())
+        window = _since(first.durations, totals.durations)
+        p50, p95, p99 = (percentile(window, share) for share in (0.5, 0.95, 0.99))
+        limit = totals.granted / totals.limits if totals.limits else math.inf
+        rates = tuple(self._rates(name))
+        return Figures(name, totals.open, rates, p50, p95, p99, limit, totals.count, totals.out_of_time)
+
+    def _rates(self, name: str) -> list[float]:
+        counts = [(when, by_name[name].count if name in by_name else 0) for when, by_name in self._looks]
+        return [max(0, after - before) / max(1e-9, end - start) for (start, before), (end, after) in pairwise(counts)]
+
+
+def percentile(histogram: Histogram, share: float) -> float:
+    """As Prometheus's ``histogram_quantile``: linear within a bucket, at most the last bound; NaN of nothing."""
+    rank = share * sum(histogram.counts)
+    if not rank:
+        return math.nan
+    below = 0
+    for lower, upper, count in zip((0.0, *histogram.bounds), histogram.bounds, histogram.counts, strict=False):
+        if below + count >= rank:
+            return lower + (upper - lower) * (rank - below) / count
+        below += count
+    return histogram.bounds[-1]
+
+
+def _since(first: Histogram, last: Histogram) -> Histogram:
+    """What `last` has more than `first`; all of it if nothing."""
+    more = last.copy()
+    more.counts = [max(0, new - old) for new, old in zip(last.counts, first.counts, strict=True)]
+    return more if any(more.counts) else last
+
+
+def _totals() -> dict[str, Totals]:
+    totals: dict[str, Totals] = {}
+    table = _series.snapshot()
+    for (name, outcome), value in table.get(DURATION, {}).items():
+        its = totals.setdefault(name, Totals())
+        if isinstance(value, Histogram):
+            its.durations.add(value)
+            its.out_of_time += sum(value.counts) if outcome in OUT_OF_TIME else 0
+    for (name,), value in table.get(LIMIT, {}).items():
+        if isinstance(value, Histogram):
+            its = totals.setdefault(name, Totals())
+            its.limits, its.granted = sum(value.counts), value.total
+    for (name,), value in table.get(ACTIVE, {}).items():
+        if isinstance(value, int) and (value or name in totals):
+            totals.setdefault(name, Totals()).open = value
+    return totals

@@ -1,0 +1,95 @@
+"""What the live page says, in words: rows of cells that the server and the browser draw alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ._core._outcome import Spent
+from ._live_figures import Ended, Figures
+from ._tree import Node, Tree
+
+Cell = dict[str, Any]
+"""``text``, and what goes with it: ``bar`` (a share), ``spark`` (points), ``depth`` (in a tree), ``parts`` (cells)."""
+
+WARM, HOT = 0.5, 0.9
+"""Shares of the budget from which a bar is coloured."""
+
+
+def view(at: float, tree: Tree, ended: Sequence[Ended], names: Sequence[Figures]) -> dict[str, Any]:
+    """The page's tables by their ids, and its status line."""
+    return {
+        "time": _clock(at),
+        "count": len(tree.nodes) + tree.hidden,
+        "more": f"and {tree.hidden} more, younger ones" if tree.hidden else "",
+        "last": f"{ended[0].name}: {ended[0].outcome}" if ended else "",
+        "number": ended[0].number if ended else 0,
+        "flight": [_flight(node) for node in tree.nodes],
+        "ended": [_ended(one) for one in ended],
+        "names": [_name(figures) for figures in names],
+    }
+
+
+def _flight(node: Node) -> dict[str, Any]:
+    bounded = node.limit < math.inf
+    used: Cell = {"text": f"{node.used:.0%}", "bar": round(node.used, 4), "tone": _tone(node.used)}
+    cells: list[Cell] = [
+        {"text": node.name, "depth": node.depth},
+        used if bounded else {"text": "no limit"},
+        {"text": f"{node.elapsed:.2f} / {node.limit:.2f} s" if bounded else f"{node.elapsed:.2f} s"},
+        {"text": "its own" if node.owner == node.name else node.owner or "nobody's"},
+        {"text": node.where},
+    ]
+    return {"key": node.key, "cells": cells}
+
+
+def _tone(used: float) -> str:
+    return "hot" if used >= HOT else "warm" if used >= WARM else ""
+
+
+def _ended(one: Ended) -> dict[str, Any]:
+    whole = max([one.elapsed, *(each.seconds for each in one.spent)])
+    cells: list[Cell] = [
+        {"text": one.name},
+        {"text": _clock(one.at)},
+        {"text": one.outcome, "tone": "badge"},
+        {"text": one.message},
+        {"parts": [_spent(each, whole) for each in one.spent]},
+    ]
+    return {"key": str(one.number), "cells": cells}
+
+
+def _spent(each: Spent, whole: float) -> Cell:
+    tone = "hot" if each.unfinished else ""
+    return {"text": str(each), "bar": round(each.seconds / whole, 4) if whole else 0.0, "tone": tone}
+
+
+def _name(figures: Figures) -> dict[str, Any]:
+    rate = f"{figures.rates[-1]:.1f}/s" if figures.rates else ""
+    cells: list[Cell] = [
+        {"text": figures.name},
+        {"text": str(figures.open)},
+        {"text": rate, "spark": _points(figures.rates)},
+        *({"text": _seconds(value)} for value in (figures.p50, figures.p95, figures.p99, figures.limit)),
+        {"text": f"{figures.out_of_time} of {figures.ended}", "tone": "hot-text" if figures.out_of_time else ""},
+    ]
+    return {"key": figures.name, "cells": cells}
+
+
+def _points(rates: Sequence[float]) -> str:
+    """An SVG polyline in a box of 120 by 24, the newest at its right."""
+    top = max(rates, default=0.0) or 1.0
+    start = 118 - 2 * (len(rates) - 1)
+    return " ".join(f"{start + 2 * step},{22 - 20 * rate / top:.1f}" for step, rate in enumerate(rates))
+
+
+def _seconds(value: float) -> str:
+    if not math.isfinite(value):
+        return "–"  # noqa: RUF001  # a dash in a table
+    return f"{value * 1000:.0f} ms" if value < 1.0 else f"{value:.2f} s"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))

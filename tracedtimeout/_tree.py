@@ -1,0 +1,130 @@
+"""The tree of the timeouts that are open now, gathered from what the core holds for its timers."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ._core import _where
+from ._core._budget import Budget, Deadline, State, earliest
+from ._core._loop import states
+from ._core._timeout import Timeout
+
+MOST = 200
+"""Rows that are gathered: where each one waits takes some 10 us to find, in the loop that serves everybody else."""
+
+INDENT = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One open deadline; those nested in it follow it, a level deeper."""
+
+    key: str
+    """The same for as long as it is open."""
+    name: str
+    kind: str
+    depth: int
+    owner: str
+    elapsed: float
+    limit: float
+    """Seconds from entry to the deadline in force now; ``inf`` with none."""
+    where: str
+
+    @property
+    def used(self) -> float:
+        """The share of its seconds that has passed: 0.0 with no limit, 1.0 and no more once they have."""
+        return min(1.0, self.elapsed / self.limit) if self.limit > 0.0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What is open: `nodes` in the order of the tree, the oldest first, and how many more there are."""
+
+    nodes: tuple[Node, ...]
+    hidden: int
+
+
+def gather(most: int = MOST) -> Tree:
+    """What is open now, on every loop of the process. Safe in any thread; what ends meanwhile is left out."""
+    below: dict[Deadline | None, list[Deadline]] = {}
+    parents: dict[Deadline, Deadline | None] = {}
+    for state in states():
+        for entry in state.lanes.entries():
+            if isinstance(entry, Timeout) and entry._state is State.ACTIVE:
+                _climb(entry, parents)
+    for link, parent in sorted(parents.items(), key=lambda pair: pair[0]._started):
+        below.setdefault(parent, []).append(link)
+    nodes: list[Node] = []
+    waiting = [(link, 0) for link in reversed(below.get(None, []))]
+    while waiting and len(nodes) < most:
+        link, depth = waiting.pop()
+        waiting += [(inner, depth + 1) for inner in reversed(below.get(link, []))]
+        if (node := _node(link, depth)) is not None:
+            nodes.append(node)
+    return Tree(tuple(nodes), len(parents) - len(nodes) if waiting else 0)
+
+
+def text(tree: Tree) -> str:
+    """The tree in lines, for a terminal or a log."""
+    count = len(tree.nodes) + tree.hidden
+    lines = [f"{count} timeout{'' if count == 1 else 's'} in flight in process {os.getpid()}"]
+    lines += [printable(INDENT * (node.depth + 1) + _line(node)) for node in tree.nodes]
+    if tree.hidden:
+        lines.append(f"{INDENT}and {tree.hidden} more")
+    return "\n".join(lines) + "\n"
+
+
+def printable(words: str) -> str:
+    """`words` with no character that would steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in words)
+
+
+def _line(node: Node) -> str:
+    limit = f" of {node.limit:.3f} s, {node.used:.0%}" if node.limit < math.inf else " s of no limit"
+    owner = f", deadline of {node.owner}" if node.owner not in ("", node.name) else ""
+    where = f", waiting at {node.where}" if node.where else ""
+    return f"{node.name}: {node.elapsed:.3f}{limit}{owner}{where}"
+
+
+def _climb(link: Deadline | None, parents: dict[Deadline, Deadline | None]) -> None:
+    """Note `link` and all that enclose it, each with the one that it is shown beneath."""
+    while link is not None and link not in parents:
+        outer = link._parent
+        while outer is not None and not _is_shown(outer):
+            outer = outer._parent
+        parents[link] = outer
+        link = outer
+
+
+def _is_shown(link: Deadline) -> bool:
+    """Whether it is open, and no link that merely stands for a deadline of OpenTelemetry's context."""
+    return link._state is State.ACTIVE and not (isinstance(link, Budget) and link._when is None)
+
+
+def _node(link: Deadline, depth: int) -> Node | None:
+    here = link._here
+    stopwatch: Callable[[], float] = getattr(here, "stopwatch", here.clock)
+    when, owner = earliest(link, here)
+    elapsed = max(0.0, stopwatch() - link._started)
+    left = when - here.clock()
+    where = _waiting(getattr(link, "_task", None))
+    if link._state is not State.ACTIVE:  # it was left meanwhile, in another thread
+        return None
+    return Node(
+        key=f"{hash((id(link), link._started)) & 0xFFFFFFFFFF:x}",
+        name=link.name,
+        kind=getattr(link, "kind", "budget"),
+        depth=depth,
+        owner="" if owner is None else owner.name,
+        elapsed=elapsed,
+        limit=max(0.0, elapsed + left),
+        where=where,
+    )
+
+
+def _waiting(task: Any) -> str:
+    return "" if task is None else str(_where.innermost(_where.places(task), "") or "")

@@ -1,0 +1,208 @@
+"""The live page: the timeouts in flight now, the last that ran out of time, and figures by name.
+
+    app.mount("/timeouts", tracedtimeout.live.live_app())
+
+It shows the names of your timeouts, the modules and lines they wait at, and how you are doing: it belongs behind your
+authentication, and is off unless mounted. ``/timeouts/json`` is the same for programs. A program without a web server
+calls ``dump_on_signal()``, and ``kill -USR1`` has it write the tree to standard error.
+"""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import asdict, dataclass
+from typing import Any, TextIO
+
+from . import _live_page, _tree
+from ._core import _observers
+from ._live_figures import Ended, Figures, Names, Recent
+from ._live_view import view
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+STREAM = 20.0
+"""Seconds after which a stream of events ends, and the browser opens the next: a server that ends waits for them."""
+
+__all__ = ["LiveApp", "dump_on_signal", "live_app"]
+
+
+def live_app(*, every: float = 0.5, keep: int = 50) -> LiveApp:
+    """An ASGI application that shows the timeouts of this process: mount it behind your authentication.
+
+    The last segment of the path decides: ``json`` and ``events`` (server-sent), anything else is the page. From now on
+    the timeouts that run out of time are noted; the others pay some 0.1 us each for being looked at.
+
+    Args:
+        every: seconds between two updates. The page is gathered once for all who watch, and not at all for nobody.
+        keep: how many that ran out of time are remembered.
+    """
+    return LiveApp(every, keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One look at everything."""
+
+    at: float
+    tree: _tree.Tree
+    ended: list[Ended]
+    names: list[Figures]
+
+
+class LiveApp:
+    """The ASGI application that `live_app` makes."""
+
+    def __init__(self, every: float, keep: int) -> None:
+        self._every = every
+        self._recent = Recent(keep)
+        self._names = Names()
+        self._looked = -math.inf
+        self._picture: Picture | None = None
+        _observers.add(self._recent)
+
+    def close(self) -> None:
+        """Note nothing any more."""
+        _observers.remove(self._recent)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "the live page is served over HTTP"})
+        else:
+            raise NotImplementedError(f"the live page does not speak {scope['type']!r}")
+
+    def look(self) -> Picture:
+        """Everything now, or as it was less than an update ago."""
+        now = time.monotonic()
+        if self._picture is None or now - self._looked > 0.8 * self._every:
+            self._looked = now
+            self._picture = Picture(time.time(), _tree.gather(), self._recent.latest(), self._names.look())
+        return self._picture
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, head = str(scope["path"]), scope["method"] == "HEAD"
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, 405, [(b"allow", b"GET, HEAD")], b"")
+        elif path.endswith("/json"):
+            await _send(send, 200, [(b"content-type", b"application/json")], b"" if head else _json(self.look()))
+        elif path.endswith("/events") and not head:
+            await self._stream(receive, send)
+        else:
+            policy = (b"content-security-policy", _live_page.POLICY.encode())
+            page = b"" if head else _live_page.page(self._view(), path).encode()
+            await _send(send, 200, [(b"content-type", b"text/html; charset=utf-8"), policy], page)
+
+    def _view(self) -> dict[str, Any]:
+        picture = self.look()
+        return view(picture.at, picture.tree, picture.ended, picture.names)
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        """Send what the page shows, again and again, until the client is gone or `STREAM` is over."""
+        await send({"type": "http.response.start", "status": 200, "headers": _headers(_EVENTS)})
+        gone = asyncio.ensure_future(_gone(receive))
+        end = time.monotonic() + STREAM
+        try:
+            while not gone.done() and time.monotonic() < end:
+                event = f"retry: 1000\ndata: {json.dumps(self._view())}\n\n"
+                await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+                await asyncio.wait([gone], timeout=self._every)
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+
+def dump_on_signal(number: int | None = None, *, file: TextIO | None = None) -> Callable[[], None]:
+    """Have a signal write the tree of the timeouts in flight as text, a blocked event loop or not.
+
+    A thread writes it: the signal may have come while the main thread held the lock that the reading takes.
+
+    Args:
+        number: the signal, by default SIGUSR1.
+        file: where to, by default standard error as it is then.
+
+    Returns:
+        What gives the signal back to whoever had it before.
+
+    Raises:
+        ValueError: this is not the main thread.
+    """
+    number = signal.SIGUSR1 if number is None else number
+
+    def write() -> None:
+        print(_tree.text(_tree.gather()), end="", file=file or sys.stderr, flush=True)
+
+    # threading.Thread would take a lock that the interrupted code may hold
+    before = signal.signal(number, lambda *_: _thread.start_new_thread(write, ()) and None)
+
+    def undo() -> None:
+        signal.signal(number, before)
+
+    return undo
+
+
+def _json(picture: Picture) -> bytes:
+    """The facts, numbers as they are; what has no number (no limit, no percentile yet) is null."""
+    tree = [asdict(node) | {"used": node.used} for node in picture.tree.nodes]
+    ended = [asdict(one) | {"spent": [each._asdict() for each in one.spent]} for one in picture.ended]
+    told = {
+        "at": picture.at,
+        "pid": os.getpid(),
+        "in_flight": tree,
+        "hidden": picture.tree.hidden,
+        "out_of_time": ended,
+        "names": [asdict(figures) for figures in picture.names],
+    }
+    return json.dumps(_finite(told), allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_EVENTS = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+
+
+def _headers(more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [
+        *more,
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+    ]
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _headers(headers)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
