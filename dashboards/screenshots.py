@@ -66,7 +66,7 @@ def _take(browser: Browser, shop: str, name: str, scheme: Literal["light", "dark
     page.goto(f"{shop}/timeouts")
     page.wait_for_timeout(SETTLE)
     page.wait_for_selector("#flight tbody tr:nth-child(5)")
-    page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
+    page.screenshot(full_page=width > 1000, path=FOLDER / f"{name}-{scheme}.png")
     page.close()
 
 

@@ -138,10 +138,15 @@ function table(id, rows) {
     body.append(line);
   }
 }
-let told = null, spoken = 0, source = null;
+let told = null, spoken = 0, source = null, tallest = 0;
+function settle(section) {  // what is below must not jump while it is read
+  tallest = Math.max(tallest, section.offsetHeight);
+  section.style.minHeight = Math.min(tallest, innerHeight / 2) + "px";
+}
 function show(view) {
   for (const id of ["flight", "ended", "names"]) table(id, view[id]);
   $("more").textContent = view.more;
+  settle($("flight").parentNode);
   $("now").textContent = view.count + " in flight at " + view.time;
   if (view.number !== told && (told === null || Date.now() - spoken > 5000)) {
     if (told !== null) { $("said").textContent = "Last out of time: " + view.last; spoken = Date.now(); }
@@ -199,9 +204,9 @@ def _table(name: str, rows: list[dict[str, Any]], more: str | None) -> str:
     body = body or f'<tr class="none" data-key="none"><td colspan="{len(labels)}">{none}</td></tr>'
     below = "" if more is None else f'<p id="more" class="dim">{more}</p>'
     return (
-        f'<h2 id="{name}-title">{title}</h2><table id="{name}" role="table" aria-labelledby="{name}-title" '
+        f'<section><h2 id="{name}-title">{title}</h2><table id="{name}" role="table" aria-labelledby="{name}-title" '
         f'data-none="{none}"><caption>{caption}</caption><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
-        f'<tbody role="rowgroup">{body}</tbody></table>{below}'
+        f'<tbody role="rowgroup">{body}</tbody></table>{below}</section>'
     )
 
 

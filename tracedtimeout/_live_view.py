@@ -14,6 +14,9 @@ from ._tree import Node, Tree
 Cell = dict[str, Any]
 """``text``, and what goes with it: ``bar`` (a share), ``spark`` (points), ``depth`` (in a tree), ``parts`` (cells)."""
 
+SHOWN = 12
+"""Timeouts that ran out of time that the page shows; the JSON has all that are remembered."""
+
 WARM, HOT = 0.5, 0.9
 """Shares of the budget from which a bar is coloured."""
 
@@ -27,7 +30,7 @@ def view(at: float, tree: Tree, ended: Sequence[Ended], names: Sequence[Figures]
         "last": f"{ended[0].name}: {ended[0].outcome}" if ended else "",
         "number": ended[0].number if ended else 0,
         "flight": [_flight(node) for node in tree.nodes],
-        "ended": [_ended(one) for one in ended],
+        "ended": [_ended(one) for one in ended[:SHOWN]],
         "names": [_name(figures) for figures in names],
     }
 

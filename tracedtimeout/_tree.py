@@ -72,13 +72,13 @@ def text(tree: Tree) -> str:
     """The tree in lines, for a terminal or a log."""
     count = len(tree.nodes) + tree.hidden
     lines = [f"{count} timeout{'' if count == 1 else 's'} in flight in process {os.getpid()}"]
-    lines += [printable(INDENT * (node.depth + 1) + _line(node)) for node in tree.nodes]
+    lines += [_printable(INDENT * (node.depth + 1) + _line(node)) for node in tree.nodes]
     if tree.hidden:
         lines.append(f"{INDENT}and {tree.hidden} more")
     return "\n".join(lines) + "\n"
 
 
-def printable(words: str) -> str:
+def _printable(words: str) -> str:
     """`words` with no character that would steer a terminal."""
     return "".join(character if character.isprintable() else "?" for character in words)
 
@@ -127,4 +127,7 @@ def _node(link: Deadline, depth: int) -> Node | None:
 
 
 def _waiting(task: Any) -> str:
-    return "" if task is None else str(_where.innermost(_where.places(task), "") or "")
+    """Where it waits, in code that is not an installed package's if there is any."""
+    found = [] if task is None else _where.places(task)
+    own = [place for place in found if not place.code.co_filename.startswith(_where._SITE)]
+    return str(_where.innermost(own, "") or _where.innermost(found, "") or "")

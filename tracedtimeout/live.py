@@ -44,7 +44,7 @@ def live_app(*, every: float = 0.5, keep: int = 50) -> LiveApp:
 
     Args:
         every: seconds between two updates. The page is gathered once for all who watch, and not at all for nobody.
-        keep: how many that ran out of time are remembered.
+        keep: how many that ran out of time are remembered; the page shows the last 12, the JSON all.
     """
     return LiveApp(every, keep)
 

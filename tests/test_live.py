@@ -1,0 +1,382 @@
+"""The live page, its JSON and its text: what is open now, what ran out of time, and figures by name."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import math
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.asgi_servers import client, until
+from tracedtimeout import budget, timeout, wait_for
+from tracedtimeout._core._series import Histogram
+from tracedtimeout._live_figures import GAP, Names, percentile
+from tracedtimeout._tree import gather, text
+from tracedtimeout.live import LiveApp, dump_on_signal, live_app
+
+EVIL = "<script>alert(1)</script>"
+
+virtual = pytest.mark.loops("virtual")
+
+
+def _tree() -> list[tuple[int, str, str, str, float, float]]:
+    return [(node.depth, node.name, node.kind, node.owner, node.elapsed, node.limit) for node in gather().nodes]
+
+
+@virtual
+async def test_the_tree_shows_what_is_nested_in_what() -> None:
+    """Each row says how deep it is, whose deadline holds, and how much of it has passed."""
+    with budget(8.0):
+        async with timeout(4.0, name="outer"), timeout(None, name="free"):
+            await asyncio.sleep(1.0)
+            async with timeout(9.0, name="inner"):
+                await asyncio.sleep(1.0)
+                seen = _tree()
+    assert seen == [
+        (0, "_budget", "budget", "_budget", 2.0, 8.0),
+        (1, "outer", "timeout", "outer", 2.0, 4.0),
+        (2, "free", "timeout", "outer", 2.0, 4.0),
+        (3, "inner", "timeout", "outer", 1.0, 3.0),
+    ]
+    assert _tree() == []
+
+
+@virtual
+async def test_timeouts_of_child_tasks_hang_beneath_what_encloses_them() -> None:
+    """A child task's timeout is a row beneath its creator's, the oldest first."""
+
+    async def child(seconds: float) -> None:
+        async with timeout(seconds, name=f"child {seconds}"):
+            await asyncio.sleep(1.0)
+
+    async with timeout(5.0, name="parent"), asyncio.TaskGroup() as group:
+        group.create_task(child(2.0))
+        group.create_task(child(3.0))
+        await asyncio.sleep(0.5)
+        seen = _tree()
+    assert [(depth, name) for depth, name, *_ in seen] == [(0, "parent"), (1, "child 2.0"), (1, "child 3.0")]
+
+
+@virtual
+async def test_a_moved_deadline_is_shown_at_once() -> None:
+    """The limit is that of the deadline in force now, an outer one's that moved included."""
+    async with timeout(4.0, name="outer") as outer, timeout(9.0, name="inner"):
+        outer.reschedule(6.0)
+        assert [row[5] for row in _tree()] == [6.0, 6.0]
+
+
+@virtual
+async def test_no_limit_is_infinite() -> None:
+    """A timeout with no deadline has used nothing of it, and nobody owns it."""
+    async with timeout(None, name="free"):
+        [node] = gather().nodes
+    assert (node.limit, node.used, node.owner) == (math.inf, 0.0, "")
+
+
+@virtual
+async def test_only_so_many_rows_are_gathered() -> None:
+    """The oldest are shown and the rest counted."""
+
+    async def one(number: int) -> None:
+        async with timeout(9.0, name=f"n{number}"):
+            await asyncio.sleep(1.0)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(5):
+            group.create_task(one(number))
+        await asyncio.sleep(0.1)
+        tree = gather(2)
+    assert ([node.name for node in tree.nodes], tree.hidden) == (["n0", "n1"], 3)
+
+
+@virtual
+async def test_where_it_waits_is_named() -> None:
+    """The row says the line of the code that it waits at."""
+
+    async def stuck() -> None:
+        async with timeout(1.0, name="stuck"):
+            await asyncio.sleep(0.5)
+
+    waiting = asyncio.create_task(stuck())
+    await asyncio.sleep(0.1)
+    [node] = gather().nodes
+    await waiting
+    assert node.where == f"{__name__}:{stuck.__code__.co_firstlineno + 2} in stuck"
+
+
+@virtual
+async def test_the_text_is_the_tree() -> None:
+    """A line each, indented by how deep it is; what would steer a terminal is replaced."""
+    async with timeout(4.0, name="outer"):
+        await asyncio.sleep(1.0)
+        async with timeout(None, name="a\x1b[2Jb"):
+            told = [line.partition(", waiting")[0] for line in text(gather()).splitlines()]
+    assert told == [
+        f"2 timeouts in flight in process {os.getpid()}",
+        "  outer: 1.000 of 4.000 s, 25%",
+        "    a?[2Jb: 0.000 of 3.000 s, 0%, deadline of outer",
+    ]
+
+
+def test_looking_from_another_thread_while_they_come_and_go_never_raises() -> None:
+    """What ends during a look is left out of it."""
+    done = threading.Event()
+    looks: list[int] = []
+    failed: list[BaseException] = []
+
+    def look() -> None:
+        try:
+            while not done.is_set():
+                looks.append(len(gather().nodes))
+        except BaseException as exc:
+            failed.append(exc)
+
+    async def work() -> None:
+        for _ in range(300):
+            with suppress(TimeoutError):
+                async with timeout(0.0005, name="short"), timeout(1.0, name="long"):
+                    await asyncio.sleep(0.0004)
+
+    async def crowd() -> None:
+        await asyncio.gather(*(work() for _ in range(10)))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    asyncio.run(crowd())
+    done.set()
+    looking.join()
+    assert failed == []
+    assert max(looks) > 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
+async def test_a_signal_has_the_tree_written() -> None:
+    """A process without a web server shows its timeouts on request, until the handler is taken back."""
+    before = signal.getsignal(signal.SIGUSR1)
+    out = io.StringIO()
+    undo = dump_on_signal(file=out)
+    try:
+        async with timeout(60.0, name="patient"):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await until(lambda: "patient" in out.getvalue())
+    finally:
+        undo()
+    assert out.getvalue().startswith(f"1 timeout in flight in process {os.getpid()}\n  patient: 0.0")
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_percentiles_are_read_off_the_buckets() -> None:
+    """Linear within a bucket; past the last bound, that; of nothing, nothing."""
+    histogram = Histogram((1.0, 2.0, 4.0))
+    assert math.isnan(percentile(histogram, 0.5))
+    histogram.counts = [0, 4, 4, 0]
+    assert [percentile(histogram, share) for share in (0.25, 0.5, 0.75, 1.0)] == [1.5, 2.0, 3.0, 4.0]
+    histogram.counts = [0, 0, 0, 1]
+    assert percentile(histogram, 0.5) == 4.0
+
+
+@virtual
+async def test_rates_are_what_ended_between_two_looks() -> None:
+    """The sparkline holds a rate per look and begins anew after nobody looked for long."""
+    times = iter([0.0, 2.0, 3.0, 3.0 + GAP + 1.0])
+    names = Names(lambda: next(times))
+
+    async def ends(count: int) -> None:
+        for _ in range(count):
+            async with timeout(1.0, name="quick"):
+                await asyncio.sleep(0.0)
+
+    await ends(1)
+    names.look()
+    await ends(4)
+    names.look()
+    await ends(3)
+    [figures] = names.look()
+    assert (figures.rates, figures.ended, figures.open, figures.limit) == ((2.0, 3.0), 8, 0, 1.0)
+    [figures] = names.look()
+    assert (figures.rates, figures.ended) == ((), 8)
+
+
+@asynccontextmanager
+async def _page() -> AsyncIterator[tuple[LiveApp, httpx.AsyncClient]]:
+    app = live_app(every=0.05)
+    async with client(app) as asking:
+        yield app, asking
+    app.close()
+
+
+async def _expire(name: str) -> None:
+    with suppress(TimeoutError):
+        async with timeout(0.02, name=name):
+            await wait_for(asyncio.sleep(1.0), 5.0, name="nested")
+
+
+async def test_the_json_has_the_facts() -> None:
+    """What ran out of time comes with its message and what it spent, what is open with its numbers."""
+    async with _page() as (_, asking):
+        await _expire("short")
+        async with timeout(None, name="open"):
+            told = (await asking.get("/timeouts/json")).json()
+    assert [one["name"] for one in told["in_flight"]] == ["open"]
+    assert [one["limit"] for one in told["in_flight"]] == [None]
+    assert [(one["name"], one["outcome"], one["owner"]) for one in told["out_of_time"]] == [
+        ("short", "expired", "short"),
+        ("nested", "inherited", "short"),
+    ]
+    short = told["out_of_time"][0]
+    assert short["message"].startswith("'short' exceeded its 0.020 s deadline after 0.0")
+    assert [(spent["name"], spent["unfinished"]) for spent in short["spent"]] == [("nested", True)]
+    assert [(one["name"], one["ended"], one["out_of_time"]) for one in told["names"]] == [
+        ("nested", 1, 1),
+        ("open", 0, 0),
+        ("short", 1, 1),
+    ]
+
+
+async def test_what_no_deadline_had_a_part_in_is_not_kept() -> None:
+    """Completed, failed and cancelled timeouts leave no row."""
+    async with _page() as (app, _):
+        async with timeout(1.0, name="fine"):
+            await asyncio.sleep(0)
+        with pytest.raises(ValueError, match="secret"):
+            async with timeout(1.0, name="failed"):
+                raise ValueError("secret")
+        assert app.look().ended == []
+
+
+@virtual
+async def test_the_words_of_anothers_exception_stay_out() -> None:
+    """Of what the body raised in its stead only the type is told; what it swallowed is told too."""
+    app = live_app()
+    with pytest.raises(ValueError, match="secret"):
+        async with timeout(1.0, name="replaced"):
+            try:
+                await asyncio.sleep(2.0)
+            except asyncio.CancelledError:
+                raise ValueError("secret") from None
+    async with timeout(1.0, name="suppressed"):
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(2.0)
+    app.close()
+    assert [one.message for one in app.look().ended] == [
+        "'suppressed' exceeded its 1.000 s deadline after 1.000 s; its body swallowed the cancellation and went on",
+        "'replaced' exceeded its 1.000 s deadline after 1.000 s; its body raised ValueError instead",
+    ]
+
+
+async def test_only_the_last_are_kept() -> None:
+    """What is remembered is bounded, and numbered on."""
+    app = live_app(keep=2)
+    for name in ("a", "b", "c"):
+        with pytest.raises(TimeoutError):
+            async with timeout(0.0, name=name):
+                await asyncio.sleep(1.0)
+    app.close()
+    assert [(one.number, one.name) for one in app.look().ended] == [(3, "c"), (2, "b")]
+
+
+async def test_the_page_is_a_table_without_any_script() -> None:
+    """The server renders every cell, escaped, under a policy that lets nothing else run."""
+    async with _page() as (_, asking):
+        await _expire(EVIL)
+        async with timeout(60.0, name='"><img src=x>'):
+            answer = await asking.get("/timeouts")
+    html = answer.text
+    assert EVIL not in html
+    assert "<img" not in html
+    assert f"'{EVIL}' exceeded its 0.020 s deadline" in unescape(html)
+    assert '<progress max="1" value="0.0' in html
+    assert html.count("<caption>") == 3
+    assert 'href="timeouts/json"' in html
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
+
+
+async def test_events_are_what_the_page_shows() -> None:
+    """Each event holds the rows as they are then; names in it are data."""
+    async with _page() as (_, asking), timeout(60.0, name=EVIL):
+        async with asking.stream("GET", "/timeouts/events") as stream:
+            lines = [line async for line in _first(stream, 2)]
+    assert stream.headers["content-type"] == "text/event-stream"
+    assert [json.loads(line)["flight"][0]["cells"][0] for line in lines] == [{"text": EVIL, "depth": 0}] * 2
+
+
+async def _first(stream: httpx.Response, count: int) -> AsyncIterator[str]:
+    async for line in stream.aiter_lines():
+        if line.startswith("data: "):
+            yield line.removeprefix("data: ")
+            count -= 1
+            if not count:
+                return
+
+
+async def test_a_stream_ends_when_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that is gone costs nothing more, and no stream outlives its time."""
+    monkeypatch.setattr("tracedtimeout.live.STREAM", 0.2)
+    async with _page() as (app, asking):
+        assert len((await asking.get("/timeouts/events")).text.split("\n\n")) >= 3
+        app._looked = math.inf
+        tasks = len(asyncio.all_tasks())
+        async with asking.stream("GET", "/timeouts/events") as stream:
+            await anext(_first(stream, 1))
+        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/", 405), ("HEAD", "/", 200), ("HEAD", "/json", 200), ("HEAD", "/events", 200)],
+)
+async def test_it_is_for_reading(method: str, path: str, status: int) -> None:
+    """GET and HEAD, and no other method."""
+    async with _page() as (_, asking):
+        answer = await asking.request(method, path)
+    assert (answer.status_code, answer.content) == (status, b"")
+
+
+async def test_other_protocols_are_told_off() -> None:
+    """A lifespan is lived, a WebSocket closed, and anything else refused."""
+    assert await _spoken("lifespan", "lifespan.startup", "lifespan.shutdown") == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    assert await _spoken("websocket", "websocket.connect") == ["websocket.close"]
+    with pytest.raises(NotImplementedError, match="'smtp'"):
+        await _spoken("smtp")
+
+
+async def _spoken(kind: str, *messages: str) -> list[str]:
+    incoming, sent = iter(messages), list[str]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": next(incoming)}
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await live_app()({"type": kind}, receive, send)
+    return sent
+
+
+def test_what_ends_well_gets_no_object_of_its_own(run: Callable[..., Any]) -> None:
+    """The observer of the page gives every timeout the same closer."""
+
+    async def closers() -> set[int]:
+        app = live_app()
+        found = set()
+        for _ in range(3):
+            async with timeout(1.0, name="fine") as it:
+                found.add(id(app._recent(it)))
+        app.close()
+        return found
+
+    assert len(run(closers())) == 1
