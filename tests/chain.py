@@ -64,6 +64,13 @@ class Chain:
                 said = (await client.get(f"{where}/report")).json()
         return Told(tuple(Ended(**each) for each in said["ended"]), tuple(said["interruptions"]))
 
+    async def told_once_ended(self, where: str) -> Told:
+        """What that hop tells once a timeout of its has ended, which may be a moment after ours has."""
+        async with asyncio.timeout(PATIENCE):
+            while not (told := await self.told(where)).ended:
+                await asyncio.sleep(0.005)
+        return told
+
     async def _ask_http(self) -> None:
         async with httpx.AsyncClient(transport=AsyncDeadlineTransport()) as client:
             await client.get(f"{self.middle}/work", timeout=FOREVER)

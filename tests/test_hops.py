@@ -30,7 +30,7 @@ def counted(told: Told, name: str) -> list[str]:
 async def expired(made: Chain) -> tuple[float, Told]:
     """The first process's deadline, once it has passed, and what the last one tells."""
     deadline = await made.expire(1.0)
-    return deadline, await made.told(made.last)
+    return deadline, await made.told_once_ended(made.last)
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
@@ -39,7 +39,7 @@ async def test_a_deadline_ends_all_three(tmp_path: Path, carrier: str) -> None:
     deadline is later than the one it came from."""
     async with chain(tmp_path, carrier) as made:
         first, last = await expired(made)
-        middle = await made.told(made.middle)
+        middle = await made.told_once_ended(made.middle)
     name = NAMES[carrier]
     assert [verdict(each) for each in middle.ended + last.ended] == [(name, "inherited", "_remote")] * 2
     assert [counted(middle, name), counted(last, name)] == [["_remote"]] * 2

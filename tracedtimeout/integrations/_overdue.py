@@ -14,6 +14,15 @@ from ._answers import Answer
 GRACE = 0.1
 """Seconds in which an application may unwind, or answer for itself, before its peer is answered."""
 
+Served = tuple[Answer, Callable[[Any], bool], Any]
+"""Who answers a request, what tells of a scope whether a plain function in a thread serves it, and the scope."""
+
+_served: dict[Request, Served] = {}
+"""Of the requests that run now. Kept here, not with each: an attribute that is none of a timeout's slots would give it
+a dictionary, and that costs 4 us of the 10 that the whole door does."""
+_abandoned: set[Request] = set()
+"""Those of them that were answered though they run on in a thread."""
+
 
 class Request(Timeout):  # type: ignore[misc]  # typeshed has asyncio's as final
     """A request's timeout, which has the request answered soon after its deadline though it may run on.
@@ -21,24 +30,14 @@ class Request(Timeout):  # type: ignore[misc]  # typeshed has asyncio's as final
     Made of a plain timeout, by `of`: there is one way to make those, and it is quick.
     """
 
-    __slots__ = ()  # asyncio's class has a `__dict__`, so these may be set on what was made without them
-
-    _answering: Answer
-    _in_thread: Callable[[], bool]
-    _abandoned: bool
+    __slots__ = ()
 
     @classmethod
-    def of(cls, made: Timeout, answer: Answer, in_thread: Callable[[], bool]) -> Request:
-        """`made`, not yet entered, as the timeout of the request that `answer` answers.
-
-        `in_thread` says, when asked, whether a plain function in a thread serves it.
-        """
+    def of(cls, made: Timeout, served: Served) -> Request:
+        """`made`, just entered, as the timeout of a request; `done` tells it when that has been served."""
         made.__class__ = cls
         assert isinstance(made, cls)
-        made._kind = "request"
-        made._answering = answer
-        made._in_thread = in_thread
-        made._abandoned = False
+        _served[made] = served
         return made
 
     def _on_timeout(self, *, by_timer: bool = True) -> None:
@@ -48,13 +47,19 @@ class Request(Timeout):  # type: ignore[misc]  # typeshed has asyncio's as final
             get_running_loop().call_later(GRACE, self._answer, task)
 
     def _answer(self, task: Task[Any]) -> None:
-        if self.outcome is None and self._answering.expire_late(task) and self._in_thread():
-            self._abandoned = True
+        served = _served.get(self)
+        if served is None or self.outcome is not None:
+            return
+        answer, in_thread, scope = served
+        if answer.expire_late(task) and in_thread(scope):
+            _abandoned.add(self)
             self._count(1)
 
-    def came_back(self) -> None:
+    def done(self) -> None:
         """The application has returned: whatever ran on is over."""
-        if self._abandoned:
+        del _served[self]
+        if _abandoned and self in _abandoned:
+            _abandoned.discard(self)
             self._count(-1)
 
     def _count(self, amount: int) -> None:

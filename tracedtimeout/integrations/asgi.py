@@ -95,12 +95,12 @@ class DeadlineMiddleware:
     async def _guard(self, made: Timeout, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application under the timeout `made` for it, and answer for it if that ends it."""
         answer: Answer = Response(send, scope["method"]) if scope["type"] == "http" else Socket(send, scope)
-        request = Request.of(made, answer, lambda: self._name_of.in_thread(scope))
         try:
-            request._enter()
+            made._enter()
         except DeadlineExceeded as refusal:
             await answer.expire(refusal)
             return
+        request = Request.of(made, (answer, self._name_of.in_thread, scope))
         watch = Watch(receive, answer) if self._cancel_on_disconnect else None
         try:
             await self.app(scope, receive if watch is None else watch.receive, answer.send)
@@ -116,6 +116,6 @@ class DeadlineMiddleware:
         finally:
             if watch is not None:
                 watch.stop()
+            request.done()
             if answer.late is not None:
-                request.came_back()
                 await answer.late
