@@ -6,6 +6,7 @@ import asyncio
 import gc
 import gzip
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager, suppress
@@ -32,7 +33,7 @@ from opentelemetry.sdk.metrics.export import (
     NumberDataPoint,
     PeriodicExportingMetricReader,
 )
-from opentelemetry.sdk.metrics.view import DropAggregation, View
+from opentelemetry.sdk.metrics.view import DropAggregation, LastValueAggregation, View
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.registry import CollectorRegistry
 
@@ -287,13 +288,28 @@ def test_histograms_come_without_their_counters() -> None:
     ]
 
 
+def test_what_a_view_makes_of_our_sums_is_left() -> None:
+    """A view that turns a sum into something else, or renames it, has the last word."""
+    reader = InMemoryMetricReader()
+    gauge = View(instrument_name="tracedtimeout.active", aggregation=LastValueAggregation())
+    renamed = View(instrument_name="tracedtimeout.expirations", name="gone")
+    with exported(reader, views=[gauge, renamed]):
+        work(3.0)
+        seen = read(reader)
+    kinds = {metric.name: type(metric.data).__name__ for metric in seen}
+    assert (kinds["tracedtimeout.active"], kinds["gone"]) == ("Gauge", "Sum")
+
+
 def test_undone_it_exports_nothing_and_again_it_does() -> None:
     """What `instrument` returns undoes it; calling it twice exports once."""
     reader = InMemoryMetricReader()
     with exported(reader) as provider:
         otlp.instrument(provider)
         work()
+        assert points(read(reader), "active") == [Point("active", ("t",), 0)]
         otlp.instrument(provider)()
+        assert read(reader) == []
+        provider.get_meter("app").create_counter("orders").add(3)
         assert read(reader) == []
         otlp.instrument(provider)
         assert points(read(reader), "duration") == [Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
@@ -306,6 +322,19 @@ def test_readers_can_be_named() -> None:
     otlp.instrument(provider, readers=[second])
     work()
     assert [len(points(read(reader), "active", "duration")) for reader in (first, second)] == [1, 2]
+
+
+class _Older:
+    """What of a provider of OpenTelemetry 1.30 matters here."""
+
+    class _sdk_config:  # noqa: N801  # the SDK's name
+        metric_readers = (InMemoryMetricReader(),)
+
+
+def test_readers_are_found_in_older_sdks() -> None:
+    """OpenTelemetry 1.30 keeps the readers of a provider elsewhere."""
+    older: Any = _Older()
+    assert otlp._readers_of(weakref.ref(older)) == _Older._sdk_config.metric_readers
 
 
 def test_a_provider_of_another_make_is_no_error() -> None:

@@ -301,7 +301,9 @@ class _Collecting(Sampler):
         self.shown: list[dict[str, Any]] = []
 
     def should_sample(self, *args: Any, attributes: Any = None, **_: Any) -> SamplingResult:
-        self.shown.append(dict(attributes if attributes is not None else args[4]))
+        attributes = attributes if attributes is not None else args[4]
+        assert attributes.copy() == dict(attributes)  # a mapping like any other
+        self.shown.append(dict(attributes))
         return SamplingResult(Decision.RECORD_AND_SAMPLE, {"added": "by the sampler"})
 
     def get_description(self) -> str:
@@ -398,6 +400,34 @@ def test_late_spans_are_only_of_what_went_wrong(late: Spans) -> None:
         Seen("timeout outer", None, "ERROR", outer),
         Seen("timeout rejected", None, "ERROR", rejected | {"error.type": "timeout"}),
     ]
+
+
+def test_a_deadline_that_came_later_is_told_as_it_was_on_entry(late: Spans) -> None:
+    """A late span of what had no deadline on entry says so, and whose ended it; of a mere future, no code."""
+
+    async def main() -> None:
+        async with timeout(None, name="outer") as outer:
+            async with timeout(None, name="inner"):
+                outer.reschedule(1.0)
+                await waiting()
+
+    async def at_once() -> None:
+        await wait_for(asyncio.get_running_loop().create_future(), 0, name="future")
+
+    for program in (main, at_once):
+        with pytest.raises(TimeoutError):
+            run(program())
+    inner, _, future = late.seen
+    assert inner.attributes == {
+        "name": "inner",
+        "kind": "timeout",
+        "source": "none",
+        "outcome": "inherited",
+        "owner": "outer",
+        "error.type": "timeout",
+        **WAITING,
+    }
+    assert future.attributes == _start("future", 0.0, "wait_for", outcome="expired") | {"error.type": "timeout"}
 
 
 def test_a_late_span_starts_when_its_timeout_did(late: Spans) -> None:

@@ -28,6 +28,7 @@ from opentelemetry.metrics import MeterProvider
 from ._core import _names, _observers, _watched
 from ._core._observers import Observer
 from ._core._standins import STANDINS
+from ._disabled import DISABLED
 from .spans import SpanObserver
 
 _log = logging.getLogger("tracedtimeout")
@@ -38,7 +39,6 @@ Prefixes = str | Iterable[str] | None
 INCLUDE = "TRACEDTIMEOUT_INSTRUMENT_INCLUDE"
 EXCLUDE = "TRACEDTIMEOUT_INSTRUMENT_EXCLUDE"
 NAMES = "TRACEDTIMEOUT_INSTRUMENT_NAMES"
-DISABLED = "TRACEDTIMEOUT_DISABLED"
 
 _NEVER = ("asyncio", "tracedtimeout")
 """asyncio's own use of its timeouts, and ours."""
@@ -63,7 +63,7 @@ class TracedTimeoutInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # unty
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        if os.environ.get(DISABLED, "") == "1":
+        if DISABLED:
             return
         watcher = _Watcher(
             _prefixes("include", kwargs.get("include"), INCLUDE) or ("",),

@@ -60,14 +60,14 @@ def see_through(function: object, kind: str) -> None:
         _seen_through[id(code)] = (kind, code)  # by id: slow to hash; kept alive, so that its id stays its own
 
 
-def call_of(frame: FrameType | None, kind: str = "timeout_at") -> Call | None:
+def call_of(frame: FrameType, kind: str = "timeout_at") -> Call | None:
     """The call that the code in `frame` is part of; None if it is not watched."""
     if watcher is None:
         return None
-    while frame is not None and (through := _seen_through.get(id(frame.f_code))) is not None:
+    while (through := _seen_through.get(id(frame.f_code))) is not None and frame.f_back is not None:
         kind, frame = through[0], frame.f_back
-    name = None if frame is None else watcher.name_of(frame)
-    if frame is None or name is None:
+    name = watcher.name_of(frame)
+    if name is None:
         return None
     return Call(name, kind, str(frame.f_globals.get("__name__", "")).partition(".")[0])
 
