@@ -158,6 +158,7 @@ function watch() {
   source.onmessage = event => { $("link").textContent = ""; show(JSON.parse(event.data)); };
   source.onerror = () => { $("link").textContent = "Reconnecting. "; };
 }
+$("still").hidden = true;
 $("pause").hidden = false;
 $("pause").onclick = () => {
   const paused = $("pause").getAttribute("aria-pressed") !== "true";
@@ -192,7 +193,7 @@ def page(view: dict[str, Any], path: str) -> str:
 <button id="pause" type="button" aria-pressed="false" hidden>Pause</button>
 <a id="json" href="{below}json" data-events="{below}events">JSON</a></header>
 <p id="said" class="dim" role="status" aria-live="polite"></p>
-<noscript><p>Without JavaScript this page stands still: <a href="">reload it</a>.</p></noscript>
+<p id="still">Without JavaScript this page stands still: <a href="">reload it</a>.</p>
 <main>{tables}</main><script>{SCRIPT}</script></body></html>
 """
 

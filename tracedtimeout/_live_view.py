@@ -91,7 +91,7 @@ def _points(rates: Sequence[float]) -> str:
 def _seconds(value: float) -> str:
     if not math.isfinite(value):
         return "–"  # noqa: RUF001  # a dash in a table
-    return f"{value * 1000:.0f} ms" if value < 1.0 else f"{value:.2f} s"
+    return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
 
 
 def _clock(at: float) -> str:
