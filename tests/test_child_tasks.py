@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import VIRTUAL, running_task
 from tests.watching import Ended, deadline_within, in_child, now
-from tracedtimeout import DeadlineExceeded, Outcome, detach, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, budget, detach, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -177,3 +177,19 @@ async def test_spent_adds_up_across_child_tasks() -> None:
         "4.000 s in db.query (x3)",
         "3.000 s in db.query (unfinished)",
     ]
+
+
+async def test_a_budget_between_a_child_and_what_was_left_still_binds() -> None:
+    """When the timeout around both is left, a child's timeout is still ended by the budget directly around it."""
+    child = Ended()
+
+    async def budgeted() -> None:
+        with budget(2.0):
+            await child.watch(delay=6.0)
+
+    async with timeout(9.0):
+        task = asyncio.create_task(budgeted())
+        await asyncio.sleep(1.0)
+    assert child.timeout.deadline() == 2.0
+    await task
+    assert (child.at, child.owner) == (2.0, "_budget")
