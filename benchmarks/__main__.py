@@ -3,7 +3,7 @@
     python -m benchmarks                # the table
     python -m benchmarks --write        # and keep it, with a plot, under benchmarks/results/
     python -m benchmarks --uvloop       # on uvloop
-    python -m benchmarks --quick        # a tenth of the time, for a look
+    python -m benchmarks --quick        # a quarter of the time, for a look
 
 Pairs run in turns in one process; each figure is the median over the turns of the ratio. The first row compares asyncio
 with itself: what it differs from 1 is the noise of the machine.
@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import uvloop
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 
 import tracedtimeout
+from tracedtimeout import otlp
 from tracedtimeout._core import _observers
 from tracedtimeout.spans import SpanObserver
 
@@ -55,10 +58,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What a timeout costs.")
     parser.add_argument("--write", action="store_true", help="keep the table and a plot under benchmarks/results/")
     parser.add_argument("--uvloop", action="store_true", help="measure on uvloop")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the turns")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the turns")
     chosen = parser.parse_args()
     factory = uvloop.new_event_loop if chosen.uvloop else None
-    turns = 20 if chosen.quick else 200
+    turns = 20 if chosen.quick else 80
     title = f"{platform.python_implementation()} {platform.python_version()}{', uvloop' if chosen.uvloop else ''}"
     with asyncio.Runner(loop_factory=factory) as runner:
         rows = [*core_rows(runner, turns), *telemetry_rows(runner, turns // 2), *peer_rows(runner, turns // 2)]
@@ -110,6 +113,9 @@ def telemetry_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
             by_hand = p.with_span_by_hand(provider.get_tracer("by-hand"))
             pair = compare(runner, by_hand, p.named, 200, turns=turns)
         yield Row(what, "asyncio.timeout + span by hand", aim, pair)
+    undo = otlp.instrument(MeterProvider(metric_readers=[InMemoryMetricReader()]))
+    yield Row("OTel metrics on", "asyncio.timeout", "", compare(runner, p.bare, p.named, 500, turns=turns))
+    undo()
     with observed(SpanObserver("late", tracer_provider=_provider(ALWAYS_ON))):
         yield Row("SDK, spans late", "asyncio.timeout", "1.0", compare(runner, p.bare, p.named, 500, turns=turns))
 

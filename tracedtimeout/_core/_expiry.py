@@ -160,7 +160,7 @@ def _whose(self: Timeout) -> tuple[str, bool]:
     if own is None or not here.lanes.is_due(own):
         when, owner = earliest(self._parent, here)
     if when is not None and math.isfinite(when):
-        here.figures.timer_lag.record(max(0.0, here.stopwatch() - when))
+        here.figures.timer_lag.record(max(0.0, here.stopwatch() - max(when, self._started)))
     return (self.name, True) if owner is None else (owner.name, False)
 
 
