@@ -125,8 +125,6 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
 def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
     """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
     _reserving.pop(self, None)
-    if _reserving and not fired:
-        rearm_reserves(self)  # it binds nothing now
     outer = around(self._parent)
     if outer is not None:
         if outer._inner is self:
@@ -137,13 +135,16 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
             _add_spent(outer, self.name, elapsed)
     details = self._extend()
     if details.adopted is not None:
+        if not fired:
+            rearm_reserves(self)  # it binds nothing now
         with _lock:
             orphans, details.adopted = list(details.adopted), None
         for orphan in orphans:
             if fired:
                 _end_soon(orphan, self)
             else:
-                orphan._parent = self._parent
+                if orphan._parent is self:  # else a budget stands between
+                    orphan._parent = self._parent
                 if outer is not None:
                     _adopt(outer, orphan)
     while (parent := self._parent) is not None and parent._state is State.FINISHED:
