@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.processes import shop
 from tracedtimeout import Outcome
 from tracedtimeout.demo import figures, ledger
 from tracedtimeout.demo.ledger import Line
@@ -114,7 +115,7 @@ def test_an_unmodified_client_is_told_what_the_readme_says() -> None:
 
         hurried = running.post("/checkout?card=4000", deadline_budget="100")
         assert hurried.status_code == 503
-        assert hurried.json()["detail"] == "'checkout' needs 0.250 s and 0.100 s is left of 'edge'"
+        assert hurried.json()["detail"] == "'checkout' needs 0.250 s and 0.100 s is left of '_remote'"
 
         page = running.get("/metrics").text
         running.process.send_signal(signal.SIGINT)
@@ -216,3 +217,22 @@ def _check_by_promtool(page: str) -> None:
         pytest.skip("promtool is not installed: apt install prometheus")
     done = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@slow
+async def test_a_caller_s_budget_shows_at_every_hop(tmp_path: Path) -> None:
+    """A budget that a caller sends bounds the shop and, from there, payments: each says whose deadline it was."""
+    async with shop(tmp_path) as where, httpx.AsyncClient(timeout=PATIENCE) as client:
+        await client.post(f"http://{where.shop}/checkout?card=4000")  # a first request takes longer to arrive
+        asked = await client.post(f"http://{where.shop}/checkout?card=4009", headers={"deadline-budget": "400"})
+        pages = [(await client.get(f"http://{at}/metrics")).text for at in (where.shop, where.payments)]
+    assert (asked.status_code, asked.headers["deadline-expired"]) == (504, "1")
+    interrupted = [
+        sorted(
+            re.findall(
+                r'^tracedtimeout_interruptions_total\{owner="_remote",timeout="([^"]+)"\} 1\.0$', page, re.MULTILINE
+            )
+        )
+        for page in pages
+    ]
+    assert interrupted == [["POST /checkout", "charge", "checkout"], ["POST /authorize", "authorize", "bank"]]

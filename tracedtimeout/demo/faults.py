@@ -77,7 +77,7 @@ def suffering(app: ASGIApp) -> ASGIApp:
 
 class _Suffering:
     def __init__(self, app: ASGIApp, faults: frozenset[Fault]) -> None:
-        self._app, self._faults = app, faults
+        self.app, self._faults = app, faults
         self._requests, self._lines = itertools.count(), itertools.count(1)
         self._polling: asyncio.Task[None] | None = None
 
@@ -87,7 +87,7 @@ class _Suffering:
                 self._block()
             for _ in range(LINES):
                 await self._audit(stuck=next(self._lines) % STUCK == 0)
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
     def _block(self) -> None:
         """Compute, where every timer of this process has to wait for it; among them one that always runs."""

@@ -1,14 +1,21 @@
-"""The shop's way to the payments service: HTTP."""
+"""The shop's way to the payments service: HTTP, and the deadline goes along."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 from opentelemetry import propagate
 
+from tracedtimeout import remaining
+from tracedtimeout.integrations.httpx import AsyncDeadlineTransport
+
 from . import problems
+
+EARLY = 0.1
+"""Seconds that payments may end a request before our deadline: the time that the deadline was on its way, at most."""
 
 
 class Gateway:
@@ -33,21 +40,35 @@ class Gateway:
     @asynccontextmanager
     async def statement(self, card: str) -> AsyncIterator[AsyncIterator[str]]:
         """The lines of the bank's statement, as they come."""
-        async with self._client.stream("GET", "/statement", params={"card": card}, headers=_headers()) as response:
+        asked = self._client.stream("GET", "/statement", params={"card": card}, headers=_headers())
+        async with _ended_by_us(), asked as response:
             yield response.aiter_lines()
 
     async def _ask(self, path: str, card: str) -> None:
-        response = await self._client.post(path, params={"card": card}, headers=_headers())
-        if response.status_code == 402:
-            raise problems.CardDeclinedError(response.json()["bank"])
-        response.raise_for_status()
+        async with _ended_by_us():
+            response = await self._client.post(path, params={"card": card}, headers=_headers())
+            if response.status_code == 402:
+                raise problems.CardDeclinedError(response.json()["bank"])
+            response.raise_for_status()
 
 
 @asynccontextmanager
 async def gateway(url: str) -> AsyncIterator[Gateway]:
     """The way to payments at `url`. It waits as long as it is let: limits are the callers'."""
-    async with httpx.AsyncClient(base_url=url, timeout=None) as client:  # noqa: S113  # see above
+    transport = AsyncDeadlineTransport()
+    async with httpx.AsyncClient(transport=transport, base_url=url, timeout=None) as client:  # noqa: S113  # see above
         yield Gateway(client)
+
+
+@asynccontextmanager
+async def _ended_by_us() -> AsyncIterator[None]:
+    """Have what payments ended by our deadline, which it may do a moment early, end here as the same."""
+    try:
+        yield
+    except httpx.HTTPError:
+        if remaining() < EARLY:
+            await asyncio.sleep(remaining())
+        raise
 
 
 def _headers() -> dict[str, str]:

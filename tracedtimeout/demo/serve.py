@@ -13,11 +13,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tracedtimeout.integrations.asgi import DeadlineMiddleware
 from tracedtimeout.live import live_app
 from tracedtimeout.prometheus import metrics_app
 
 from . import faults, payments, shop
-from .edge import Edge
 from .lifeline import on_parent_gone
 from .telemetry import Telemetry, continued
 
@@ -25,7 +25,7 @@ SERVICES: Mapping[str, tuple[Callable[..., ASGIApp], float]] = {
     "shop": (shop.application, 2.5),
     "payments": (payments.application, 10.0),
 }
-"""The application of each, and the seconds that it gives any request."""
+"""The application of each, and the seconds that it gives any request; its caller may give less."""
 
 KEEP_ALIVE = 600
 """Seconds. Longer than any client of the demo keeps a connection: none finds it closed just as it asks."""
@@ -38,7 +38,8 @@ def main(name: str, descriptor: str, *arguments: str) -> None:
     application, patience = SERVICES[name]
     telemetry = Telemetry(name)
     app = application(*arguments)
-    door = Edge(faults.suffering(app) if name == "shop" else app, limit=patience)
+    within = faults.suffering(app) if name == "shop" else app
+    door = DeadlineMiddleware(within, default=patience, maximum=patience, cancel_on_disconnect=True)
     _serve(_with_pages(app, telemetry.visits.counted(continued(door)), telemetry), int(descriptor))
 
 
