@@ -58,6 +58,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
         _where.places(task),
         _relatives.spent_of(self) + _relatives.unfinished_of(self),
     )
+    _relatives.count_expiring(self, 1)
     task.cancel()
     self._state = State.EXPIRING
 
@@ -74,6 +75,8 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
         if not self._entries and not self._here.lanes.idle:
             self._here.lanes.rest()
     if expiry is not None:
+        if expiry.cancels:
+            _relatives.count_expiring(self, -1)
         handled = task.uncancel() <= self._cancelling if expiry.cancels else not expiry.interrupted
     outcome = _decide(self, exc, handled=handled)
     expiry = details.expiry

@@ -29,6 +29,7 @@ class Details:
     reserve: float | None = None
     reschedules = 0
     adopted: dict[Timeout, None] | None = None
+    expiring_inside = 0  # those nested in it, in its own task, that have fired and are yet to be left
     closers: _observers.Closers | None = None
     expiry: _expiry.Expiry | None = None
     outcome: Outcome | None = None

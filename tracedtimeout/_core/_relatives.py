@@ -236,16 +236,15 @@ def _end_soon(child: Timeout, owner: Timeout) -> None:
 def is_ending(self: Timeout) -> bool:
     """Whether somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
     task = self._task
-    return task is None or task.cancelling() - _expiring_inside(self) > self._cancelling
+    return task is None or task.cancelling() - self._extend().expiring_inside > self._cancelling
 
 
-def _expiring_inside(self: Timeout) -> int:
-    """How often the task of `self` has been cancelled for the timeouts nested in it."""
-    count, inner = 0, self._inner
-    while inner is not None:
-        count += inner._state is State.EXPIRING
-        inner = inner._inner
-    return count
+def count_expiring(self: Timeout, change: int) -> None:
+    """Tell the timeouts around `self` in its task that it has that task cancelled, or no longer has."""
+    outer = around(self._parent)
+    while outer is not None and outer._task is self._task:
+        outer._extend().expiring_inside += change
+        outer = around(outer._parent)
 
 
 def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None:
