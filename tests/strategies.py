@@ -15,6 +15,7 @@ Statement = st.SearchStrategy[Program]
 delays = st.sampled_from([1.0, 2.0, 3.0, 0.0, 4.0, 0.5, 2.0004, 6.0])
 limits = st.sampled_from([1.0, 2.0, 3.0, 0.0, 0.5, 2.0004, -1.0, None])
 levels = st.integers(0, 2)
+starts = st.sampled_from([p.Spawn, p.Shield, p.Await])
 
 
 def _bodies(statement: Statement) -> st.SearchStrategy[Body]:
@@ -77,8 +78,10 @@ def _unsupervised(inner: Statement) -> list[Statement]:
         st.builds(p.Gather, _children(body), st.booleans(), st.just(False)),
         st.builds(p.Detach, body),
         st.builds(p.Bare, delays, body),
-        st.builds(_scene, limits, st.sampled_from([p.Spawn, p.Shield, p.Await]), limits, body, body),
-        st.builds(_scene, limits, st.sampled_from([p.Spawn, p.Shield, p.Await]), limits, body, body),
+        st.builds(_scene, limits, starts, limits, body, body),
+        st.builds(_scene, limits, starts, limits, body, body),
+        st.builds(_slow_scene, limits, starts, limits, limits, body),
+        st.builds(_gather_scene, limits, limits, body),
     ]
 
 
@@ -91,6 +94,20 @@ def _scene(limit: float | None, start: type[p.Spawn], childs: float | None, chil
     """A timeout with a task in it, which has one of its own that outlasts it; random programs seldom come to that."""
     lasting = _caught(p.Within(childs, (*child, p.Sleep(3.0), p.Sleep(8.0))), child)
     return _caught(p.Within(limit, (start((lasting,)), *body, p.Sleep(4.0))), body)
+
+
+def _slow_scene(
+    limit: float | None, start: type[p.Spawn], childs: float | None, inner: float | None, cleanup: Body
+) -> Program:
+    """The same, and its child may be cleaning up after an expiry of its own when it is to end with another."""
+    slow = _caught(p.Within(inner, (p.Finally((p.Sleep(8.0),), (*cleanup, p.Sleep(4.0))),)), ())
+    return _caught(p.Within(limit, (start((p.Within(childs, (slow, p.Sleep(8.0))),)), p.Sleep(4.0))), ())
+
+
+def _gather_scene(limit: float | None, childs: float | None, cleanup: Body) -> Program:
+    """A gather that is done with its first child while another is cleaning up."""
+    slow = p.Within(childs, (p.Finally((p.Sleep(8.0),), (*cleanup, p.Sleep(4.0))),))
+    return _caught(p.Within(limit, (p.Gather(((slow,), (p.Sleep(8.0),)), to_the_end=False),)), ())
 
 
 def _programs(*compounds: Callable[[Statement], list[Statement]], depth: int = 3) -> st.SearchStrategy[Body]:

@@ -144,6 +144,29 @@ async def test_a_cancelled_child_is_not_cancelled_again() -> None:
     assert cleaned == [8.0]
 
 
+async def test_a_child_ends_also_while_a_timeout_inside_it_is_cleaning_up() -> None:
+    """Its own expiries are not somebody else's cancellation: it is ended as by a deadline of its own."""
+    child = Ended()
+
+    async def slow() -> None:
+        try:
+            async with timeout(90.0, name="child") as child.timeout:
+                async with timeout(0.5, name="inner"):
+                    try:
+                        await asyncio.sleep(20.0)
+                    finally:
+                        await asyncio.sleep(20.0)
+        except TimeoutError as exc:
+            child.error, child.at = exc, now()
+
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="owner"):
+            task = asyncio.create_task(slow())
+            await asyncio.sleep(20.0)
+    await task
+    assert (child.at, child.owner, task.cancelling()) == (1.0, "owner", 0)
+
+
 async def test_a_grandchild_ends_with_what_fired() -> None:
     """Timeouts of tasks started by unsupervised tasks end too, each when the one around it is left."""
     child, grandchild = Ended(), Ended()
