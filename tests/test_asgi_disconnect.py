@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from tests.asgi_servers import (
     SERVERS,
     SHORT,
+    App,
+    Message,
     Receive,
     Recorder,
     Scope,
@@ -130,3 +133,111 @@ async def test_an_expiry_with_a_watch_is_a_504() -> None:
     async with client(middleware(stuck, cancel_on_disconnect=True)) as http:
         assert (await http.get("/stuck", headers=SHORT)).status_code == 504
         assert (await http.get("/stuck", headers=SHORT)).status_code == 504
+
+
+# Against a hand-written server
+
+
+def leaving(*messages: Message | Exception) -> Receive:
+    """A server's `receive` that gives these, and then nothing more."""
+    left = list(messages)
+
+    async def receive() -> Message:
+        if not left:
+            await forever()
+        message = left.pop(0)
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    return receive
+
+
+async def ask(app: App, receive: Receive) -> list[str]:
+    """Ask `app`; the types of what it answers."""
+    sent: list[str] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await middleware(app, cancel_on_disconnect=True)(scope, receive, send)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    return sent
+
+
+GONE: Message = {"type": "http.disconnect"}
+
+
+async def test_an_application_that_swallows_it() -> None:
+    """An application may end its work in its own way; its task is as it was after."""
+
+    async def swallows(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await forever()
+        await respond(send)
+
+    assert await ask(swallows, leaving(GONE)) == ["http.response.start", "http.response.body"]
+    assert outcomes() == {("GET /", "completed"): 1}
+
+
+async def test_an_application_that_fails_in_clean_up() -> None:
+    """An error of its own that it raises when cancelled is raised to the server."""
+
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await forever()
+        finally:
+            raise LookupError("in clean-up")
+
+    with pytest.raises(LookupError, match="in clean-up"):
+        await ask(fails, leaving(GONE))
+    assert outcomes() == {("GET /", "failed"): 1}
+
+
+async def test_an_application_that_listens() -> None:
+    """An application that is cancelled for a disconnect may still read what came before, and is told of that."""
+    heard: list[str] = []
+
+    async def listens(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await forever()
+        finally:
+            heard.extend([(await receive())["type"] for _ in range(3)])
+
+    assert await ask(listens, leaving({"type": "http.request", "more_body": False}, GONE)) == []
+    assert heard == ["http.request", "http.disconnect", "http.disconnect"]
+    assert outcomes() == {("GET /", "cancelled"): 1}
+
+
+async def test_a_server_that_fails_to_receive() -> None:
+    """What the server's `receive` raises reaches the application where it asks, and cancels nothing."""
+
+    async def asks_twice(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(2):
+            with pytest.raises(OSError, match="broken"):
+                await receive()
+        await respond(send)
+
+    assert len(await ask(asks_twice, leaving(OSError("broken")))) == 2
+    assert outcomes() == {("GET /", "completed"): 1}
+
+
+async def test_a_cancellation_besides() -> None:
+    """A cancellation from outside is passed on, though the peer has gone as well."""
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await forever()
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(ask(both, leaving(GONE)))
+    assert outcomes() == {("GET /", "cancelled"): 1}

@@ -2,65 +2,74 @@
 
 from __future__ import annotations
 
-from asyncio import Task, get_running_loop
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, MutableMapping
+from contextvars import Context
 from typing import Any
 
+from tracedtimeout import Timeout
 from tracedtimeout._core import _metrics, _series
-from tracedtimeout._core._timeout import Timeout
 
 from ._answers import Answer
 
+Scope = MutableMapping[str, Any]
+
 GRACE = 0.1
-"""Seconds in which an application may unwind, or answer for itself, before its peer is answered."""
-
-Served = tuple[Answer, Callable[[Any], bool], Any]
-"""Who answers a request, what tells of a scope whether a plain function in a thread serves it, and the scope."""
-
-_served: dict[Request, Served] = {}
-"""Of the requests that run now. Kept here, not with each: an attribute that is none of a timeout's slots would give it
-a dictionary, and that costs 4 us of the 10 that the whole door does."""
-_abandoned: set[Request] = set()
-"""Those of them that were answered though they run on in a thread."""
+"""Seconds, at least, that an application has to unwind or to answer for itself; twice as many at most."""
 
 
-class Request(Timeout):  # type: ignore[misc]  # typeshed has asyncio's as final
-    """A request's timeout, which has the request answered soon after its deadline though it may run on.
+class Open:
+    """The requests that one middleware has open on one loop, looked over now and then.
 
-    Made of a plain timeout, by `of`: there is one way to make those, and it is quick.
+    Kept apart from their timeouts. What hangs on one may be kept for long after (uvicorn's timer for idle connections
+    keeps the context of the last request), and a class of their own would cost all other timeouts of the process 0.3 us
+    each: the interpreter's caches on the hot path hold one class.
     """
 
-    __slots__ = ()
+    def __init__(self, in_thread: Callable[[Scope], bool]) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._in_thread = in_thread
+        self._requests: dict[Timeout, tuple[Answer, Scope, asyncio.Task[Any]]] = {}
+        self._overdue: set[Timeout] = set()
+        self._abandoned: set[Timeout] = set()
+        self._looking = False
+        self._context = Context()
 
-    @classmethod
-    def of(cls, made: Timeout, served: Served) -> Request:
-        """`made`, just entered, as the timeout of a request; `done` tells it when that has been served."""
-        made.__class__ = cls
-        assert isinstance(made, cls)
-        _served[made] = served
-        return made
+    def add(self, request: Timeout, answer: Answer, scope: Scope) -> None:
+        """`request`, just entered, is open until it is removed."""
+        task = request._task
+        assert task is not None
+        self._requests[request] = (answer, scope, task)
+        if not self._looking:
+            self._look_later()
 
-    def _on_timeout(self, *, by_timer: bool = True) -> None:
-        task = self._task
-        super()._on_timeout(by_timer=by_timer)
-        if self.expired() and task is not None:
-            get_running_loop().call_later(GRACE, self._answer, task)
+    def remove(self, request: Timeout) -> None:
+        """The application has come back from `request`: whatever ran on is over."""
+        del self._requests[request]
+        if self._overdue:
+            self._overdue.discard(request)
+            if request in self._abandoned:
+                self._abandoned.remove(request)
+                self._count(request, -1)
 
-    def _answer(self, task: Task[Any]) -> None:
-        served = _served.get(self)
-        if served is None or self.outcome is not None:
-            return
-        answer, in_thread, scope = served
-        if answer.expire_late(task) and in_thread(scope):
-            _abandoned.add(self)
-            self._count(1)
+    def _look_later(self) -> None:
+        self._looking = True
+        self.loop.call_later(GRACE, self._look, context=self._context)
 
-    def done(self) -> None:
-        """The application has returned: whatever ran on is over."""
-        del _served[self]
-        if _abandoned and self in _abandoned:
-            _abandoned.discard(self)
-            self._count(-1)
+    def _look(self) -> None:
+        self._looking = False
+        for request, (answer, scope, task) in self._requests.items():
+            if request in self._overdue:
+                self._answer(request, answer, scope, task)
+            elif request.expired():
+                self._overdue.add(request)
+        if self._requests:
+            self._look_later()
 
-    def _count(self, amount: int) -> None:
-        _series.count(_metrics.THREADS_ABANDONED, (_series.label(self.name),), amount)
+    def _answer(self, request: Timeout, answer: Answer, scope: Scope, task: asyncio.Task[Any]) -> None:
+        if answer.late is None and answer.expire_late(task) and self._in_thread(scope):
+            self._abandoned.add(request)
+            self._count(request, 1)
+
+    def _count(self, request: Timeout, amount: int) -> None:
+        _series.count(_metrics.THREADS_ABANDONED, (_series.label(request.name),), amount)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from ._admission import Admission, left_with
 from ._answers import Answer, Response, Socket
 from ._disconnect import Watch
 from ._naming import EXEMPT, MARK, Namer
-from ._overdue import Request
+from ._overdue import Open
 
 __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]
 
@@ -74,6 +75,7 @@ class DeadlineMiddleware:
         self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
         self._cancel_on_disconnect = cancel_on_disconnect
         self._name_of = Namer(app, route_of)
+        self._open: Open | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -85,22 +87,23 @@ class DeadlineMiddleware:
         if name == EXEMPT:
             await self.app(scope, receive, send)
             return
-        made, bound = self._terms.admit(name, lines, stays=kind != "http")
+        request, bound = self._terms.admit(name, lines, stays=kind != "http")
         try:
-            await self._guard(made, scope, receive, send)
+            await self._guard(request, scope, receive, send)
         finally:
             if bound is not None:
                 bound.close()
 
-    async def _guard(self, made: Timeout, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application under the timeout `made` for it, and answer for it if that ends it."""
+    async def _guard(self, request: Timeout, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application under `request`, and answer for it if that ends it."""
         answer: Answer = Response(send, scope["method"]) if scope["type"] == "http" else Socket(send, scope)
         try:
-            made._enter()
+            request._enter()
         except DeadlineExceeded as refusal:
             await answer.expire(refusal)
             return
-        request = Request.of(made, (answer, self._name_of.in_thread, scope))
+        still_open = self._open_here()
+        still_open.add(request, answer, scope)
         watch = Watch(receive, answer) if self._cancel_on_disconnect else None
         try:
             await self.app(scope, receive if watch is None else watch.receive, answer.send)
@@ -116,6 +119,13 @@ class DeadlineMiddleware:
         finally:
             if watch is not None:
                 watch.stop()
-            request.done()
+            still_open.remove(request)
             if answer.late is not None:
                 await answer.late
+
+    def _open_here(self) -> Open:
+        """The requests open on this loop; kept for the loop that was last asked for."""
+        found = self._open
+        if found is None or found.loop is not get_running_loop():
+            found = self._open = Open(self._name_of.in_thread)
+        return found
