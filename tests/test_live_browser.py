@@ -146,6 +146,6 @@ async def test_the_demo_shows_its_own(tmp_path: Path) -> None:
     """Under load the demo's page has rows in flight, messages of what expired, and sparklines."""
     async with shop(tmp_path, load=True) as services, _chromium() as browser:
         async with _opened(f"http://{services.shop}/timeouts", browser) as page:
-            await page.locator("#flight tbody th", has_text="edge").first.wait_for()
+            await page.locator("#flight tbody .d1").first.wait_for()
             await page.locator("#ended tbody td", has_text="exceeded its").first.wait_for()
             await page.locator('#names polyline[points*=" "]').first.wait_for(state="attached")

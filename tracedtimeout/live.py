@@ -40,7 +40,7 @@ def live_app(*, every: float = 0.5, keep: int = 50) -> LiveApp:
     """An ASGI application that shows the timeouts of this process: mount it behind your authentication.
 
     The last segment of the path decides: ``json`` and ``events`` (server-sent), anything else is the page. From now on
-    the timeouts that run out of time are noted; the others pay some 0.1 us each for being looked at.
+    the timeouts that run out of time are noted; the others pay less than 1 us each for it.
 
     Args:
         every: seconds between two updates. The page is gathered once for all who watch, and not at all for nobody.
