@@ -40,6 +40,7 @@ class Ended:
     name: str
     outcome: str
     owner: str
+    begun: float
     deadline: float
     at: float
 
@@ -53,11 +54,11 @@ class Report:
         install(registry=self.registry, spans="off", observers=(self,))
 
     def __call__(self, opened: Timeout) -> Callable[[Timeout], None] | None:
-        deadline = opened.deadline()
+        begun, deadline = time.monotonic(), opened.deadline()
 
         def close(closed: Timeout) -> None:
             if deadline is not None and closed.outcome is not Outcome.COMPLETED:
-                end = Ended(closed.name, str(closed.outcome), closed.owner, deadline, time.monotonic())
+                end = Ended(closed.name, str(closed.outcome), closed.owner, begun, deadline, time.monotonic())
                 self._ended.append(end)
 
         return close

@@ -30,14 +30,10 @@ FIRES = {
     STRANGER: [],
 }
 
-DOOR = pytest.mark.xfail(reason="the demo's own door runs a spent budget and counts it as an expiry of its own")
-
 
 @pytest.mark.faults
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "fault", [fault for fault in FIRES if fault != STRANGER] + [pytest.param(STRANGER, marks=DOOR)]
-)
+@pytest.mark.parametrize("fault", FIRES)
 async def test_a_fault_fires_the_alerts_that_are_for_it(fault: str, tmp_path: Path) -> None:
     """In the stack's own Prometheus, with windows of a sixtieth, a fault fires its alerts in order and no others.
 

@@ -14,6 +14,9 @@ from tests.support import missing
 
 pytestmark = pytest.mark.slow  # three processes, and a deadline that passes on the clock they have in common
 
+LIMIT = 1.0
+MOST_TRANSIT = 0.1
+"""Seconds on its way for which a hop makes up; what takes longer lengthens the deadline, since clocks may differ."""
 CARRIERS = ("http", "grpc")
 NAMES = {"http": "GET /work", "grpc": "chain.Hop/Work"}
 
@@ -27,9 +30,14 @@ def counted(told: Told, name: str) -> list[str]:
     return [line.partition('owner="')[2].partition('"')[0] for line in told.interruptions if f'"{name}"' in line]
 
 
+def not_later(ended: Ended, first: float) -> bool:
+    """Whether its deadline is not later than the first one, save for a transit that could not be made up for."""
+    return ended.deadline <= first + max(0.0, ended.begun - (first - LIMIT) - MOST_TRANSIT)
+
+
 async def expired(made: Chain) -> tuple[float, Told]:
     """The first process's deadline, once it has passed, and what the last one tells."""
-    deadline = await made.expire(1.0)
+    deadline = await made.expire(LIMIT)
     return deadline, await made.told_once_ended(made.last)
 
 
@@ -43,7 +51,7 @@ async def test_a_deadline_ends_all_three(tmp_path: Path, carrier: str) -> None:
     name = NAMES[carrier]
     assert [verdict(each) for each in middle.ended + last.ended] == [(name, "inherited", "_remote")] * 2
     assert [counted(middle, name), counted(last, name)] == [["_remote"]] * 2
-    assert last.ended[0].deadline <= middle.ended[0].deadline <= first
+    assert [not_later(each, first) for each in middle.ended + last.ended] == [True, True]
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
@@ -60,4 +68,4 @@ async def test_a_hop_with_nothing_of_ours(tmp_path: Path, carrier: str) -> None:
         first, last = await expired(made)
     assert [verdict(each) for each in last.ended] == [(NAMES[carrier], "inherited", "_remote")]
     assert counted(last, NAMES[carrier]) == ["_remote"]
-    assert last.ended[0].deadline <= first
+    assert not_later(last.ended[0], first)
