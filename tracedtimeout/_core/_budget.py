@@ -151,7 +151,7 @@ def earliest(deadline: Deadline | None, reader: Clock) -> tuple[float, Deadline 
     """The deadline in force from `deadline` outwards, on the reader's clock, and whose it is; ``inf`` and None."""
     soonest, owner = math.inf, None
     while deadline is not None:
-        if deadline._when is not None and binds(deadline, reader):
+        if (deadline._when is not None or deadline._state is not State.ACTIVE) and binds(deadline, reader):
             when = instant(deadline, reader)
             if when < soonest:
                 soonest, owner = when, deadline
@@ -162,10 +162,10 @@ def earliest(deadline: Deadline | None, reader: Clock) -> tuple[float, Deadline 
 def instant(deadline: Deadline, reader: Clock) -> float:
     """When it is, on the reader's clock; a deadline that fired has passed. The one place that converts clocks."""
     when = deadline._when
-    assert when is not None
     its, ours = deadline._here.clock, reader.clock
     if deadline._state is not State.ACTIVE:
-        return min(when, its()) if its is ours else ours()
+        return min(when, its()) if its is ours and when is not None else ours()
+    assert when is not None
     return when if its is ours else ours() + (when - its())
 
 

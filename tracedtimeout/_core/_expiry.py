@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 from . import _observers, _relatives, _warn, _where
-from ._budget import State, earliest
+from ._budget import Deadline, State, earliest
 from ._outcome import DeadlineExceeded, Outcome, Spent, Where
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Expiry:
     cancels: bool = True
     """Whether the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
+    around: Deadline | None = None
+    """The link around the timeout, where that is a budget which has passed: beneath it again once the timeout is left."""
     fired_for: str = field(init=False)
     """Whose own deadline fired, whatever came after: what the timeouts beneath are ended for."""
     interrupted: bool = False
@@ -59,6 +61,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
         _relatives.spent_of(self) + _relatives.unfinished_of(self),
     )
     _relatives.count_expiring(self, 1)
+    _relatives.pass_by_budgets(self)
     task.cancel()
     self._state = State.EXPIRING
 
@@ -91,6 +94,8 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
         expiry.places = []
     raised = _replace(self, exc) if fired and handled and exc is not None else None
     _count(self, outcome, elapsed)
+    if fired and expiry is not None and expiry.around is not None:
+        self._parent = expiry.around
     _relatives.leave(self, elapsed, fired=fired)
     if closers is not None:
         details.error = raised or exc

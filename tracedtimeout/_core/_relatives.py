@@ -70,7 +70,7 @@ def timed_at(self: Timeout) -> tuple[float, float]:
         if link._state is ACTIVE and link._here is here:
             when = link._when
         elif binds(link, here):
-            when = None if link._when is None else instant(link, here)
+            when = instant(link, here) if link._when is not None or link._state is not ACTIVE else None
         else:
             link = link._parent
             continue
@@ -237,6 +237,17 @@ def is_ending(self: Timeout) -> bool:
     """Whether somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
     task = self._task
     return task is None or task.cancelling() - self._extend().expiring_inside > self._cancelling
+
+
+def pass_by_budgets(self: Timeout) -> None:
+    """Its timer was also that of the budgets directly around it: those that have passed bind its clean-up no more."""
+    link, passed, lanes = self._parent, None, self._here.lanes
+    while isinstance(link, Budget):
+        if link._state is not ACTIVE or (link._when is not None and lanes.is_due(instant(link, self._here))):
+            passed = link
+        link = link._parent
+    if passed is not None and self._expiry is not None:
+        self._expiry.around, self._parent = self._parent, passed._parent
 
 
 def count_expiring(self: Timeout, change: int) -> None:
