@@ -202,7 +202,7 @@ def checkpoint() -> None:
         name=owner.name,
         limit=limit,
         elapsed=elapsed,
-        owner=owner.name,
+        owner=getattr(owner, "owner", owner.name),  # of one that fired, whose deadline it was
     )
 
 
