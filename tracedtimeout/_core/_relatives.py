@@ -72,6 +72,7 @@ def timed_at(self: Timeout) -> tuple[float, float]:
         elif binds(link, here):
             when = instant(link, here) if link._when is not None or link._state is not ACTIVE else None
         else:
+            bare = bare and link._state is State.FINISHED
             link = link._parent
             continue
         if bare and link.__class__ is not Budget:
