@@ -33,7 +33,7 @@ class Expiry:
     """Whether the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
     around: Deadline | None = None
-    """The link around the timeout, where that is a budget which has passed: beneath it again once the timeout is left."""
+    """The link around it, where that is a budget which has passed: beneath it again once the timeout is left."""
     fired_for: str = field(init=False)
     """Whose own deadline fired, whatever came after: what the timeouts beneath are ended for."""
     interrupted: bool = False
