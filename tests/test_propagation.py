@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
+import os
 import subprocess
 import sys
 import time
@@ -283,7 +284,7 @@ def test_composite_from_the_environment() -> None:
         "with budget(1.5): propagate.inject(carrier)\n"
         "print(sorted(carrier))"
     )
-    environment = {"OTEL_PROPAGATORS": "tracecontext,baggage,deadline"}
+    environment = os.environ | {"OTEL_PROPAGATORS": "tracecontext,baggage,deadline"}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout == "['deadline-budget', 'grpc-timeout']\n"
 
