@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import asyncio
 import prometheus_client
@@ -63,4 +65,60 @@ def test_every_wrapper_is_asyncios_and_uncounted() -> None:
         "inf inf None",
         "http inf",
         "False {}",
+    ]
+
+
+DOORS = """
+import asyncio
+import aiohttp
+from aiohttp import web
+from tests.rpc import Payments, call, channel
+from tracedtimeout import remaining, timeout
+from tracedtimeout._core import _series
+from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
+from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
+
+async def handler(request):
+    print("deadline-budget" in request.headers, remaining())
+    return web.Response()
+
+async def main():
+    app = web.Application(middlewares=[server_middleware(maximum=0.0)])
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with timeout(60.0), aiohttp.ClientSession(middlewares=[client_middleware()]) as asking:
+        async with asking.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as response:
+            print(response.status)
+    await runner.cleanup()
+    payments = Payments()
+    doors = {"client": client_interceptors(), "server": [DeadlineServerInterceptor(maximum=0.0)]}
+    async with timeout(60.0), channel(payments, **doors) as calling:
+        for method in ("unary_unary", "unary_stream", "in_thread"):
+            print(await call(calling, method))
+    print(payments.granted, payments.left, _series.snapshot())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow  # real servers in a process of its own
+def test_doors_let_all_through() -> None:
+    """No door, of aiohttp or grpc, bounds, tells or counts anything."""
+    ran = subprocess.run(
+        [sys.executable, "-c", DOORS],
+        env={**os.environ, "TRACEDTIMEOUT_DISABLED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == [
+        "False inf",
+        "200",
+        "b'pay'",
+        "b'pay'",
+        "b'pay'",
+        "[None, None] [inf, inf, inf] {}",
     ]

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
 
 from tracedtimeout import DeadlineExceeded, Timeout
+from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import lines_of
 from tracedtimeout.propagation import EMITTED, HEADERS, outgoing
 
@@ -83,7 +84,7 @@ def server_middleware(
 
     @web.middleware
     async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if getattr(request.match_info.handler, MARK, False):
+        if DISABLED or getattr(request.match_info.handler, MARK, False):
             return await handler(request)
         stays = request.headers.get("upgrade", "").lower() == "websocket"
         guard, bound = terms.admit(_name(request), lines_of(request.headers.items()), stays=stays)

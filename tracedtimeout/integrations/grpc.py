@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tracedtimeout import DeadlineExceeded, remaining
+from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import lines_of
 from tracedtimeout.propagation import DEADLINE_BUDGET, GRPC_TIMEOUT, HEADERS, decode, encode, nanoseconds, outgoing
 
@@ -163,8 +164,8 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         handler: Any = await continuation(handler_call_details)
-        if handler is None:  # no such method: grpc says so, and a name that a peer chose is none of ours
-            return None
+        if handler is None or DISABLED:  # None is for no such method: the name that a peer chose is none of ours
+            return handler
         name = str(handler_call_details.method).lstrip("/")
         kind = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
         behaviour = getattr(handler, kind)
