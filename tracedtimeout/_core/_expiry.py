@@ -94,8 +94,8 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
         expiry.places = []
     raised = _replace(self, exc) if fired and handled and exc is not None else None
     _count(self, outcome, elapsed)
-    if fired and expiry is not None and expiry.around is not None:
-        self._parent = expiry.around
+    if expiry is not None and expiry.around is not None:
+        _relatives.return_to_budgets(self, expiry.around)
     _relatives.leave(self, elapsed, fired=fired)
     if closers is not None:
         details.error = raised or exc

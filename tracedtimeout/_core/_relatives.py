@@ -6,13 +6,14 @@ own task (`_inner`), those opened directly beneath it by other tasks (`adopted`)
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from ._budget import REMOTE, Budget, Deadline, State, binds, earliest, instant, live
+from ._budget import REMOTE, Budget, Deadline, State, binds, current, earliest, instant, live
 from ._outcome import Spent
 
 if TYPE_CHECKING:
@@ -249,6 +250,14 @@ def pass_by_budgets(self: Timeout) -> None:
         link = link._parent
     if passed is not None and self._expiry is not None:
         self._expiry.around, self._parent = self._parent, passed._parent
+
+
+def return_to_budgets(self: Timeout, around: Deadline) -> None:
+    """Code after its clean-up is bound by the budgets again. What the clean-up opened leads past them, so begin anew."""
+    self._parent = around
+    with contextlib.suppress(RuntimeError):  # no loop is running: left by the garbage collector
+        if asyncio.current_task() is self._task:
+            current.set(self)
 
 
 def count_expiring(self: Timeout, change: int) -> None:
