@@ -163,9 +163,10 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
-        handler: Any = await continuation(handler_call_details)
-        if handler is None or DISABLED:  # None is for no such method: the name that a peer chose is none of ours
-            return handler
+        found = await continuation(handler_call_details)
+        if found is None or DISABLED:  # None is for no such method: the name that a peer chose is none of ours
+            return found
+        handler: Any = found
         name = str(handler_call_details.method).lstrip("/")
         kind = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
         behaviour = getattr(handler, kind)
