@@ -55,6 +55,8 @@ class Model(Reference):
         self.name = name
         self.owner = ""
         self.around: Model | Bare | None = None
+        self.within: Model | Bare | None = None
+        """What it was opened in; `around` may be further out while it cleans up."""
 
     @property
     def binds(self) -> bool:
@@ -65,7 +67,7 @@ class Model(Reference):
         return self._when
 
     async def __aenter__(self) -> Self:
-        self.around = binding(innermost.get())
+        self.around = self.within = binding(innermost.get())
         innermost.set(self)
         _loop().open.append(self)
         return await super().__aenter__()
@@ -74,6 +76,9 @@ class Model(Reference):
         try:
             await super().__aexit__(exc_type, exc, exc_tb)
         finally:
+            if self.around is not self.within:
+                self.around = self.within
+                innermost.set(self)
             _loop().open.remove(self)
             end_the_unsupervised()
 
@@ -81,7 +86,7 @@ class Model(Reference):
         """Its own deadline, or that of a bare budget directly around it."""
         when = [self._when]
         link = self.around
-        while isinstance(link, Bare):
+        while isinstance(link, Bare) or (link is not None and link._state == "finished"):
             when += [link.deadline] * link.binds
             link = link.around
         return min((each for each in when if each is not None), default=None)
@@ -90,6 +95,7 @@ class Model(Reference):
         timed = self._timed()
         if timed is not None and timed <= _loop().now:
             self.owner = self._whose()
+            self._pass_by_budgets()
             super()._fire()
         else:  # it was timed for a budget that has been left
             self._start_timer()
@@ -104,6 +110,16 @@ class Model(Reference):
                 soonest, owner = link.deadline, link.name
             link = link.around
         return owner
+
+    def _pass_by_budgets(self) -> None:
+        """Its timer was also that of the bare budgets around it: those that have passed bind its clean-up no more."""
+        bare = []
+        link = self.around
+        while isinstance(link, Bare):
+            bare.append(link)
+            link = link.around
+        passed = [each for each in bare if not each.binds or (each.deadline or 0.0) <= _loop().now]
+        self.around = passed[-1].around if passed else self.around
 
     def supervised_by(self) -> Model | Bare | None:
         """The nearest timeout around it that is not out of the picture: open, or fired."""
@@ -120,6 +136,7 @@ class Model(Reference):
             if self._timer is not None:
                 self._timer.cancel()
             self.owner = owner
+            self._pass_by_budgets()
             super()._fire()
 
     def _error(self) -> TimeoutError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -109,6 +109,23 @@ async def test_a_budget_that_was_left_binds_nothing() -> None:
         await asyncio.sleep(0.5)
     await task
     assert (child.at, child.owner, child.timeout.outcome) == (3.0, "child", Outcome.EXPIRED)
+
+
+async def test_clean_up_after_a_budget_has_passed_is_free_of_it() -> None:
+    """The timeout that was timed for it has fired for it: a rollback has the next deadline out, code after it none."""
+    with budget(9.0), suppress(TimeoutError):
+        async with timeout(8.0, name="outer") as outer:
+            with budget(1.0):
+                with suppress(TimeoutError):
+                    async with timeout(5.0, name="request"):
+                        try:
+                            await asyncio.sleep(50.0)
+                        finally:
+                            assert remaining() == 7.0
+                            async with timeout(3.0, name="rollback") as rollback:
+                                await asyncio.sleep(2.0)
+                assert (now(), rollback.outcome, remaining()) == (3.0, Outcome.COMPLETED, 0.0)
+            assert (remaining(), outer.deadline()) == (5.0, 8.0)
 
 
 async def test_a_budget_only_shrinks_inwards() -> None:

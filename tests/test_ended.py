@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import VIRTUAL, running_loop
 from tests.watching import Ended, deadline_within, now
-from tracedtimeout import DeadlineExceeded, checkpoint, remaining, timeout
+from tracedtimeout import DeadlineExceeded, budget, checkpoint, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -90,6 +90,18 @@ async def test_fired_it_is_spent_for_good_in_threads() -> None:
             pytest.fail("not ended")
     assert await in_thread(inside) == (0.0, "owner")
     assert remaining() == float("inf")
+
+
+async def test_ended_by_a_budget_it_is_spent_in_threads_too() -> None:
+    """With no deadline of its own: a thread of its clean-up finds nothing left, and whose deadline that was."""
+    with budget(1.0), suppress(TimeoutError):
+        async with timeout(None, name="inner"):
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                assert await in_thread(contextvars.copy_context()) == (0.0, "_budget")
+                assert remaining() == float("inf")
+    assert now() == 1.0
 
 
 async def in_thread(context: contextvars.Context) -> tuple[float, str]:

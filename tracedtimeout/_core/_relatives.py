@@ -253,7 +253,7 @@ def pass_by_budgets(self: Timeout) -> None:
 
 
 def return_to_budgets(self: Timeout, around: Deadline) -> None:
-    """Code after its clean-up is bound by the budgets again. What the clean-up opened leads past them, so begin anew."""
+    """Code after its clean-up is bound by the budgets again. What the clean-up opened leads past them, so begin anew."""  # noqa: E501
     self._parent = around
     with contextlib.suppress(RuntimeError):  # no loop is running: left by the garbage collector
         if asyncio.current_task() is self._task:
