@@ -60,6 +60,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
         _where.places(task),
         _relatives.spent_of(self) + _relatives.unfinished_of(self),
     )
+    _relatives.extend_inside(self)  # what is opened in their clean-up is bound by the next around this one
     _relatives.count_expiring(self, 1)
     _relatives.pass_by_budgets(self)
     task.cancel()
@@ -83,9 +84,9 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
         handled = task.uncancel() <= self._cancelling if expiry.cancels else not expiry.interrupted
     outcome = _decide(self, exc, handled=handled)
     expiry = details.expiry
-    self._state = State.EXPIRED if fired else State.FINISHED
     closers = details.closers or getattr(self, "_elapsed", None)  # see `Facts`
-    self._elapsed = elapsed
+    self._elapsed = elapsed  # before the state says that it is there: another thread may read it
+    self._state = State.EXPIRED if fired else State.FINISHED
     details.outcome = outcome
     if expiry is not None:
         if package is None:

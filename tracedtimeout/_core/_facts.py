@@ -36,14 +36,6 @@ class Details:
     error: BaseException | None = None
     plain = False
     """Nothing but `closers` is set: somebody watches, and that is all."""
-    usual = False
-    """Of one that is plain, that its limit is the usual one of its name."""
-
-
-UNUSUAL = Details()
-UNUSUAL.plain = True
-"""The details, shared, of those whose limit is not the usual one of their name: they are left as quickly, but one."""
-
 
 class Facts:
     """What users and observers read of a `Timeout`, which has the slots; all of it is read off when asked."""
@@ -54,8 +46,7 @@ class Facts:
     _when: float | None
     _state: State
     _details: Details | None
-    _inner: Timeout | None
-    _spent: dict[str, tuple[float, int]] | None
+    _spent: dict[str, tuple[float, int]] | tuple[str, float] | None  # by name, or of the only one so far
     _here: LoopState  # with `_series` only looked up, until it is entered in this loop
     _series: Series
     # Set by `_enter`
@@ -65,9 +56,11 @@ class Facts:
     _started: float
     _deadline: float  # the effective one, on entry or since by `reschedule`; ``inf`` with none
     _entries: dict[Any, Any]
-    # Set by `_exit`. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot would
+    # Set by `__aexit__`. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot would
     # weigh 16 bytes.
     _elapsed: float
+    # Set by the first that is nested in it, in the same task
+    _inner: Timeout | None
     # Set for all kinds but the common one
     _kind: str
 

@@ -24,20 +24,20 @@ class LoopState:
     """One loop's clocks, timers and figures; found by `state_of`.
 
     `clock` is the loop's own, on which deadlines stand. `stopwatch` measures durations: `time.monotonic`, unless the
-    loop's clock does not agree with it (virtual time). `one_clock` says that they are the same function.
+    loop's clock does not agree with it (virtual time). `two_clocks` says that they are not the same function.
     """
 
-    __slots__ = ("__weakref__", "clock", "figures", "lanes", "loop", "one_clock", "series", "sites", "stopwatch")
+    __slots__ = ("__weakref__", "clock", "figures", "lanes", "loop", "series", "sites", "stopwatch", "two_clocks")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
         self.clock, self.stopwatch = _clocks_of(loop)
-        self.one_clock = self.clock is self.stopwatch
+        self.two_clocks = self.clock is not self.stopwatch
         virtual = self.stopwatch is not time.monotonic
         self.lanes = Lanes(
             loop,
             self.clock,
-            resolution=1e-9 if self.one_clock else 1e-3,  # uvloop: whole milliseconds
+            resolution=1e-3 if self.two_clocks else 1e-9,  # uvloop: whole milliseconds
             linger=0.0 if virtual else LINGER,  # who replaces the clock looks at what is scheduled on it
         )
         self.figures: LoopSeries = _series.register(self)

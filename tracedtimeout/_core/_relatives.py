@@ -129,12 +129,12 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
     _reserving.pop(self, None)
     outer = around(self._parent)
     if outer is not None:
-        if outer._inner is self:
+        if nested_in(outer) is self:
             outer._inner = None
         with _lock:
             if outer._details is not None and outer._details.adopted is not None:
                 outer._details.adopted.pop(self, None)
-            _add_spent(outer, self.name, elapsed)
+            add_spent(outer, self.name, elapsed)
     details = self._extend()
     if details.adopted is not None:
         if not fired:
@@ -157,20 +157,25 @@ def spent_of(self: Timeout) -> tuple[Spent, ...]:
     """What nested timeouts took: as it stood when the deadline fired, else as it stands."""
     if self._expiry is not None and self._expiry.spent:
         return self._expiry.spent
-    finished = [Spent(name, seconds, int(count)) for name, (seconds, count) in list((self._spent or {}).items())]
+    finished = [Spent(name, seconds, int(count)) for name, (seconds, count) in list(spent_by_name(self).items())]
     return tuple(sorted(finished, key=_seconds, reverse=True))
 
 
 def unfinished_of(self: Timeout) -> tuple[Spent, ...]:
     """What the timeouts now open directly inside `self` have taken so far."""
     open_ones = [] if self._details is None else list(self._details.adopted or ())
-    if self._inner is not None:
-        open_ones.append(self._inner)
+    if (inner := nested_in(self)) is not None:
+        open_ones.append(inner)
     by_name: dict[str, Spent] = {}
     for each in open_ones:
         before = by_name.get(each.name, Spent(each.name, 0.0, 0))
         by_name[each.name] = Spent(each.name, before.seconds + each.elapsed, before.count + 1, True)
     return tuple(sorted(by_name.values(), key=_seconds, reverse=True))
+
+
+def nested_in(outer: Timeout) -> Timeout | None:
+    """The timeout open directly inside `outer`, in the same task."""
+    return getattr(outer, "_inner", None)  # not every timeout pays for setting it
 
 
 def source_of(owner: Deadline | None, self: Timeout) -> str:
@@ -182,12 +187,14 @@ def source_of(owner: Deadline | None, self: Timeout) -> str:
     return "header" if owner.name == REMOTE else "inherited"
 
 
-def extend_inner(moved: Timeout) -> None:
-    """Have the timeouts nested in `moved` look at their deadline again on exit: it may have passed."""
-    inner: Timeout | None = moved
-    while inner is not None:
-        inner._extend()
-        inner = inner._inner
+def extend_inside(moved: Timeout) -> None:
+    """Have what is open beneath `moved` on its loop look at its deadline again: it may be another now, or have passed."""
+    inside = [moved]
+    for each in inside:
+        details = each._extend()
+        inside += [child for child in details.adopted or () if child._here is moved._here]
+        if (inner := nested_in(each)) is not None:
+            inside.append(inner)
 
 
 def rearm_reserves(moved: Timeout) -> None:
@@ -276,11 +283,19 @@ def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None
             loop.call_soon_threadsafe(callback, *args)
 
 
-def _add_spent(outer: Timeout, name: str, seconds: float) -> None:
-    if outer._spent is None:
-        outer._spent = {}
-    before, count = outer._spent.get(name, (0.0, 0))
-    outer._spent[name] = (before + seconds, count + 1)
+def add_spent(outer: Timeout, name: str, seconds: float) -> None:
+    """Add what one nested in `outer` took."""
+    outer._spent = spent = spent_by_name(outer)
+    before, count = spent.get(name, (0.0, 0))
+    spent[name] = (before + seconds, count + 1)
+
+
+def spent_by_name(outer: Timeout) -> dict[str, tuple[float, int]]:
+    """Seconds and count of what finished in `outer`; not to be changed by the caller, but by `add_spent`."""
+    spent = outer._spent
+    if isinstance(spent, dict):
+        return spent
+    return {} if spent is None else {spent[0]: (spent[1], 1)}
 
 
 def _seconds(spent: Spent) -> float:

@@ -54,6 +54,7 @@ class Series:
     """
 
     __slots__ = (
+        "_unusual",
         "completed",
         "duration",
         "expirations",
@@ -93,6 +94,13 @@ class Series:
         self.interruptions: dict[str, int] = {}
         self.rejections: dict[tuple[str, str], int] = {}
         self.reschedules = 0
+        self._unusual: Series | None = None
+
+    def unusual(self) -> Series:
+        """Where what becomes of an entry with another limit than the usual one is counted: no exit is quick there."""
+        if self._unusual is None:
+            self._unusual = Series(self.name, self.lane)
+        return self._unusual
 
     def record_limit(self, limit: float) -> None:
         """Record an entry with `limit` seconds that is not the usual one.
@@ -137,6 +145,8 @@ class Series:
 
     def add_to(self, table: Table) -> None:
         """Add these figures to `table`. Reads each number once, exits before entries: `active` is never negative."""
+        if self._unusual is not None:
+            self._unusual.add_to(table)
         name = (self.name,)
         quick, seconds = self.quick, self.quick_seconds
         closed = quick

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from . import _expiry, _names, _where
 from ._arguments import seconds_of
 from ._budget import State
-from ._timeout import Timeout, set_options, timeout
+from ._timeout import Timeout, timeout
 
 T = TypeVar("T")
 
@@ -53,22 +53,23 @@ async def guard(  # noqa: PLR0917  # by position: 60 ns less
 ) -> T:
     """Await `fut` under a timeout. On the hot path: no context manager, so one coroutine in place of three."""
     try:
-        self = timeout(delay, name=name)
+        self = timeout(delay, name=name, at_least=at_least, reserve=reserve)
         self._kind = kind
-        if at_least != 0.0 or reserve is not None:
-            set_options(self, at_least, reserve)
-        self._enter()
+        await self.__aenter__()
     except BaseException:
         _discard(fut)
         if delay is not None:
             seconds_of("timeout" if kind == "wait_for" else "limit", delay)  # names what its user calls it
         raise
     try:
-        result = await (_take(self, fut) if delay is not None and delay <= 0 and kind == "wait_for" else fut)
+        if self._details is None or kind != "wait_for" or delay is None or delay > 0:
+            result = await fut
+        else:
+            result = await _take(self, fut)
     except BaseException as exc:
-        self._exit(exc, package)
+        self._leave(exc, package)
         raise
-    self._exit(None, package)
+    await self.__aexit__(None, None, None)
     return result
 
 
