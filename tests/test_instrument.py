@@ -515,8 +515,7 @@ def test_an_unchanged_program_is_observed(http_port: int, redis_port: int, tmp_p
     try:
         metadata.distribution("opentelemetry-distro")
     except metadata.PackageNotFoundError:
-        # No part of the test extra: the releases of it and of OpenTelemetry's aiohttp packages exclude each other.
-        pytest.skip("pip install opentelemetry-distro")
+        missing("opentelemetry-instrument", "pip install opentelemetry-distro")
     environment = {
         **os.environ,
         "OTEL_TRACES_EXPORTER": "console",
