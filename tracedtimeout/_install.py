@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client.registry import CollectorRegistry
 
-from . import _multiprocess, prometheus
+from . import _meters, _multiprocess, prometheus
 from ._core import _metrics, _observers, _series
 from ._core._observers import Observer
 from ._disabled import DISABLED
@@ -26,6 +26,9 @@ def install(
     max_names: int | Setting[int] = MAX_NAMES,
 ) -> Callable[[], None]:
     """Export what timeouts do from now on. A second call replaces the first; what it returns undoes it.
+
+    OpenTelemetry's metrics and spans go through its global providers, if the application sets them, before or after;
+    through another meter provider with `tracedtimeout.otlp.instrument`. Prometheus's families go to `registry`.
 
     An argument that is left out is taken from the environment variable ``TRACEDTIMEOUT_`` and its name in capitals,
     else it is the default given here.
@@ -52,6 +55,7 @@ def install(
     policy = SPANS.value(spans)
     wanted = _Installation(
         _prometheus(REGISTRY.value(registry)),
+        _meters.pipeline_at(None, _join),
         (*_span_observers(policy), *OBSERVERS.value(observers)),
         BUCKETS.value(buckets),
         MAX_NAMES.value(max_names),
@@ -74,6 +78,14 @@ def _prometheus(registry: Registry) -> _Registered | _multiprocess.Transfer | No
     return _multiprocess.Transfer() if _multiprocess.VARIABLE in os.environ else _Registered(registry)
 
 
+def _join(pipeline: _meters.Pipeline) -> None:
+    """Have the histograms join OpenTelemetry's metrics; in a collection of its SDK, so that it is imported anyway."""
+    with suppress(ImportError):  # of another SDK, that has but our counters
+        from . import otlp  # noqa: PLC0415  # see above
+
+        otlp.join(pipeline)
+
+
 @dataclass(frozen=True, slots=True)
 class _Registered:
     """Our collector in a registry."""
@@ -94,6 +106,7 @@ class _Installation:
     """One call of `install`, its settings known to be good."""
 
     prometheus: _Registered | _multiprocess.Transfer | None
+    meters: _meters.Pipeline
     observers: tuple[Observer, ...]
     buckets: Bounds | None
     max_names: int
@@ -104,8 +117,10 @@ class _Installation:
             self.prometheus.start()
         _series.max_names = self.max_names
         _observers.add(*self.observers)
+        self.meters.start(self)
 
     def revert(self) -> None:
+        self.meters.stop(self)
         _observers.remove(*self.observers)
         _series.max_names = MAX_NAMES.default
         if self.prometheus is not None:
