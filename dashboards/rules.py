@@ -155,11 +155,14 @@ ALERTS: tuple[Alert, ...] = (
         alert="TimeoutEventLoopLag",
         # p90: only deadlines that pass are measured, and the p99 of twenty is one hiccup.
         expr="job_instance:tracedtimeout_timer_lag_seconds:p90_rate5m > 0.1\n"
-        "or job_instance:tracedtimeout_late_share:ratio_rate5m > 0.01",
+        "and sum by (job, instance) (increase(tracedtimeout_timer_lag_seconds_count[5m])) > 5\n"
+        "or job_instance:tracedtimeout_late_share:ratio_rate5m > 0.01\n"
+        'and sum by (job, instance) (increase(tracedtimeout_duration_seconds_count{outcome="late"}[5m])) > 5',
         wait="2m",
         severity="ticket",
         summary="The event loop of {{ $labels.instance }} ({{ $labels.job }}) is blocked: its timeouts fire late",
-        description="One deadline in ten passes over 0.1 s before its timer runs, or over 1 % of timeouts end `late`.",
+        description="One deadline in ten passes over 0.1 s before its timer runs, or over 1 % of timeouts end `late`: "
+        "more than five in five minutes.",
         runbook="Find the blocking call: run with asyncio's debug mode (it logs callbacks over 0.1 s) or py-spy dump; "
         "move it to asyncio.to_thread, and put checkpoint() into CPU loops.",
     ),
