@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import math
@@ -22,7 +23,7 @@ from tracedtimeout import budget, timeout, wait_for
 from tracedtimeout._core._series import Histogram
 from tracedtimeout._live_figures import GAP, Names, percentile
 from tracedtimeout._tree import gather, text
-from tracedtimeout.live import LiveApp, dump_on_signal, live_app
+from tracedtimeout.live import LiveApp, _json, dump_on_signal, live_app
 
 EVIL = "<script>alert(1)</script>"
 
@@ -97,6 +98,61 @@ async def test_only_so_many_rows_are_gathered() -> None:
         await asyncio.sleep(0.1)
         tree = gather(2)
     assert ([node.name for node in tree.nodes], tree.hidden) == (["n0", "n1"], 3)
+
+
+@virtual
+async def test_what_has_expired_is_shown_until_it_is_left() -> None:
+    """Slow clean-up keeps a row, beneath what encloses it, that says whose deadline fired and how long ago."""
+    cleaning = asyncio.create_task(_clean_up(3.0))
+    await asyncio.sleep(2.5)
+    app = live_app()
+    outer, inner, *_ = gather().nodes
+    lines = [line.partition(", waiting")[0] for line in text(gather()).splitlines()[1:]]
+    shown = [row["cells"][1] for row in app._view()["flight"]]
+    told = json.loads(_json(app.look()))["in_flight"]
+    app.close()
+    with pytest.raises(TimeoutError):
+        await cleaning
+    assert (outer.name, outer.limit, outer.used, outer.unwinding) == ("outer", 10.0, 0.25, None)
+    assert (inner.name, inner.depth, inner.owner, inner.limit, inner.used) == ("inner", 1, "inner", 1.0, 1.0)
+    assert inner.where.endswith(" in _clean_up")
+    assert lines == [
+        "  outer: 2.500 of 10.000 s, 25%",
+        "    inner: 2.500 of 1.000 s, 100%, expired, not yet left for 1.500 s",
+        "    tidy: 1.500 of 8.000 s, 19%",
+    ]
+    assert shown[1] == {"text": "expired, not yet left for 1.50 s", "bar": 1.0, "tone": "hot"}
+    assert [row["unwinding"] for row in told] == [None, 1.5, None]
+    assert gather().nodes == ()
+
+
+async def _clean_up(seconds: float) -> None:
+    async with timeout(10.0, name="outer"), timeout(1.0, name="inner"):
+        try:
+            await asyncio.sleep(5.0)
+        finally:
+            async with timeout(8.0, name="tidy"):
+                await asyncio.sleep(seconds)
+
+
+@virtual
+async def test_what_expired_and_was_dropped_is_not_kept_alive() -> None:
+    """A task that nobody holds any more goes in the middle of its clean-up, as it does in asyncio."""
+
+    async def never_done() -> None:
+        async with timeout(1.0, name="dropped"):
+            try:
+                await asyncio.sleep(5.0)
+            finally:
+                await asyncio.get_running_loop().create_future()
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # asyncio says that it was destroyed
+    task = asyncio.create_task(never_done())
+    await asyncio.sleep(2.0)
+    assert [node.name for node in gather().nodes] == ["dropped"]
+    del task
+    gc.collect()
+    assert gather().nodes == ()
 
 
 @virtual
