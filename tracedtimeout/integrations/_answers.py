@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from tracedtimeout import DeadlineExceeded
+from tracedtimeout import DeadlineExceeded, Timeout
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,6 +28,13 @@ _INTERNAL_ERROR = 1011
 
 class Answer(Protocol):
     """One request's way back to its peer."""
+
+    @property
+    def request(self) -> Timeout:
+        """What the request runs under."""
+
+    @property
+    def scope(self) -> Scope: ...
 
     def send(self, message: Message, /) -> Awaitable[None]:
         """What the app calls."""
@@ -51,11 +58,12 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_method", "_send", "complete", "late", "started")
+    __slots__ = ("_send", "complete", "late", "request", "scope", "started")
 
-    def __init__(self, send: Send, method: str) -> None:
+    def __init__(self, send: Send, scope: Scope, request: Timeout) -> None:
         self._send = send
-        self._method = method
+        self.scope = scope
+        self.request = request
         self.started = False
         self.complete = False
         self.late: asyncio.Task[None] | None = None
@@ -89,7 +97,7 @@ class Response:
     async def _refuse(self) -> None:
         self.started = True
         await self._send({"type": "http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
-        body = b"" if self._method == "HEAD" else PROBLEM
+        body = b"" if self.scope["method"] == "HEAD" else PROBLEM
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -100,10 +108,12 @@ async def _dropped() -> None:
 class Socket:
     """A WebSocket: refused before it is accepted, closed after."""
 
-    __slots__ = ("_denies", "_send", "accepted", "complete", "late")
+    __slots__ = ("_denies", "_send", "accepted", "complete", "late", "request", "scope")
 
-    def __init__(self, send: Send, scope: Scope) -> None:
+    def __init__(self, send: Send, scope: Scope, request: Timeout) -> None:
         self._send = send
+        self.scope = scope
+        self.request = request
         self._denies = "websocket.http.response" in (scope.get("extensions") or {})
         self.accepted = False
         self.complete = False

@@ -38,14 +38,12 @@ class Namer:
         self._app = app
         self._route_of = route_of
         self._resolver: _routes.Resolver | None = None
-        self._kept: dict[tuple[str, str], str] = {}
+        self.kept: dict[tuple[str, str], str] = {}
+        """Names of HTTP requests, by method and path, to be looked for here first."""
         self._complained = False
 
     def __call__(self, scope: Scope) -> str:
         key = (scope.get("method", "GET"), scope["path"])
-        return self._kept.get(key) or self._name(key, scope)
-
-    def _name(self, key: tuple[str, str], scope: Scope) -> str:
         try:
             template, keep = self._found(scope)
         except Exception:
@@ -53,9 +51,9 @@ class Namer:
             template, keep = None, False
         name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
         if keep and template is not None and key[0] in METHODS and len(key[1]) <= _LONGEST:
-            if len(self._kept) >= _MOST:
-                self._kept.clear()
-            self._kept[key] = name
+            if len(self.kept) >= _MOST:
+                self.kept.clear()
+            self.kept[key] = name
         return name
 
     def _found(self, scope: Scope) -> tuple[str | None, bool]:
