@@ -125,6 +125,10 @@ class _Installation:
         _series.max_names = MAX_NAMES.default
         if self.prometheus is not None:
             self.prometheus.stop()
+        self.forget_buckets()
+
+    def forget_buckets(self) -> None:
+        """Take back the choice of buckets, unless figures stand in them."""
         if self.buckets is not None and not _counted():
             _metrics.choose_buckets({})
 
@@ -151,6 +155,7 @@ def _replace(wanted: _Installation) -> None:
         try:
             wanted.apply()
         except BaseException:
+            wanted.forget_buckets()
             if before is not None:
                 before.apply()
             raise
