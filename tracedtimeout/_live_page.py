@@ -6,6 +6,7 @@ import base64
 import hashlib
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 TABLES = {
     "flight": (
@@ -138,7 +139,7 @@ function table(id, rows) {
     body.append(line);
   }
 }
-let told = null, spoken = 0, source = null, tallest = 0;
+let told = null, spoken = 0, source = null, tallest = 0, late = 0;
 function settle(section) {  // what is below must not jump while it is read
   tallest = Math.max(tallest, section.offsetHeight);
   section.style.minHeight = Math.min(tallest, innerHeight / 2) + "px";
@@ -155,15 +156,22 @@ function show(view) {
 }
 function watch() {
   source = new EventSource($("json").dataset.events);
-  source.onmessage = event => { $("link").textContent = ""; show(JSON.parse(event.data)); };
-  source.onerror = () => { $("link").textContent = "Reconnecting. "; };
+  source.onmessage = event => { lost(false); show(JSON.parse(event.data)); };
+  source.onerror = () => {
+    lost(true);
+    if (source && source.readyState === 2) setTimeout(() => { if (source && source.readyState === 2) watch(); }, 3000);
+  };
+}
+function lost(yes) {  // each stream ends after some seconds and is opened again: no news
+  if (!yes) { clearTimeout(late); late = 0; $("link").textContent = ""; }
+  else if (!late) late = setTimeout(() => { $("link").textContent = "Reconnecting. "; }, 3000);
 }
 $("still").hidden = true;
 $("pause").hidden = false;
 $("pause").onclick = () => {
   const paused = $("pause").getAttribute("aria-pressed") !== "true";
   $("pause").setAttribute("aria-pressed", paused);
-  if (paused) { source.close(); source = null; } else watch();
+  if (paused) { source.close(); source = null; lost(false); } else watch();
 };
 watch();
 """
@@ -182,7 +190,8 @@ POLICY = (
 
 def page(view: dict[str, Any], path: str) -> str:
     """The document, with the figures of now in it; `path` is where it was asked for."""
-    below = "" if path.endswith("/") or not path else f"{escape(path.rpartition('/')[2])}/"
+    last = path.rpartition("/")[2]
+    below = f"./{quote(last, errors='replace')}/" if last else ""  # ./, lest a colon in it make it a scheme
     tables = "".join(_table(name, view[name], view["more"] if name == "flight" else None) for name in TABLES)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Timeouts</title>
