@@ -37,6 +37,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client.registry import CollectorRegistry
 
 from tests.telemetry import Spans, python, run
+from tests.test_prometheus import every_metric
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _metrics, _observers, _series
 from tracedtimeout._meters import SCOPE
@@ -138,6 +139,19 @@ def test_histograms_and_counters_are_exported_together() -> None:
         Point("limit", ("t",), 2.0, {1.0: 2}),
         Point("utilization", ("t",), 1.25, {0.25: 1, 1.0: 1}),
     ]
+
+
+def test_an_open_timeout_is_active() -> None:
+    """The up-down counter is 1 in the body, while the limit alone is recorded."""
+    reader = InMemoryMetricReader()
+
+    async def main() -> list[Point]:
+        async with timeout(1.0, name="t"):
+            return points(read(reader), "active", "limit", "duration")
+
+    with exported(reader):
+        assert run(main()) == [Point("active", ("t",), 1), Point("limit", ("t",), 1.0, {1.0: 1})]
+        assert points(read(reader), "active") == [Point("active", ("t",), 0)]
 
 
 def test_each_metric_has_the_unit_and_words_of_the_table() -> None:
@@ -465,13 +479,14 @@ def workload() -> None:
 
 def test_both_pipelines_show_the_same() -> None:
     """The native collector and OTel's own Prometheus exporter agree: families, types, help, labels, buckets, values."""
+    run(every_metric())
     workload()
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     ours.register(Collector())
     with exported(PrometheusMetricReader(registry=theirs)):
         seen = _families(theirs)
     assert seen == _families(ours)
-    assert len(seen) == 12
+    assert len(seen) == len(_metrics.METRICS)
 
 
 def _families(registry: CollectorRegistry) -> dict[str, Any]:
