@@ -55,7 +55,7 @@ def lines(text: Text, queries: Sequence[Query], *, span: int = 12, stacked: bool
     panel = _common(timeseries.Panel(), text, queries, span).height(8)
     panel.legend(_legend()).tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
     named = all("{{timeout}}" in query.legend for query in queries)
-    panel.min(0).data_links([_to_one("${__field.labels.timeout}" if named else "")])
+    panel.min(0).data_links([_to_one("${__field.labels.timeout:percentencode}" if named else "")])
     mode = common_models.GraphThresholdsStyleMode.DASHED if text.steps else common_models.GraphThresholdsStyleMode.OFF
     panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(mode))
     if stacked:
@@ -129,7 +129,7 @@ def rows(text: Text, columns: Sequence[Column], *, span: int = 24) -> table.Pane
     )
     for column in columns:
         panel.override_by_name(column.title, _cell(column))
-    return panel.filterable(True).no_value("none").data_links([_to_one("${__data.fields.timeout}")])
+    return panel.filterable(True).no_value("none").data_links([_to_one("${__data.fields.timeout:percentencode}")])
 
 
 def _cell(column: Column) -> list[models.DynamicConfigValue]:

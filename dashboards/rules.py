@@ -19,7 +19,7 @@ OBJECTIVE = 0.999
 EXPECTED = "poll.*"
 """Names of timeouts whose expiry is their normal end (a queue polled with a timeout): no alert on their share."""
 
-ONE = "/d/tracedtimeout-one?var-job={{ $labels.job }}&var-timeout={{ $labels.timeout }}"
+ONE = "/d/tracedtimeout-one?var-job={{ $labels.job | urlquery }}&var-timeout={{ $labels.timeout | urlquery }}"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 ALERTED = f'{{timeout!~"{EXPECTED}"}}'
 
@@ -46,7 +46,7 @@ class Alert:
     summary: str
     description: str
     runbook: str
-    dashboard: str = "/d/tracedtimeout-overview?var-job={{ $labels.job }}"
+    dashboard: str = "/d/tracedtimeout-overview?var-job={{ $labels.job | urlquery }}"
     window: str = ""
 
     def as_dict(self) -> dict[str, Any]:
