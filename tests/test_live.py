@@ -124,7 +124,7 @@ async def test_what_has_expired_is_shown_until_it_is_left() -> None:
         "    inner: 2.500 of 1.000 s, 100%, expired, not yet left for 1.500 s",
         "    tidy: 1.500 of 8.000 s, 19%",
     ]
-    assert shown[1] == {"text": "expired, not yet left for 1.50 s", "bar": 1.0, "tone": "hot"}
+    assert shown[1] == {"text": "expired, not yet left for 1.5 s", "bar": 1.0, "tone": "hot over"}
     assert [row["unwinding"] for row in told] == [None, 1.5, None]
     assert gather().nodes == ()
 

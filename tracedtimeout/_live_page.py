@@ -52,6 +52,7 @@ tbody th{font-weight:600}
 #flight th:nth-child(3){width:13%}#flight th:nth-child(4){width:13%}
 #ended th:nth-child(1){width:14%}#ended th:nth-child(2),#ended th:nth-child(3){width:7.5%}
 #ended th:nth-child(5){width:26%}
+#flight td:nth-child(3),#ended td:nth-child(2){white-space:nowrap}
 .d1{padding-left:1.2rem}.d2{padding-left:2.4rem}.d3{padding-left:3.6rem}.d4{padding-left:4.8rem}.d5{padding-left:6rem}
 .d1,.d2,.d3,.d4,.d5{position:relative;display:block}
 .d1::before,.d2::before,.d3::before,.d4::before,.d5::before{content:"\\2514";color:var(--dim);
@@ -59,9 +60,9 @@ position:absolute;margin-left:-1rem}
 progress{appearance:none;display:inline-block;width:8rem;max-width:60%;height:.6rem;border:0;border-radius:.3rem;
 overflow:hidden;background:var(--track);color:var(--cool);vertical-align:middle;margin-right:.6rem}
 progress::-webkit-progress-bar{background:var(--track)}
-progress::-webkit-progress-value{background:currentColor;transition:width .5s linear}
+progress::-webkit-progress-value{background:currentColor;transition:width .25s linear}
 progress::-moz-progress-bar{background:currentColor}
-progress.warm{color:var(--warm)}progress.hot{color:var(--hot)}
+progress.warm{color:var(--warm)}progress.hot{color:var(--hot)}progress.over{display:block;margin:.4rem 0 .2rem}
 .part{display:block}.part progress{display:block;width:100%;max-width:none;margin:.35rem 0 .1rem;height:.4rem}
 .badge{border:1px solid currentColor;border-radius:.6rem;padding:0 .5rem;color:var(--hot);font-size:.85rem;
 white-space:nowrap}
@@ -74,7 +75,7 @@ polyline{fill:none;stroke:var(--cool);stroke-width:1.5;stroke-linejoin:round}
 table,tbody,caption{display:block;width:auto}tbody tr{display:block;border-top:1px solid var(--line);padding:.5rem 0}
 tbody th,tbody td{display:flex;gap:.6rem;border:0;padding:.1rem 0;width:auto!important}
 tbody td:empty{display:none}
-tbody td[data-label]::before{content:attr(data-label);flex:0 0 8rem;color:var(--dim);font-size:.85rem}
+tbody td[data-label]::before{content:attr(data-label);flex:0 0 7rem;color:var(--dim);font-size:.85rem}
 .cell{flex:1;min-width:0}}
 """
 

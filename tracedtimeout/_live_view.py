@@ -39,7 +39,7 @@ def _flight(node: Node) -> dict[str, Any]:
     bounded = node.limit < math.inf
     used: Cell = {"text": f"{node.used:.0%}", "bar": round(node.used, 4), "tone": _tone(node.used)}
     if node.unwinding is not None:
-        used |= {"text": f"expired, not yet left for {node.unwinding:.2f} s", "bar": 1.0, "tone": "hot"}
+        used |= {"text": f"expired, not yet left for {node.unwinding:.1f} s", "bar": 1.0, "tone": "hot over"}
     cells: list[Cell] = [
         {"text": node.name, "depth": node.depth},
         used if bounded or node.unwinding is not None else {"text": "no limit"},
