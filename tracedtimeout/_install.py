@@ -7,14 +7,18 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from prometheus_client.registry import CollectorRegistry
 
-from . import _meters, _multiprocess, prometheus
+from . import _multiprocess, prometheus
 from ._core import _metrics, _observers, _series
 from ._core._observers import Observer
 from ._disabled import DISABLED
 from ._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
+
+if TYPE_CHECKING:
+    from ._meters import Pipeline
 
 
 def install(
@@ -55,7 +59,7 @@ def install(
     policy = SPANS.value(spans)
     wanted = _Installation(
         _prometheus(REGISTRY.value(registry)),
-        _meters.pipeline_at(None, _join),
+        _meters(),
         (*_span_observers(policy), *OBSERVERS.value(observers)),
         BUCKETS.value(buckets),
         MAX_NAMES.value(max_names),
@@ -78,7 +82,13 @@ def _prometheus(registry: Registry) -> _Registered | _multiprocess.Transfer | No
     return _multiprocess.Transfer() if _multiprocess.VARIABLE in os.environ else _Registered(registry)
 
 
-def _join(pipeline: _meters.Pipeline) -> None:
+def _meters() -> Pipeline:
+    from ._meters import pipeline_at  # noqa: PLC0415  # OpenTelemetry's metrics take 8 ms to import
+
+    return pipeline_at(None, _join)
+
+
+def _join(pipeline: Pipeline) -> None:
     """Have the histograms join OpenTelemetry's metrics; in a collection of its SDK, so that it is imported anyway."""
     with suppress(ImportError):  # of another SDK, that has but our counters
         from . import otlp  # noqa: PLC0415  # see above
@@ -106,7 +116,7 @@ class _Installation:
     """One call of `install`, its settings known to be good."""
 
     prometheus: _Registered | _multiprocess.Transfer | None
-    meters: _meters.Pipeline
+    meters: Pipeline
     observers: tuple[Observer, ...]
     buckets: Bounds | None
     max_names: int

@@ -166,7 +166,9 @@ class _Join:
 
 
 def _registry_of(reader: Any) -> CollectorRegistry | None:
-    """The Prometheus registry that a reader of OpenTelemetry's writes to; None for those that write elsewhere."""
+    """The Prometheus registry that a reader of OpenTelemetry's writes to under our names; None for all others."""
+    if getattr(reader, "_prefix", ""):
+        return None
     registry: CollectorRegistry = getattr(reader, "_registry", prometheus_client.REGISTRY)  # older ones know no other
     return registry if getattr(reader, "_collector", None) in registry._collector_to_names else None
 
