@@ -89,7 +89,8 @@ class DeadlineMiddleware:
         if DISABLED or (not lines and kind != "http"):
             await self.app(scope, receive, send)
             return
-        name = (self._names.get((scope["method"], scope["path"])) if kind == "http" else None) or self._name_of(scope)
+        key = scope.get("method"), scope["path"], scope.get("root_path")
+        name = (self._names.get(key) if kind == "http" else None) or self._name_of(scope)
         if name == EXEMPT:
             await self.app(scope, receive, send)
             return
@@ -124,10 +125,10 @@ class DeadlineMiddleware:
                 still_open.answers.remove(answer)
                 if still_open.overdue:
                     still_open.forget(answer)
-            if answer.late is not None:
-                await answer.late
             if bound is not None:
                 bound.close()
+            if answer.late is not None:
+                await answer.late
 
 
 async def _refused(answer: Answer, exc: BaseException) -> bool:
