@@ -184,6 +184,7 @@ FAILURES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"buckets": {"tracedtimeout.limit": [2, 1]}}, ValueError, r"buckets must be finite and .* not \[2, 1\]"),
     ({"buckets": [1, float("inf")]}, ValueError, "buckets must be finite and strictly ascending"),
     ({"buckets": []}, ValueError, "buckets must be finite and strictly ascending"),
+    ({"buckets": "12"}, ValueError, "buckets must be finite and strictly ascending, not '12'"),
     ({"buckets": ["a"]}, TypeError, r"buckets must be numbers, not \['a'\]"),
     ({"buckets": 3}, TypeError, "buckets must be numbers, not 3"),
 ]
@@ -262,6 +263,8 @@ def test_the_signature_shows_variables_and_defaults() -> None:
     assert repr(REGISTRY).startswith("<TRACEDTIMEOUT_REGISTRY, else <prometheus_client.")
 
 
+COMMON = ("duration", "limit", "received", "transit")
+
 BOUNDS = """
 import asyncio
 from tracedtimeout import install, timeout
@@ -280,8 +283,9 @@ print({{metric.name[14:]: metric.bounds for metric in _metrics.METRICS if len(me
     [
         ("install()", "", {}),
         ("install(buckets={'tracedtimeout.unwind': [1, 2]})", "", {"unwind": (1.0, 2.0)}),
-        ("install(buckets=(1, 2))", "", dict.fromkeys(("duration", "limit", "received", "transit"), (1.0, 2.0))),
-        ("install()", "0.5, 1", dict.fromkeys(("duration", "limit", "received", "transit"), (0.5, 1.0))),
+        ("install(buckets=(n for n in (1, 2)))", "", dict.fromkeys(COMMON, (1.0, 2.0))),
+        ("install(buckets=(1, 2))", "", dict.fromkeys(COMMON, (1.0, 2.0))),
+        ("install()", "0.5, 1", dict.fromkeys(COMMON, (0.5, 1.0))),
         (
             "install()",
             "tracedtimeout.timer_lag=1,2; tracedtimeout.utilization = 0.5,1",

@@ -40,7 +40,7 @@ from tests.telemetry import Spans, python, run
 from tests.test_prometheus import every_metric
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _metrics, _observers, _series
-from tracedtimeout._meters import SCOPE
+from tracedtimeout._meters import SCOPE, pipeline_at
 from tracedtimeout._version import VERSION
 from tracedtimeout.prometheus import Collector
 from tracedtimeout.spans import SpanObserver
@@ -507,6 +507,26 @@ def _families(registry: CollectorRegistry) -> dict[str, Any]:
         for family in registry.collect()
         if family.samples and family.name != "target"
     }
+
+
+def test_a_reader_with_a_prefix_is_not_left_out() -> None:
+    """Under other names ours are no doubles, also in a registry that has them."""
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    work()
+    with exported(PrometheusMetricReader(prefix="otel", registry=registry)):
+        names = [family.name for family in registry.collect() if family.samples and "active" in family.name]
+    assert names == ["tracedtimeout_active", "otel_tracedtimeout_active"]
+
+
+def test_histograms_that_cannot_join_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The counters are exported all the same."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    pipeline_at(provider, lambda _: 1 / 0).start("test")  # type: ignore[arg-type]  # it never returns
+    work()
+    assert [points(read(reader), "active", "duration") for _ in range(2)] == [[Point("active", ("t",), 0)]] * 2
+    assert caplog.messages == ["the histograms of timeouts cannot be exported; not logged again"]
 
 
 @pytest.mark.slow
