@@ -234,6 +234,21 @@ async def test_a_signal_has_the_tree_written() -> None:
     assert signal.getsignal(signal.SIGUSR1) is before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
+def test_a_signal_when_no_thread_can_be_had_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program that a signal interrupts goes on, be there no room for a thread."""
+
+    def full(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("tracedtimeout.live._thread.start_new_thread", full)
+    out = io.StringIO()
+    undo = dump_on_signal(file=out)
+    signal.raise_signal(signal.SIGUSR1)
+    undo()
+    assert out.getvalue() == ""
+
+
 def test_percentiles_are_read_off_the_buckets() -> None:
     """Linear within a bucket; past the last bound, that; of nothing, nothing."""
     histogram = Histogram((1.0, 2.0, 4.0))

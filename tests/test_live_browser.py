@@ -90,6 +90,17 @@ async def test_timeouts_appear_progress_and_expire() -> None:
         )
 
 
+async def test_any_name_is_as_good_as_another() -> None:
+    """A timeout may be called what the page calls a table with nothing in it."""
+    async with _served() as page:
+        async with timeout(60.0, name="none"):
+            row = page.locator("#names tbody tr", has=page.locator("th", has_text="none"))
+            await row.wait_for()
+            assert await page.locator("#flight tbody th").all_inner_texts() == ["none"]
+        await page.locator("#flight tbody tr", has_text="Nothing is in flight.").wait_for()
+        assert await row.locator("td").last.inner_text() == "0 of 1"
+
+
 async def test_without_javascript_it_is_a_plain_table() -> None:
     """What is open when it is asked for stands in the table, and it says how to ask again."""
     async with timeout(60.0, name=EVIL), _served(java_script_enabled=False) as page:

@@ -132,11 +132,11 @@ function table(id, rows) {
       box.told = told;
     });
   });
-  const none = old.get("none");
+  const none = old.get("");  // no row of a timeout: names are not empty
   old.forEach(line => line.remove());
   if (!rows.length) {
     const line = none || make("tr", "none"), cell = none ? none.cells[0] : line.appendChild(make("td"));
-    line.dataset.key = "none"; cell.colSpan = labels.length; cell.textContent = $(id).dataset.none;
+    line.dataset.key = ""; cell.colSpan = labels.length; cell.textContent = $(id).dataset.none;
     body.append(line);
   }
 }
@@ -212,7 +212,7 @@ def _table(name: str, rows: list[dict[str, Any]], more: str | None) -> str:
     title, caption, labels, none = TABLES[name]
     head = "".join(f'<th scope="col" role="columnheader">{label}</th>' for label in labels)
     body = "".join(_row(row, labels) for row in rows)
-    body = body or f'<tr class="none" data-key="none"><td colspan="{len(labels)}">{none}</td></tr>'
+    body = body or f'<tr class="none" data-key=""><td colspan="{len(labels)}">{none}</td></tr>'
     below = "" if more is None else f'<p id="more" class="dim">{more}</p>'
     return (
         f'<section><h2 id="{name}-title">{title}</h2><table id="{name}" role="table" aria-labelledby="{name}-title" '

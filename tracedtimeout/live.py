@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
@@ -157,8 +158,12 @@ def dump_on_signal(number: int | None = None, *, file: TextIO | None = None) -> 
     def write() -> None:
         print(_tree.text(_tree.gather()), end="", file=file or sys.stderr, flush=True)
 
-    # threading.Thread would take a lock that the interrupted code may hold
-    before = signal.signal(number, lambda *_: _thread.start_new_thread(write, ()) and None)
+    def handle(*_: object) -> None:
+        # threading.Thread would take a lock that the interrupted code may hold; and what it interrupts, does not raise
+        with suppress(RuntimeError):
+            _thread.start_new_thread(write, ())
+
+    before = signal.signal(number, handle)
 
     def undo() -> None:
         signal.signal(number, before)
