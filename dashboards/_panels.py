@@ -134,10 +134,9 @@ def rows(text: Text, columns: Sequence[Column], *, span: int = 24, owners: bool 
     )
     for column in columns:
         panel.override_by_name(column.title, _cell(column))
-    links = [_to_one("${__data.fields.timeout:percentencode}")]
-    if owners:
-        links.append(_to_one("${__data.fields.owner:percentencode}", "Its owner"))
-    return panel.filterable(True).no_value("none").data_links(links)
+    owner = [_to_one("${__data.fields.owner:percentencode}", "Its owner")] if owners else []
+    panel.data_links([_to_one("${__data.fields.timeout:percentencode}"), *owner])
+    return panel.filterable(True).no_value("none")
 
 
 def _cell(column: Column) -> list[models.DynamicConfigValue]:
