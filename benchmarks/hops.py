@@ -14,6 +14,7 @@ import asyncio
 import statistics
 import tempfile
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from tests.chain import Chain, chain
@@ -28,6 +29,8 @@ WAYS = {
 
 
 async def main(times: int) -> None:
+    if not entry_points(group="opentelemetry_propagator", name="deadline"):
+        raise SystemExit("OpenTelemetry finds the propagator of an installed package only: pip install -e .")
     print(f"{'':12}  {'deadline of C less A':^26}  {'end of C less deadline of A':^26}")
     print(f"{'':12}  {'median':>8} {'p90':>8} {'worst':>8}  {'median':>8} {'p90':>8} {'worst':>8}")
     for name, (carrier, middle) in WAYS.items():

@@ -54,8 +54,10 @@ def lines(text: Text, queries: Sequence[Query], *, span: int = 12, stacked: bool
     """Lines over time; bars on top of each other when `stacked`."""
     panel = _common(timeseries.Panel(), text, queries, span).height(8)
     panel.legend(_legend()).tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
-    named = all("{{timeout}}" in query.legend for query in queries)
-    panel.min(0).data_links([_to_one("${__field.labels.timeout}" if named else "")])
+    label = next(
+        (name for name in ("timeout", "owner") if all(f"{{{{{name}}}}}" in query.legend for query in queries)), ""
+    )
+    panel.min(0).data_links([_to_one(f"${{__field.labels.{label}:percentencode}}" if label else "")])
     mode = common_models.GraphThresholdsStyleMode.DASHED if text.steps else common_models.GraphThresholdsStyleMode.OFF
     panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(mode))
     if stacked:
@@ -114,8 +116,11 @@ class Column:
     names: dict[str, tuple[str, str]] | None = None
 
 
-def rows(text: Text, columns: Sequence[Column], *, span: int = 24) -> table.Panel:
-    """A table with one row for each set of labels; every column is one instant query over the time range."""
+def rows(text: Text, columns: Sequence[Column], *, span: int = 24, owners: bool = False) -> table.Panel:
+    """A table with one row for each set of labels; every column is one instant query over the time range.
+
+    A row leads to its timeout, and with `owners` to that which its label ``owner`` names.
+    """
     queries = [Query(column.expr, column.title) for column in columns]
     panel = _common(table.Panel(), text, queries, span, PromQueryFormat.TABLE).height(8)
     refs = [_ref(index) for index in range(len(columns))]
@@ -129,7 +134,9 @@ def rows(text: Text, columns: Sequence[Column], *, span: int = 24) -> table.Pane
     )
     for column in columns:
         panel.override_by_name(column.title, _cell(column))
-    return panel.filterable(True).no_value("none").data_links([_to_one("${__data.fields.timeout}")])
+    owner = [_to_one("${__data.fields.owner:percentencode}", "Its owner")] if owners else []
+    panel.data_links([_to_one("${__data.fields.timeout:percentencode}"), *owner])
+    return panel.filterable(True).no_value("none")
 
 
 def _cell(column: Column) -> list[models.DynamicConfigValue]:
@@ -183,9 +190,9 @@ def _legend() -> common.VizLegendOptions:
     return legend.placement(bottom).calcs(["lastNotNull", "max"]).sort_by("Max").sort_desc(True)
 
 
-def _to_one(name: str = "") -> dashboard.DashboardLink:
+def _to_one(name: str = "", title: str = "One timeout") -> dashboard.DashboardLink:
     chosen = f"var-timeout={name}" if name else "${timeout:queryparam}"
-    return _link("One timeout", f"/d/{ONE}?{KEEP}&{chosen}")
+    return _link(title, f"/d/{ONE}?{KEEP}&{chosen}")
 
 
 def _to_overview() -> dashboard.DashboardLink:

@@ -74,9 +74,11 @@ def verdict() -> str:
     limit, suggested = mean(metrics.LIMIT, BY, WHOLE), suggested_limit()
     counted = f"{metrics.DURATION.prometheus_name}_count{matchers(metrics.DURATION, UNCENSORED)}"
     count = f"sum by ({BY}) (increase({counted}[{WHOLE}]))"
+    cut_short = f"{rate(metrics.INTERRUPTIONS, BY, window=WHOLE)} / {rate(metrics.DURATION, BY, RAN, WHOLE)}"
     return (
         f"({expiry_share(BY, WHOLE)} > 0.001) * 0 + 4\n"
-        f"or ({count} < 1000) * 0 + 3\n"
+        f"or ({cut_short} > 0.001) * 0 + 5\n"
+        f"or ({count} < 1000 or {limit} unless {count}) * 0 + 3\n"
         f"or ({suggested} > ({limit})) * 0 + 2\n"
         f"or ({suggested} * {LOOSE} < ({limit})) * 0 + 1\n"
         f"or ({limit}) * 0"
@@ -89,4 +91,5 @@ VERDICTS = {  # by the numbers of `verdict`
     "2": ("too tight", "orange"),
     "3": ("too few to tell (under 1000)", "text"),
     "4": ("cannot tell, raise it (over 0.1 % expire)", "red"),
+    "5": ("cannot tell, another's deadline ends it (over 0.1 %)", "purple"),
 }

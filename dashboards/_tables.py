@@ -29,8 +29,8 @@ def limits() -> table.Panel:
         "Suggested limit",
         f"p99.9 of duration with {promql.HEADROOM - 1:.0%} headroom, beside the limit in force (the average granted). "
         "Durations that another's deadline cut short are left out. While more than 0.1 % expire, the limit itself "
-        "hides how long the work would take: raise it, then look again. Values are read from buckets, so they are as "
-        "fine as these.",
+        "hides how long the work would take: raise it, then look again. So does the deadline of another that ends more "
+        "than 0.1 %: look at that one first. Values are read from buckets, so they are as fine as these.",
         "s",
     )
     return rows(text, [*_durations(), *_limits()])

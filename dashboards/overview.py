@@ -101,6 +101,7 @@ def _whose() -> list[AnyPanel]:
             Text("Interruptions by owner", "Over the time range. `_remote`: a caller's header.", "short"),
             [Column("Interrupted", whole, "short", ((100, "orange"),))],
             span=12,
+            owners=True,
         ),
     ]
 

@@ -19,7 +19,7 @@ OBJECTIVE = 0.999
 EXPECTED = "poll.*"
 """Names of timeouts whose expiry is their normal end (a queue polled with a timeout): no alert on their share."""
 
-ONE = "/d/tracedtimeout-one?var-job={{ $labels.job }}&var-timeout={{ $labels.timeout }}"
+ONE = "/d/tracedtimeout-one?var-job={{ $labels.job | urlquery }}&var-timeout={{ $labels.timeout | urlquery }}"
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 ALERTED = f'{{timeout!~"{EXPECTED}"}}'
 
@@ -46,7 +46,7 @@ class Alert:
     summary: str
     description: str
     runbook: str
-    dashboard: str = "/d/tracedtimeout-overview?var-job={{ $labels.job }}"
+    dashboard: str = "/d/tracedtimeout-overview?var-job={{ $labels.job | urlquery }}"
     window: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -155,11 +155,14 @@ ALERTS: tuple[Alert, ...] = (
         alert="TimeoutEventLoopLag",
         # p90: only deadlines that pass are measured, and the p99 of twenty is one hiccup.
         expr="job_instance:tracedtimeout_timer_lag_seconds:p90_rate5m > 0.1\n"
-        "or job_instance:tracedtimeout_late_share:ratio_rate5m > 0.01",
+        "and sum by (job, instance) (increase(tracedtimeout_timer_lag_seconds_count[5m])) > 5\n"
+        "or job_instance:tracedtimeout_late_share:ratio_rate5m > 0.01\n"
+        'and sum by (job, instance) (increase(tracedtimeout_duration_seconds_count{outcome="late"}[5m])) > 5',
         wait="2m",
         severity="ticket",
         summary="The event loop of {{ $labels.instance }} ({{ $labels.job }}) is blocked: its timeouts fire late",
-        description="One deadline in ten passes over 0.1 s before its timer runs, or over 1 % of timeouts end `late`.",
+        description="One deadline in ten passes over 0.1 s before its timer runs, or over 1 % of timeouts end `late`: "
+        "more than five in five minutes.",
         runbook="Find the blocking call: run with asyncio's debug mode (it logs callbacks over 0.1 s) or py-spy dump; "
         "move it to asyncio.to_thread, and put checkpoint() into CPU loops.",
     ),

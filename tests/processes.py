@@ -83,17 +83,21 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(folder: Path, *, faults: str = "", load: bool = False) -> AsyncIterator[Shop]:
-    """The demo's processes, as the demo runs them, with `faults` switched on; ready."""
+async def shop(folder: Path, *, faults: str = "", load: bool = False, slower: int = 1) -> AsyncIterator[Shop]:
+    """The demo's processes, as the demo runs them, with `faults` switched on; ready.
+
+    Their clocks may run so many times slower.
+    """
+    serve = [*(["tests.slow_motion", str(slower)] if slower != 1 else []), "tracedtimeout.demo.serve"]
     async with AsyncExitStack() as stack:
 
         async def start(name: str, *command: str) -> str:
             switches = {"TRACEDTIMEOUT_DEMO_FAULTS": faults}
             return await stack.enter_async_context(module(*command, log=folder / f"{name}.log", environment=switches))
 
-        payments = await start("payments", "tracedtimeout.demo.serve", "payments", SOCKET)
+        payments = await start("payments", *serve, "payments", SOCKET)
         database = str(folder / "shop.sqlite")
-        where = await start("shop", "tracedtimeout.demo.serve", "shop", SOCKET, database, f"http://{payments}")
+        where = await start("shop", *serve, "shop", SOCKET, database, f"http://{payments}")
         await answers(f"http://{payments}/metrics", folder / "payments.log")
         await answers(f"http://{where}/metrics", folder / "shop.log")
         if load:

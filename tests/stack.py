@@ -13,13 +13,13 @@ import httpx
 import yaml
 
 from dashboards import rules
+from dashboards._windows import duration
 from tests.processes import answers, free_port, process
 from tests.support import missing
 
 ROOT = Path(__file__).parent.parent
 DASHBOARDS = ROOT / "dashboards"
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "amtool": "prometheus-alertmanager"}
-SCRAPE = "500ms"
 
 
 def program(name: str) -> str:
@@ -64,7 +64,7 @@ class Prometheus:
 async def prometheus(targets: Mapping[str, Sequence[str]], folder: Path, *, scale: float) -> AsyncIterator[Prometheus]:
     """Prometheus as the compose stack runs it, but on loopback, scraping `targets` by job, its windows scaled."""
     config, data, address = folder / "prometheus.yml", folder / "tsdb", f"127.0.0.1:{free_port()}"
-    config.write_text(yaml.safe_dump(_configuration(targets)))
+    config.write_text(yaml.safe_dump(_configuration(targets, duration("30s", scale))))
     for name, text in rules.files(scale).items():
         (folder / name).write_text(text)
     own = {"--config.file": config, "--storage.tsdb.path": data, "--web.listen-address": address}
@@ -80,10 +80,10 @@ def _flags() -> list[str]:
     return flags
 
 
-def _configuration(targets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _configuration(targets: Mapping[str, Sequence[str]], every: str) -> dict[str, Any]:
     """The stack's configuration with intervals and targets overridden, and nobody to send alerts to."""
     config: dict[str, Any] = yaml.safe_load((DASHBOARDS / "prometheus/prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": SCRAPE, "scrape_timeout": SCRAPE, "evaluation_interval": SCRAPE}
+    config["global"] = {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every}
     del config["alerting"]
     like = config["scrape_configs"][0]
     config["scrape_configs"] = [

@@ -299,6 +299,15 @@ async def test_exempt_handlers_and_websockets() -> None:
     assert outcomes() == {("GET /sockets", "completed"): 1}
 
 
+async def test_a_peer_that_only_asks_for_a_websocket() -> None:
+    """Asking for a WebSocket where there is none is no way out of `default` and `maximum`."""
+    async with server(maximum=0.05) as asking:
+        headers = {"upgrade": "websocket", "connection": "close"}
+        async with asking.get("/silent", headers=headers) as response:
+            assert response.status == 504
+    assert outcomes() == {("GET /silent", "expired"): 1}
+
+
 async def test_a_hop() -> None:
     """Client and server together: what is left at the caller is what its peer has."""
     async with (

@@ -29,7 +29,8 @@ FLOORS = [
     {"_multiprocess", "_attached", "_received", "_settings", "_disabled"},
     {"_live_page", "_live_view"},
     {"_families", "_wire", "_tree", "_live_figures"},
-    {"_exemplars"},
+    {"_meters"},
+    {"_exemplars", "_version"},
     # The core.
     {"_core._standins"},
     {"_core._decorator", "_core._watched"},

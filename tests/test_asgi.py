@@ -269,6 +269,26 @@ async def test_an_answer_that_comes_too_late_is_dropped() -> None:
     assert (recorder.sent, recorder.raised) == (["start 504", "body"], [])
 
 
+async def test_what_outlives_the_request_answers_no_more() -> None:
+    """Detached work that answers after the 504 starts no second response, and is told nothing of that."""
+    answered: list[asyncio.Task[None]] = []
+
+    async def later(send: Send) -> None:
+        await until(lambda: "body" in recorder.sent)
+        await respond(send, b"later")
+
+    async def detaches(scope: Scope, receive: Receive, send: Send) -> None:
+        with detach():
+            answered.append(asyncio.create_task(later(send)))
+        await asyncio.shield(answered[0])
+
+    recorder = Recorder(middleware(detaches))
+    async with client(recorder) as http:
+        assert (await http.get("/detaches", headers=SHORT)).status_code == 504
+        await answered[0]
+    assert (recorder.sent, recorder.raised) == (["start 504", "body"], [])
+
+
 # Connections
 
 

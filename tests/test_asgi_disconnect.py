@@ -25,6 +25,7 @@ from tests.asgi_servers import (
     serving,
     stuck,
 )
+from tracedtimeout import detach
 
 pytestmark = pytest.mark.slow  # real sockets, so the real clock
 
@@ -210,6 +211,41 @@ async def test_an_application_that_listens() -> None:
     assert await ask(listens, leaving({"type": "http.request", "more_body": False}, GONE)) == []
     assert heard == ["http.request", "http.disconnect", "http.disconnect"]
     assert outcomes() == {("GET /", "cancelled"): 1}
+
+
+async def test_two_that_listen() -> None:
+    """Of several that wait for a message one gets it, and all are told of the disconnect after it."""
+    heard: list[str] = []
+
+    async def listen(receive: Receive) -> None:
+        heard.append((await receive())["type"])
+
+    async def listens(scope: Scope, receive: Receive, send: Send) -> None:
+        with detach():
+            listening = asyncio.gather(*(listen(receive) for _ in range(3)))
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(listening)
+        await listening
+
+    await ask(listens, leaving({"type": "http.request", "more_body": False}, GONE))
+    assert heard == ["http.request", "http.disconnect", "http.disconnect"]
+
+
+async def test_a_disconnect_while_the_504_is_sent() -> None:
+    """A peer that goes away while it is told of the expiry has nothing left to cancel."""
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return GONE
+
+    async def send(message: Message) -> None:
+        gone.set()
+        await asyncio.sleep(0.01)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await middleware(stuck, default=0.01, cancel_on_disconnect=True)(scope, receive, send)
+    assert outcomes() == {("GET /", "expired"): 1}
 
 
 async def test_a_server_that_fails_to_receive() -> None:

@@ -144,6 +144,18 @@ async def test_requests_by_route(app: str) -> None:
     assert names == expected
 
 
+async def test_names_do_not_outlive_a_root_path() -> None:
+    """A request is named by its own route, whatever the same path was beneath another root path."""
+    app = DeadlineMiddleware(Starlette(routes=[Route("/a/{x}", starlette_hello), Route("/{x}", starlette_hello)]))
+    for root_path in ("", "/a", ""):
+        asked = {**scope("/a/b"), "root_path": root_path}
+        await app(asked, None, _nowhere)  # type: ignore[arg-type]  # nothing is received
+    assert outcomes() == {("GET /a/{x}", "completed"): 2, ("GET /{x}", "completed"): 1}
+
+
+async def _nowhere(message: Any) -> None: ...
+
+
 # Where in a framework the time goes
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -22,10 +27,11 @@ from tests.asgi_servers import (
     middleware,
     outcomes,
     serving,
+    status_of,
 )
 from tracedtimeout import remaining
 from tracedtimeout._core._metrics import REJECTIONS
-from tracedtimeout.integrations.asgi import EXEMPT, DeadlineMiddleware
+from tracedtimeout.integrations.asgi import EXEMPT, DeadlineMiddleware, exempt
 
 pytestmark = pytest.mark.slow  # real sockets, so the real clock
 
@@ -138,3 +144,22 @@ async def test_an_exempt_websocket() -> None:
         await connection.send("hello")
         assert await connection.recv() == "hello False"
     assert outcomes() == {}
+
+
+async def test_a_websocket_on_the_path_of_a_request() -> None:
+    """A WebSocket is named, and exempt or not, by its own route, whatever was asked for at the same path before."""
+
+    @exempt
+    async def page(request: Request) -> Response:
+        return PlainTextResponse("page")
+
+    async def room(socket: WebSocket) -> None:
+        await forever()
+
+    app = DeadlineMiddleware(Starlette(routes=[Route("/{name}", page), WebSocketRoute("/room", room)]))
+    async with serving(app) as url:
+        assert await status_of(url, "/room") == 200
+        with pytest.raises(InvalidStatus):
+            async with opened(url, SHORT):
+                pytest.fail("accepted")
+    assert outcomes() == {("GET /room", "inherited"): 1}

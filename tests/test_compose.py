@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from subprocess import run
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
+from tests.asgi_servers import serving
+from tests.processes import PATIENCE, answers, free_port, process
 from tests.stack import DASHBOARDS, ROOT, program
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -128,3 +133,41 @@ def test_grafana_finds_the_dashboards() -> None:
     boards = ROOT / mounted[provider["options"]["path"]]
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert json.loads((boards / Path(home).name).read_text())["uid"] == "tracedtimeout-overview"
+
+
+@pytest.mark.slow
+async def test_the_containers_run_what_serves_and_pushes(tmp_path: Path) -> None:
+    """Started as the compose file has it, the shop answers through payments, and metrics and traces are pushed.
+
+    On the real clock: processes have no other.
+    """
+    pushed: set[str] = set()
+
+    async def collector(scope: Any, receive: Any, send: Any) -> None:
+        pushed.add(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serving(collector))
+
+        async def start(name: str, *arguments: str) -> None:
+            pushes = SERVICES[name]["environment"].get("DEMO_METRICS", "")
+            environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "DEMO_METRICS": pushes, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, str(DASHBOARDS / "demo/serve.py"), name, *arguments]
+            log = tmp_path / f"{name}.log"
+            await stack.enter_async_context(process(*command, log=log, environment=environment))
+            await answers(f"http://127.0.0.1:{arguments[0]}/metrics", log)
+
+        payments, shop = str(free_port()), str(free_port())
+        assert [SERVICES[name]["command"][0] for name in ("payments", "shop", "load")] == ["payments", "shop", "load"]
+        await start("payments", payments)
+        await start("shop", shop, str(tmp_path / "shop.sqlite"), f"http://127.0.0.1:{payments}")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{shop}", timeout=20) as client:
+            paid = await client.post("/checkout?product=7&card=4000")
+            page = await client.get("/timeouts")
+        async with asyncio.timeout(PATIENCE):
+            while pushed < {"/v1/metrics", "/v1/traces"}:
+                await asyncio.sleep(0.1)
+    assert (paid.status_code, page.status_code) == (200, 200)
+    assert pushed == {"/v1/metrics", "/v1/traces"}

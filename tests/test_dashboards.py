@@ -94,6 +94,8 @@ def test_links_lead_to_dashboards_that_exist() -> None:
             assert link["url"].removeprefix("/d/").partition("?")[0] in uids
             for kept in ("datasource:queryparam", "job:queryparam", "instance:queryparam", "__url_time_range"):
                 assert f"${{{kept}}}" in link["url"]
+            chosen = re.findall(r"var-timeout=\$\{([^}]*)\}", link["url"])
+            assert [name for name in chosen if not name.endswith(":percentencode")] == [], "names have spaces"
 
 
 def test_titles_are_unique_in_a_dashboard() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -215,6 +216,26 @@ def test_sync_requests_end_with_the_budget(path: str) -> None:
         assert (caught.value.owner, time.monotonic() - started < 3.0) == ("_budget", True)
 
 
+def test_a_sync_body_read_when_the_budget_is_spent() -> None:
+    """A body that is first read when the budget is spent, and is not there yet, ends as the budget."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, httpx.Client(transport=DeadlineTransport()) as asking:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n")
+                connection.recv(1)  # until the peer has gone
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with budget(0.1), pytest.raises(DeadlineExceeded):
+            with asking.stream("GET", f"http://127.0.0.1:{listening.getsockname()[1]}") as response:
+                time.sleep(0.15)
+                response.read()
+        thread.join()
+
+
 def test_sync_requests_carry_the_budget() -> None:
     """A blocking request carries what is left, anew on a redirect, and is not sent once the budget is spent."""
     with sync_client() as asking:
@@ -233,3 +254,32 @@ def test_bad_hosts(transport: Callable[..., object]) -> None:
     """One host's name in place of a collection of them is refused."""
     with pytest.raises(TypeError, match=r"hosts must be a collection of host names, not the string 'example\.org'"):
         transport(hosts="example.org")
+
+
+@pytest.mark.parametrize("host", ["example.org:8443", "https://example.org", "me@example.org", "[::1]", ""])
+def test_hosts_that_no_request_goes_to(host: str) -> None:
+    """A host with a port, a scheme or a user would match nothing: it is refused."""
+    with pytest.raises(ValueError, match="hosts must be names or addresses alone"):
+        AsyncDeadlineTransport(hosts=[host])
+
+
+async def test_hosts_in_any_case_and_place() -> None:
+    """A host is compared without its case, port and user; one that only ends alike is another."""
+    told: dict[str, bool] = {}
+
+    async def note(request: httpx.Request) -> httpx.Response:
+        told[str(request.url)] = "deadline-budget" in request.headers
+        return httpx.Response(200)
+
+    transport = AsyncDeadlineTransport(httpx.MockTransport(note), hosts=["Shop.example", "*.bank.example", "::1"])
+    yes = ["http://SHOP.example:81/", "http://me:it@shop.example/", "https://a.b.bank.example/", "http://[::1]:8080/"]
+    no = [
+        "http://bank.example/",
+        "http://evilbank.example/",
+        "http://shop.example@evil.example/",
+        "http://x/shop.example",
+    ]
+    async with httpx.AsyncClient(transport=transport) as asking, timeout(1.0):
+        for url in yes + no:
+            await asking.get(url)
+    assert list(told.values()) == [True] * len(yes) + [False] * len(no)

@@ -184,6 +184,7 @@ FAILURES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"buckets": {"tracedtimeout.limit": [2, 1]}}, ValueError, r"buckets must be finite and .* not \[2, 1\]"),
     ({"buckets": [1, float("inf")]}, ValueError, "buckets must be finite and strictly ascending"),
     ({"buckets": []}, ValueError, "buckets must be finite and strictly ascending"),
+    ({"buckets": "12"}, ValueError, "buckets must be finite and strictly ascending, not '12'"),
     ({"buckets": ["a"]}, TypeError, r"buckets must be numbers, not \['a'\]"),
     ({"buckets": 3}, TypeError, "buckets must be numbers, not 3"),
 ]
@@ -262,6 +263,8 @@ def test_the_signature_shows_variables_and_defaults() -> None:
     assert repr(REGISTRY).startswith("<TRACEDTIMEOUT_REGISTRY, else <prometheus_client.")
 
 
+COMMON = ("duration", "limit", "received", "transit")
+
 BOUNDS = """
 import asyncio
 from tracedtimeout import install, timeout
@@ -280,8 +283,9 @@ print({{metric.name[14:]: metric.bounds for metric in _metrics.METRICS if len(me
     [
         ("install()", "", {}),
         ("install(buckets={'tracedtimeout.unwind': [1, 2]})", "", {"unwind": (1.0, 2.0)}),
-        ("install(buckets=(1, 2))", "", dict.fromkeys(("duration", "limit", "received", "transit"), (1.0, 2.0))),
-        ("install()", "0.5, 1", dict.fromkeys(("duration", "limit", "received", "transit"), (0.5, 1.0))),
+        ("install(buckets=(n for n in (1, 2)))", "", dict.fromkeys(COMMON, (1.0, 2.0))),
+        ("install(buckets=(1, 2))", "", dict.fromkeys(COMMON, (1.0, 2.0))),
+        ("install()", "0.5, 1", dict.fromkeys(COMMON, (0.5, 1.0))),
         (
             "install()",
             "tracedtimeout.timer_lag=1,2; tracedtimeout.utilization = 0.5,1",
@@ -295,6 +299,24 @@ def test_buckets_are_chosen_before_the_first_timeout(call: str, variable: str, c
     """By instrument or for all common ones at once, by argument or variable."""
     variables = {"TRACEDTIMEOUT_BUCKETS": variable} if variable else {}
     assert in_a_new_process(BOUNDS.format(call=call), **variables) == f"{chosen}\n"
+
+
+REFUSED = """
+from prometheus_client import CollectorRegistry, Gauge
+from tracedtimeout import install
+from tracedtimeout._core import _metrics
+taken = CollectorRegistry()
+Gauge("tracedtimeout_active", "Not ours.", registry=taken)
+try:
+    install(registry=taken, buckets=[1, 2])
+except ValueError:
+    print(_metrics.DURATION.bounds == _metrics.DURATION.default_bounds)
+"""
+
+
+def test_a_call_that_fails_chooses_no_buckets() -> None:
+    """They are as they were before."""
+    assert in_a_new_process(REFUSED) == "True\n"
 
 
 LATER = """

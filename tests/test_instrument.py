@@ -394,6 +394,28 @@ def test_instrumented_late_it_names_who_holds_the_originals(
     assert counted("duration") == {(__name__, "completed"): 1}
 
 
+def test_what_stands_for_a_module_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None forbids an import, and a lazy module loads when it is touched: neither is looked into."""
+
+    class Lazy(ModuleType):
+        def __getattribute__(self, name: str) -> Any:
+            pytest.fail(f"loaded for its {name}")
+
+    monkeypatch.setitem(sys.modules, "forbidden", None)
+    monkeypatch.setitem(sys.modules, "lazy", Lazy("lazy"))
+    with instrumented():
+        run(in_timeout(waiting(0.5)))
+    assert counted("duration") == {(__name__, "completed"): 1}
+
+
+def test_code_without_a_module_is_watched(spans: Spans) -> None:
+    """Code that was given an empty name for its module runs as ever."""
+    code: dict[str, Any] = {"__name__": "", "asyncio": asyncio}
+    exec("async def main():\n async with asyncio.timeout(1): pass", code)  # noqa: S102  # what such code is made by
+    run(code["main"]())
+    assert counted("duration") == {("?", "completed"): 1}
+
+
 def test_other_observers_are_told_and_spans_stay_late() -> None:
     """Installed observers see watched timeouts; spans of them are late whatever policy ours have."""
     always, seen = Spans(), []
@@ -515,8 +537,7 @@ def test_an_unchanged_program_is_observed(http_port: int, redis_port: int, tmp_p
     try:
         metadata.distribution("opentelemetry-distro")
     except metadata.PackageNotFoundError:
-        # No part of the test extra: the releases of it and of OpenTelemetry's aiohttp packages exclude each other.
-        pytest.skip("pip install opentelemetry-distro")
+        missing("opentelemetry-instrument", "pip install opentelemetry-distro")
     environment = {
         **os.environ,
         "OTEL_TRACES_EXPORTER": "console",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import math
@@ -21,10 +22,13 @@ from tests.asgi_servers import client, until
 from tracedtimeout import budget, timeout, wait_for
 from tracedtimeout._core._series import Histogram
 from tracedtimeout._live_figures import GAP, Names, percentile
+from tracedtimeout._live_page import page
 from tracedtimeout._tree import gather, text
-from tracedtimeout.live import LiveApp, dump_on_signal, live_app
+from tracedtimeout.live import LiveApp, _json, dump_on_signal, live_app
 
 EVIL = "<script>alert(1)</script>"
+
+KINDS = {"/": "text/html", "/json": "application/json", "/events": "text/event-stream"}
 
 virtual = pytest.mark.loops("virtual")
 
@@ -97,6 +101,61 @@ async def test_only_so_many_rows_are_gathered() -> None:
         await asyncio.sleep(0.1)
         tree = gather(2)
     assert ([node.name for node in tree.nodes], tree.hidden) == (["n0", "n1"], 3)
+
+
+@virtual
+async def test_what_has_expired_is_shown_until_it_is_left() -> None:
+    """Slow clean-up keeps a row, beneath what encloses it, that says whose deadline fired and how long ago."""
+    cleaning = asyncio.create_task(_clean_up(3.0))
+    await asyncio.sleep(2.5)
+    app = live_app()
+    outer, inner, *_ = gather().nodes
+    lines = [line.partition(", waiting")[0] for line in text(gather()).splitlines()[1:]]
+    shown = [row["cells"][1] for row in app._view()["flight"]]
+    told = json.loads(_json(app.look()))["in_flight"]
+    app.close()
+    with pytest.raises(TimeoutError):
+        await cleaning
+    assert (outer.name, outer.limit, outer.used, outer.unwinding) == ("outer", 10.0, 0.25, None)
+    assert (inner.name, inner.depth, inner.owner, inner.limit, inner.used) == ("inner", 1, "inner", 1.0, 1.0)
+    assert inner.where.endswith(" in _clean_up")
+    assert lines == [
+        "  outer: 2.500 of 10.000 s, 25%",
+        "    inner: 2.500 of 1.000 s, 100%, expired, not yet left for 1.500 s",
+        "    tidy: 1.500 of 8.000 s, 19%",
+    ]
+    assert shown[1] == {"text": "expired, not yet left for 1.5 s", "bar": 1.0, "tone": "hot over"}
+    assert [row["unwinding"] for row in told] == [None, 1.5, None]
+    assert gather().nodes == ()
+
+
+async def _clean_up(seconds: float) -> None:
+    async with timeout(10.0, name="outer"), timeout(1.0, name="inner"):
+        try:
+            await asyncio.sleep(5.0)
+        finally:
+            async with timeout(8.0, name="tidy"):
+                await asyncio.sleep(seconds)
+
+
+@virtual
+async def test_what_expired_and_was_dropped_is_not_kept_alive() -> None:
+    """A task that nobody holds any more goes in the middle of its clean-up, as it does in asyncio."""
+
+    async def never_done() -> None:
+        async with timeout(1.0, name="dropped"):
+            try:
+                await asyncio.sleep(5.0)
+            finally:
+                await asyncio.get_running_loop().create_future()
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # asyncio says that it was destroyed
+    task = asyncio.create_task(never_done())
+    await asyncio.sleep(2.0)
+    assert [node.name for node in gather().nodes] == ["dropped"]
+    del task
+    gc.collect()
+    assert gather().nodes == ()
 
 
 @virtual
@@ -173,6 +232,21 @@ async def test_a_signal_has_the_tree_written() -> None:
         undo()
     assert out.getvalue().startswith(f"1 timeout in flight in process {os.getpid()}\n  patient: 0.0")
     assert signal.getsignal(signal.SIGUSR1) is before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
+def test_a_signal_when_no_thread_can_be_had_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program that a signal interrupts goes on, be there no room for a thread."""
+
+    def full(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("tracedtimeout.live._thread.start_new_thread", full)
+    out = io.StringIO()
+    undo = dump_on_signal(file=out)
+    signal.raise_signal(signal.SIGUSR1)
+    undo()
+    assert out.getvalue() == ""
 
 
 def test_percentiles_are_read_off_the_buckets() -> None:
@@ -297,7 +371,7 @@ async def test_the_page_is_a_table_without_any_script() -> None:
     assert f"'{EVIL}' exceeded its 0.020 s deadline" in unescape(html)
     assert '<progress max="1" value="0.0' in html
     assert html.count("<caption>") == 3
-    assert 'href="timeouts/json"' in html
+    assert 'href="./timeouts/json" data-events="./timeouts/events"' in html
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
 
@@ -332,15 +406,91 @@ async def test_a_stream_ends_when_nobody_listens(monkeypatch: pytest.MonkeyPatch
         await until(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
+async def test_names_cannot_break_out_of_an_event_or_the_page() -> None:
+    """Line ends in a name stay inside the event's line of data, and what has no encoding is replaced on the page."""
+    name = "a\n\ndata: {}\r\n\u2028\ud800<b>"
+    async with _page() as (_, asking), timeout(60.0, name=name):
+        async with asking.stream("GET", "/timeouts/events") as stream:
+            [line] = [line async for line in _first(stream, 1)]
+        shown = await asking.get("/timeouts")
+        told = (await asking.get("/timeouts/json")).json()
+    assert json.loads(line)["flight"][0]["cells"][0]["text"] == name
+    assert told["in_flight"][0]["name"] == name
+    assert shown.status_code == 200
+    assert "<b>" not in shown.text
+    assert "\u2028?&lt;b&gt;" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("path", "link"),
+    [
+        ("/timeouts", "./timeouts/json"),
+        ("/timeouts/", "json"),
+        ("/javascript:alert(1)", "./javascript%3Aalert%281%29/json"),
+        ('/x">?#', "./x%22%3E%3F%23/json"),
+    ],
+)
+def test_links_stay_beneath_where_the_page_is(path: str, link: str) -> None:
+    """Whatever the path that it was asked for by, the page's links are relative to it, and no scheme of their own."""
+    app = live_app()
+    html = page(app._view(), path)
+    app.close()
+    assert f'<a id="json" href="{link}"' in html
+
+
+@virtual
+async def test_ten_thousand_open_ones_are_counted_and_the_oldest_shown() -> None:
+    """However many are open, what is sent is bounded."""
+    leave = asyncio.Event()
+
+    async def one(number: int) -> None:
+        async with timeout(60.0, name=f"n{number % 100}"):
+            await leave.wait()
+
+    waiting = [asyncio.create_task(one(number)) for number in range(10_000)]
+    await asyncio.sleep(0.1)
+    app = live_app()
+    view = app._view()
+    sizes = [len(json.dumps(view)), len(_json(app.look())), len(page(view, "/"))]
+    app.close()
+    leave.set()
+    await asyncio.gather(*waiting)
+    assert (view["count"], len(view["flight"]), view["more"]) == (10_000, 200, "and 9800 more, younger ones")
+    assert max(sizes) < 250_000
+
+
+async def test_who_neither_reads_nor_hangs_up_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that takes nothing holds its stream, and one event, no longer than a stream lasts."""
+    monkeypatch.setattr("tracedtimeout.live.STREAM", 0.05)
+    sent: list[str] = []
+
+    async def receive() -> dict[str, Any]:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # never
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            await asyncio.get_running_loop().create_future()
+
+    app = live_app()
+    before = len(asyncio.all_tasks())
+    await app({"type": "http", "method": "GET", "path": "/events"}, receive, send)
+    app.close()
+    await until(lambda: len(asyncio.all_tasks()) == before)
+    assert sent == ["http.response.start", "http.response.body"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("POST", "/", 405), ("HEAD", "/", 200), ("HEAD", "/json", 200), ("HEAD", "/events", 200)],
 )
 async def test_it_is_for_reading(method: str, path: str, status: int) -> None:
-    """GET and HEAD, and no other method."""
+    """GET and HEAD, and no other method; HEAD is told of the same kind of thing."""
     async with _page() as (_, asking):
         answer = await asking.request(method, path)
     assert (answer.status_code, answer.content) == (status, b"")
+    if method == "HEAD":
+        assert answer.headers["content-type"].partition(";")[0] == KINDS[path]
 
 
 async def test_other_protocols_are_told_off() -> None:

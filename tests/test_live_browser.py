@@ -90,6 +90,17 @@ async def test_timeouts_appear_progress_and_expire() -> None:
         )
 
 
+async def test_any_name_is_as_good_as_another() -> None:
+    """A timeout may be called what the page calls a table with nothing in it."""
+    async with _served() as page:
+        async with timeout(60.0, name="none"):
+            row = page.locator("#names tbody tr", has=page.locator("th", has_text="none"))
+            await row.wait_for()
+            assert await page.locator("#flight tbody th").all_inner_texts() == ["none"]
+        await page.locator("#flight tbody tr", has_text="Nothing is in flight.").wait_for()
+        assert await row.locator("td").last.inner_text() == "0 of 1"
+
+
 async def test_without_javascript_it_is_a_plain_table() -> None:
     """What is open when it is asked for stands in the table, and it says how to ask again."""
     async with timeout(60.0, name=EVIL), _served(java_script_enabled=False) as page:
@@ -142,10 +153,36 @@ _COLOURS = {
 }
 
 
-async def test_the_demo_shows_its_own(tmp_path: Path) -> None:
-    """Under load the demo's page has rows in flight, messages of what expired, and sparklines."""
+READERS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "narrow": {"viewport": {"width": 360, "height": 800}},
+    "no script": {"java_script_enabled": False},
+}
+
+
+async def test_the_demo_shows_its_own_to_everybody(tmp_path: Path) -> None:
+    """Under load the demo's page has bars that grow, messages of what expired, and sparklines, for all readers."""
     async with shop(tmp_path, load=True) as services, _chromium() as browser:
-        async with _opened(f"http://{services.shop}/timeouts", browser) as page:
-            await page.locator("#flight tbody .d1").first.wait_for()
-            await page.locator("#ended tbody td", has_text="exceeded its").first.wait_for()
-            await page.locator('#names polyline[points*=" "]').first.wait_for(state="attached")
+        for reader, options in READERS.items():
+            async with _opened(f"http://{services.shop}/timeouts", browser, **options) as page:
+                await _bar_grows(page, reload=reader == "no script")
+                await page.locator("#ended tbody td", has_text="exceeded its").first.wait_for()
+                await page.locator('#names polyline[points*=" "]').first.wait_for(state="attached")
+                if reader == "narrow":
+                    assert await page.evaluate("document.scrollingElement.scrollWidth") <= 360
+
+
+async def _bar_grows(page: Page, *, reload: bool) -> None:
+    """Wait until a nested timeout that was in flight at one look has used more of its budget at the next."""
+    before: dict[str, float] = {}
+    for _ in range(200):
+        bars = page.locator("#flight tbody tr:has(.d1) progress")
+        now = dict(await bars.evaluate_all("bars => bars.map(bar => [bar.closest('tr').dataset.key, bar.value])"))
+        if any(value > before.get(key, 1.0) for key, value in now.items()):
+            return
+        before = now
+        await asyncio.sleep(0.1)
+        if reload:
+            await page.reload()
+    pytest.fail("no bar grew")

@@ -288,6 +288,54 @@ def test_a_folder_that_is_gone_is_told_of_once(tmp_path: Path) -> None:
     assert 'tracedtimeout_limit_seconds_count{timeout="charge"} 1.0' in in_files(figures)
 
 
+UNDONE_NOWHERE = """
+import os
+from tests.test_prometheus import pass_by
+from tracedtimeout import install
+from tracedtimeout.testing import run
+undo = install(spans="off")
+run(pass_by(2.0, 0.25))
+os.rmdir(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+undo()
+undo()
+print("undone")
+"""
+
+
+def test_undoing_survives_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """What cannot be written any more is told of, and keeps nobody from ending."""
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    done = in_a_new_process(UNDONE_NOWHERE, figures)
+    assert (done.returncode, done.stdout) == (0, "undone\n")
+    assert done.stderr.count("figures cannot be written to PROMETHEUS_MULTIPROC_DIR; not logged again") == 1
+
+
+REFUSED = """
+import time
+from tests.test_prometheus import pass_by
+from tracedtimeout import _multiprocess, install
+from tracedtimeout.testing import run
+_multiprocess.EVERY = 0.01
+install(spans="off")
+run(pass_by(2.0, 0.25))
+try:
+    install(spans="off", buckets=[1, 2])
+except RuntimeError:
+    run(pass_by(2.0, 0.25))
+    time.sleep(0.5)
+    import os, signal
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_a_call_that_fails_the_former_one_transfers_on(tmp_path: Path) -> None:
+    """An `install` that is refused leaves the figures on their way to the files."""
+    in_a_new_process(REFUSED, tmp_path)
+    lines = shown("tracedtimeout_limit_seconds", in_files(tmp_path))
+    assert [line for line in lines if "_count" in line] == ['tracedtimeout_limit_seconds_count{timeout="charge"} 2.0']
+
+
 TOO_LATE = """
 import prometheus_client, os
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = os.environ.pop("FOLDER")

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import gzip
 import threading
-import weakref
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager, suppress
@@ -38,8 +37,11 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client.registry import CollectorRegistry
 
 from tests.telemetry import Spans, python, run
+from tests.test_prometheus import every_metric
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._meters import SCOPE, pipeline_at
+from tracedtimeout._version import VERSION
 from tracedtimeout.prometheus import Collector
 from tracedtimeout.spans import SpanObserver
 
@@ -84,7 +86,7 @@ def read(reader: InMemoryMetricReader) -> list[Metric]:
     if data is None:
         return []
     (resource,) = data.resource_metrics
-    return [metric for scope in resource.scope_metrics if scope.scope.name == otlp.SCOPE for metric in scope.metrics]
+    return [metric for scope in resource.scope_metrics if scope.scope.name == SCOPE for metric in scope.metrics]
 
 
 def points(metrics: list[Metric], *names: str) -> list[Point]:
@@ -137,6 +139,19 @@ def test_histograms_and_counters_are_exported_together() -> None:
         Point("limit", ("t",), 2.0, {1.0: 2}),
         Point("utilization", ("t",), 1.25, {0.25: 1, 1.0: 1}),
     ]
+
+
+def test_an_open_timeout_is_active() -> None:
+    """The up-down counter is 1 in the body, while the limit alone is recorded."""
+    reader = InMemoryMetricReader()
+
+    async def main() -> list[Point]:
+        async with timeout(1.0, name="t"):
+            return points(read(reader), "active", "limit", "duration")
+
+    with exported(reader):
+        assert run(main()) == [Point("active", ("t",), 1), Point("limit", ("t",), 1.0, {1.0: 1})]
+        assert points(read(reader), "active") == [Point("active", ("t",), 0)]
 
 
 def test_each_metric_has_the_unit_and_words_of_the_table() -> None:
@@ -268,24 +283,46 @@ def test_what_the_application_measures_is_untouched() -> None:
     assert resource.resource.attributes == {"service.name": "shop"}
     assert [(scope.scope.name, len(scope.metrics)) for scope in resource.scope_metrics] == [
         ("app", 1),
-        (otlp.SCOPE, 4),
+        (SCOPE, 4),
     ]
     (orders,) = resource.scope_metrics[0].metrics
     assert points([orders], "orders") == [Point("orders", (), 3)]
 
 
 def test_histograms_come_without_their_counters() -> None:
-    """Where views drop our instruments, the histograms still join what there is."""
+    """Where no instrument of ours has anything to say, the histograms still join what there is."""
     reader = InMemoryMetricReader()
-    with exported(reader, views=[View(instrument_name="tracedtimeout.*", aggregation=DropAggregation())]) as provider:
+    with exported(reader) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
-        work()
+        _series.record(_metrics.SCRAPE_DURATION, (), 0.25)
         seen = read(reader)
-    assert [metric.name for metric in seen] == [
-        "tracedtimeout.duration",
-        "tracedtimeout.limit",
-        "tracedtimeout.utilization",
-    ]
+        assert _scopes(reader) == [("app", None), (SCOPE, VERSION)]
+    assert [metric.name for metric in seen] == ["tracedtimeout.scrape.duration"]
+
+
+def test_a_view_that_drops_all_our_instruments_drops_the_histograms() -> None:
+    """Who wants none of our metrics in a pipeline has none."""
+    reader = InMemoryMetricReader()
+    with exported(reader, views=[View(meter_name=SCOPE, aggregation=DropAggregation())]) as provider:
+        provider.get_meter("app").create_counter("orders").add(3)
+        work(3.0)
+        assert _scopes(reader) == [("app", None)]
+
+
+def test_the_scope_has_our_version() -> None:
+    """The instrumentation scope says which release of the package counted, the one that is installed."""
+    reader = InMemoryMetricReader()
+    with exported(reader):
+        work()
+        assert _scopes(reader) == [(SCOPE, VERSION)]
+
+
+def _scopes(reader: InMemoryMetricReader) -> list[tuple[str, str | None]]:
+    """Name and version of each scope that a reader has something of."""
+    data = reader.get_metrics_data()
+    assert data is not None
+    (resource,) = data.resource_metrics
+    return [(scope.scope.name, scope.scope.version) for scope in resource.scope_metrics]
 
 
 def test_what_a_view_makes_of_our_sums_is_left() -> None:
@@ -301,18 +338,22 @@ def test_what_a_view_makes_of_our_sums_is_left() -> None:
 
 
 def test_undone_it_exports_nothing_and_again_it_does() -> None:
-    """What `instrument` returns undoes it; calling it twice exports once."""
+    """What `instrument` returns undoes it; asked for twice it exports once, until both have undone it."""
     reader = InMemoryMetricReader()
-    with exported(reader) as provider:
-        otlp.instrument(provider)
-        work()
-        assert points(read(reader), "active") == [Point("active", ("t",), 0)]
-        otlp.instrument(provider)()
-        assert read(reader) == []
-        provider.get_meter("app").create_counter("orders").add(3)
-        assert read(reader) == []
-        otlp.instrument(provider)
-        assert points(read(reader), "duration") == [Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    first, second = otlp.instrument(provider), otlp.instrument(provider)
+    work()
+    once = [Point("active", ("t",), 0), Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
+    assert points(read(reader), "active", "duration") == once
+    first()
+    first()
+    assert points(read(reader), "active", "duration") == once
+    second()
+    assert read(reader) == []
+    provider.get_meter("app").create_counter("orders").add(3)
+    assert read(reader) == []
+    otlp.instrument(provider)
+    assert points(read(reader), "active", "duration") == once
 
 
 def test_readers_can_be_named() -> None:
@@ -333,8 +374,7 @@ class _Older:
 
 def test_readers_are_found_in_older_sdks() -> None:
     """OpenTelemetry 1.30 keeps the readers of a provider elsewhere."""
-    older: Any = _Older()
-    assert otlp._readers_of(weakref.ref(older)) == _Older._sdk_config.metric_readers
+    assert otlp._readers_of(_Older()) == _Older._sdk_config.metric_readers
 
 
 def test_a_provider_of_another_make_is_no_error() -> None:
@@ -353,21 +393,67 @@ def test_a_failure_of_ours_is_logged_once_and_harms_nobody(caplog: pytest.LogCap
     assert caplog.messages == ["the histograms of timeouts could not be exported; not logged again"]
 
 
+GLOBAL = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.test_otlp import points, read, work
+from tracedtimeout import install, otlp
+reader = InMemoryMetricReader()
+provider = MeterProvider([reader])
+{}
+work()
+print(points(read(reader), "active", "duration"))
+"""
+
+SET = "metrics.set_meter_provider(provider); "
+
+ONCE = [Point("active", ("t",), 0), Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
+
+
 @pytest.mark.slow
-def test_the_global_provider_is_found_when_it_is_set() -> None:
-    """Called before the application sets its provider, it works from then on. (A process of its own.)"""
+@pytest.mark.parametrize(
+    ("calls", "seen"),
+    [
+        ("otlp.instrument(); " + SET, ONCE),
+        ("install(); " + SET, ONCE),
+        (SET + "install()", ONCE),
+        ("install(); " + SET + "otlp.instrument(); otlp.instrument(provider)", ONCE),
+        ("otlp.instrument(provider); " + SET + "install()", ONCE),
+        ("otlp.instrument(provider); install(); " + SET, ONCE),
+        ("otlp.instrument(provider)(); install(); " + SET, ONCE),
+        (SET + "install(); install()", ONCE),
+        (SET + "undo = install(); otlp.instrument(provider); undo()", ONCE),
+        (SET + "otlp.instrument(provider)(); install()()", []),
+    ],
+)
+def test_the_global_provider_is_found_when_it_is_set(calls: str, seen: list[Point]) -> None:
+    """`install` and `instrument` export through the global provider, set before or after; once. (Processes.)"""
+    assert python(GLOBAL.format(calls)) == f"{seen}\n"
+
+
+@pytest.mark.slow
+def test_no_registry_has_our_families_twice() -> None:
+    """A reader of OpenTelemetry's at the registry where `install` put them leaves ours out. (A process of its own.)"""
     program = (
-        "from tracedtimeout import otlp; otlp.instrument()\n"
         "from opentelemetry import metrics\n"
+        "from opentelemetry.exporter.prometheus import PrometheusMetricReader\n"
         "from opentelemetry.sdk.metrics import MeterProvider\n"
-        "from opentelemetry.sdk.metrics.export import InMemoryMetricReader\n"
-        "reader = InMemoryMetricReader(); metrics.set_meter_provider(MeterProvider([reader]))\n"
-        "from tests.test_otlp import points, read, work\n"
+        "from prometheus_client import REGISTRY\n"
+        "from tests.test_otlp import work\n"
+        "from tracedtimeout import install\n"
+        "metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))\n"
+        "metrics.get_meter('app').create_counter('orders').add(1)\n"
+        "def seen():\n"
+        "    names = [family.name for family in REGISTRY.collect() if family.samples]\n"
+        "    return names.count('orders'), names.count('tracedtimeout_active'), len(names) - len(set(names))\n"
+        "undo = install(spans='off')\n"
         "work()\n"
-        "print(points(read(reader), 'duration', 'active'))\n"
+        "print(seen())\n"
+        "install(spans='off', registry=None)\n"
+        "print(seen())\n"
     )
-    expected = [Point("active", ("t",), 0), Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
-    assert python(program) == f"{expected}\n"
+    assert python(program) == "(1, 1, 0)\n(1, 1, 0)\n"
 
 
 def workload() -> None:
@@ -393,13 +479,14 @@ def workload() -> None:
 
 def test_both_pipelines_show_the_same() -> None:
     """The native collector and OTel's own Prometheus exporter agree: families, types, help, labels, buckets, values."""
+    run(every_metric())
     workload()
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     ours.register(Collector())
     with exported(PrometheusMetricReader(registry=theirs)):
         seen = _families(theirs)
     assert seen == _families(ours)
-    assert len(seen) == 12
+    assert len(seen) == len(_metrics.METRICS)
 
 
 def _families(registry: CollectorRegistry) -> dict[str, Any]:
@@ -420,6 +507,26 @@ def _families(registry: CollectorRegistry) -> dict[str, Any]:
         for family in registry.collect()
         if family.samples and family.name != "target"
     }
+
+
+def test_a_reader_with_a_prefix_is_not_left_out() -> None:
+    """Under other names ours are no doubles, also in a registry that has them."""
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    work()
+    with exported(PrometheusMetricReader(prefix="otel", registry=registry)):
+        names = [family.name for family in registry.collect() if family.samples and "active" in family.name]
+    assert names == ["tracedtimeout_active", "otel_tracedtimeout_active"]
+
+
+def test_histograms_that_cannot_join_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The counters are exported all the same."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    pipeline_at(provider, lambda _: 1 / 0).start("test")  # type: ignore[arg-type]  # it never returns
+    work()
+    assert [points(read(reader), "active", "duration") for _ in range(2)] == [[Point("active", ("t",), 0)]] * 2
+    assert caplog.messages == ["the histograms of timeouts cannot be exported; not logged again"]
 
 
 @pytest.mark.slow
@@ -470,7 +577,7 @@ def _metrics_of(request: service.ExportMetricsServiceRequest) -> list[Any]:
     (resource,) = request.resource_metrics
     assert [(each.key, each.value.string_value) for each in resource.resource.attributes] == [("service.name", "shop")]
     (scope,) = resource.scope_metrics
-    assert scope.scope.name == otlp.SCOPE
+    assert scope.scope.name == SCOPE
     return list(scope.metrics)
 
 

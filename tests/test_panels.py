@@ -30,7 +30,7 @@ EMPTY = {
 
 @pytest.mark.slow
 async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
-    """No expression of a dashboard or a rule is an error or empty while the demo runs, over both pipelines.
+    """No expression of a dashboard or a rule is an error or empty while the demo runs.
 
     On the real clock: Prometheus and the demo's processes have no other.
     """

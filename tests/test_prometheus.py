@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector as AnyCollector
 
 from tests.scraping import lint, parsed, registry_of_ours, serving, shown
+from tests.telemetry import python
 from tracedtimeout import DeadlineExceeded, budget, timeout
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout.prometheus import Collector, metrics_app, start_metrics_server
@@ -206,6 +207,40 @@ async def test_a_scrape_happens_off_the_loop() -> None:
     registry.register(probe)
     response = await get(metrics_app(registry=registry))
     assert (response.status_code, probe.threads) == (200, ["tracedtimeout-scrape_0"])
+
+
+SCRAPED_AND_FORKED = """
+import asyncio, os, warnings
+from tests.test_prometheus import scraped
+from tracedtimeout.prometheus import metrics_app
+app = metrics_app()
+asyncio.run(scraped(app))
+warnings.simplefilter("ignore")  # of forking beside threads, which is the point
+child = os.fork()
+if child:
+    print(os.waitpid(child, 0)[1])
+else:
+    os._exit(0 if asyncio.run(scraped(app)) == 200 else 1)
+"""
+
+
+async def scraped(app: Any) -> int:
+    """The status that an application answers a scrape with."""
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "headers": [], "query_string": b""}
+    await asyncio.wait_for(app(scope, None, send), 10)
+    status: int = sent[0]["status"]
+    return status
+
+
+@pytest.mark.slow
+def test_the_child_of_a_fork_can_be_scraped() -> None:
+    """A process that was scraped and forks leaves its child with a thread to scrape in. (Real processes.)"""
+    assert python(SCRAPED_AND_FORKED) == "0\n"
 
 
 async def test_the_endpoint_serves_the_text_format() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib.metadata import entry_points
 
 import pytest
@@ -34,6 +35,7 @@ from tracedtimeout._core import _budget, _series
 from tracedtimeout._core._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
 from tracedtimeout._core._series import Histogram
 from tracedtimeout._wire import HEADERS, MOST_NS
+from tracedtimeout.integrations._admission import Admission
 from tracedtimeout.propagation import DeadlinePropagator, extract, inject, nanoseconds, outgoing
 from tracedtimeout.testing import run
 
@@ -398,6 +400,54 @@ def test_detach_cuts_an_attached_deadline(propagator: DeadlinePropagator) -> Non
         return seen
 
     assert run(main()) == [1.5, math.inf, 50.0, 7.0, math.inf, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("how", "deadlines"), [("as it is", [1.5, 1.5]), ("detached", [60.0, 63.0]), ("behind our door", [1.5, 63.0])]
+)
+def test_a_worker_started_under_an_attached_deadline(
+    propagator: DeadlinePropagator, how: str, deadlines: list[float]
+) -> None:
+    """A task keeps the Context that was attached where it was created, and so the deadline, also when the request is
+    over, which OpenTelemetry tells nobody: unless it was created under `detach`, or the request went through our door.
+    """
+    seen: list[float | None] = []
+
+    async def worker(jobs: asyncio.Queue[None]) -> None:
+        while True:
+            await jobs.get()
+            async with timeout(60.0) as t:
+                seen.append(t.deadline())
+            jobs.task_done()
+
+    async def request(jobs: asyncio.Queue[None]) -> asyncio.Task[None]:
+        headers = {"deadline-budget": "1500"}
+        attached(propagator, headers)
+        if how == "behind our door":
+            guard, bound = Admission().admit("request", list(headers.items()))
+            assert bound is not None
+            async with guard:
+                started = asyncio.create_task(worker(jobs))
+                jobs.put_nowait(None)
+                await jobs.join()
+            bound.close()
+            return started
+        with detach() if how == "detached" else nullcontext():
+            return asyncio.create_task(worker(jobs))
+
+    async def main() -> None:
+        jobs: asyncio.Queue[None] = asyncio.Queue()
+        started = await asyncio.create_task(request(jobs))
+        if not seen:
+            jobs.put_nowait(None)
+            await jobs.join()
+        await asyncio.sleep(3.0)
+        jobs.put_nowait(None)
+        await jobs.join()
+        started.cancel()
+
+    run(main())
+    assert seen == deadlines
 
 
 def test_checkpoint_sees_an_attached_deadline(propagator: DeadlinePropagator) -> None:

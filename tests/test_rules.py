@@ -55,6 +55,7 @@ def test_alerts_tell_what_to_do() -> None:
         assert alert.description.endswith(".")
         assert len(alert.runbook) > 60
         assert re.match(r"/d/tracedtimeout-(overview|one)\?", alert.dashboard)
+        assert re.findall(r"\{\{(?! \$labels\.\w+ \| urlquery \}\})", alert.dashboard) == [], "names have spaces"
         assert alert.severity in ("page", "ticket")
 
 

@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanKind
 from tests.telemetry import Seen, Spans, block, run
 from tracedtimeout import Timeout, budget, detach, timeout, timeout_at, wait_for, with_timeout
 from tracedtimeout._core import _observers
+from tracedtimeout._version import VERSION
 from tracedtimeout.spans import SpanObserver
 
 
@@ -97,6 +98,14 @@ def _run_in_timeout(body: Any) -> None:
 
     with contextlib.suppress(TimeoutError, KeyError):
         run(main())
+
+
+def test_the_scope_has_our_version(spans: Spans) -> None:
+    """The instrumentation scope of a span says which release of the package made it."""
+    _run_in_timeout(waiting(0.5))
+    (span,) = spans.ended
+    assert span.instrumentation_scope is not None
+    assert (span.instrumentation_scope.name, span.instrumentation_scope.version) == ("tracedtimeout", VERSION)
 
 
 def test_a_cancellation_from_outside_is_no_error(spans: Spans) -> None:

@@ -17,12 +17,28 @@ CASES: dict[str, dict[str, Any]] = {
     "loose": {"limit": 10.0, "bucket": "0.5", "uses": 100, "expired": 0, "verdict": "too loose"},
     "tight": {"limit": 0.5, "bucket": "0.5", "uses": 100, "expired": 0, "verdict": "too tight"},
     "rare": {"limit": 1.0, "bucket": "0.5", "uses": 1, "expired": 0, "verdict": "too few to tell (under 1000)"},
+    "cancelled": {
+        "limit": 1.0,
+        "bucket": "0.5",
+        "uses": 100,
+        "expired": 0,
+        "outcome": "cancelled",
+        "verdict": "too few to tell (under 1000)",
+    },
     "expiring": {
         "limit": 1.0,
         "bucket": "0.5",
         "uses": 100,
         "expired": 1,
         "verdict": "cannot tell, raise it (over 0.1 % expire)",
+    },
+    "cut short": {
+        "limit": 10.0,
+        "bucket": "0.5",
+        "uses": 100,
+        "expired": 0,
+        "interrupted": 1,
+        "verdict": "cannot tell, another's deadline ends it (over 0.1 %)",
     },
 }
 """Timeouts by name: the limit in force, the bucket their durations fall in, uses and expiries a minute."""
@@ -33,7 +49,8 @@ CODES = {text: int(code) for code, (text, _) in promql.VERDICTS.items()}
 def series(name: str, case: dict[str, Any]) -> list[dict[str, str]]:
     labels = f'job="shop", instance="a:1", timeout="{name}"'
     uses, expired, limit = case["uses"], case["expired"], case["limit"]
-    duration = f'{{{labels}, outcome="completed"'
+    interrupted = case.get("interrupted", 0)
+    duration = f'{{{labels}, outcome="{case.get("outcome", "completed")}"'
     return [
         {"series": f'tracedtimeout_duration_seconds_bucket{duration}, le="0.25"}}', "values": "0x60"},
         {
@@ -45,12 +62,13 @@ def series(name: str, case: dict[str, Any]) -> list[dict[str, str]]:
         {"series": f"tracedtimeout_limit_seconds_count{{{labels}}}", "values": f"0+{uses}x60"},
         {"series": f"tracedtimeout_limit_seconds_sum{{{labels}}}", "values": f"0+{uses * limit}x60"},
         {"series": f'tracedtimeout_expirations_total{{{labels}, outcome="expired"}}', "values": f"0+{expired}x60"},
+        {"series": f'tracedtimeout_interruptions_total{{{labels}, owner="whole"}}', "values": f"0+{interrupted}x60"},
     ]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_limit_is_judged_by_what_durations_say_of_it(name: str, tmp_path: Path) -> None:
-    """A limit fits, is too tight or too loose, or cannot be judged: too few uses, or expiries that hide the rest."""
+    """A limit fits, is too tight or too loose, or cannot be judged: too few uses, or ends that hide the rest."""
     expr = promql.verdict().replace("$__range", "1h")
     for variable in ("$job", "$instance", "$timeout"):
         expr = expr.replace(variable, ".+")

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from prometheus_client.registry import CollectorRegistry
 
@@ -15,6 +16,9 @@ from ._core import _metrics, _observers, _series
 from ._core._observers import Observer
 from ._disabled import DISABLED
 from ._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
+
+if TYPE_CHECKING:
+    from ._meters import Pipeline
 
 
 def install(
@@ -26,6 +30,9 @@ def install(
     max_names: int | Setting[int] = MAX_NAMES,
 ) -> Callable[[], None]:
     """Export what timeouts do from now on. A second call replaces the first; what it returns undoes it.
+
+    OpenTelemetry's metrics and spans go through its global providers, if the application sets them, before or after;
+    through another meter provider with `tracedtimeout.otlp.instrument`. Prometheus's families go to `registry`.
 
     An argument that is left out is taken from the environment variable ``TRACEDTIMEOUT_`` and its name in capitals,
     else it is the default given here.
@@ -52,6 +59,7 @@ def install(
     policy = SPANS.value(spans)
     wanted = _Installation(
         _prometheus(REGISTRY.value(registry)),
+        _meters(),
         (*_span_observers(policy), *OBSERVERS.value(observers)),
         BUCKETS.value(buckets),
         MAX_NAMES.value(max_names),
@@ -74,6 +82,20 @@ def _prometheus(registry: Registry) -> _Registered | _multiprocess.Transfer | No
     return _multiprocess.Transfer() if _multiprocess.VARIABLE in os.environ else _Registered(registry)
 
 
+def _meters() -> Pipeline:
+    from ._meters import pipeline_at  # noqa: PLC0415  # OpenTelemetry's metrics take 8 ms to import
+
+    return pipeline_at(None, _join)
+
+
+def _join(pipeline: Pipeline) -> None:
+    """Have the histograms join OpenTelemetry's metrics; in a collection of its SDK, so that it is imported anyway."""
+    with suppress(ImportError):  # of another SDK, that has but our counters
+        from . import otlp  # noqa: PLC0415  # see above
+
+        otlp.join(pipeline)
+
+
 @dataclass(frozen=True, slots=True)
 class _Registered:
     """Our collector in a registry."""
@@ -94,6 +116,7 @@ class _Installation:
     """One call of `install`, its settings known to be good."""
 
     prometheus: _Registered | _multiprocess.Transfer | None
+    meters: Pipeline
     observers: tuple[Observer, ...]
     buckets: Bounds | None
     max_names: int
@@ -104,12 +127,18 @@ class _Installation:
             self.prometheus.start()
         _series.max_names = self.max_names
         _observers.add(*self.observers)
+        self.meters.start(self)
 
     def revert(self) -> None:
+        self.meters.stop(self)
         _observers.remove(*self.observers)
         _series.max_names = MAX_NAMES.default
         if self.prometheus is not None:
             self.prometheus.stop()
+        self.forget_buckets()
+
+    def forget_buckets(self) -> None:
+        """Take back the choice of buckets, unless figures stand in them."""
         if self.buckets is not None and not _counted():
             _metrics.choose_buckets({})
 
@@ -136,6 +165,7 @@ def _replace(wanted: _Installation) -> None:
         try:
             wanted.apply()
         except BaseException:
+            wanted.forget_buckets()
             if before is not None:
                 before.apply()
             raise

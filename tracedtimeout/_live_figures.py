@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import deque
@@ -52,6 +53,7 @@ class Recent:
 
     def __init__(self, keep: int) -> None:
         self._kept: deque[Ended] = deque(maxlen=keep)
+        self._numbers = itertools.count(1)  # for the loops of several threads
         self._closer = Unhurried(self._note)  # one for all: what ends well pays for no object
 
     def __call__(self, timeout: Timeout, /) -> Unhurried:
@@ -65,10 +67,9 @@ class Recent:
         outcome = timeout.outcome
         if outcome not in OUT_OF_TIME:
             return
-        number = self._kept[-1].number + 1 if self._kept else 1
         message = _message(timeout, outcome)
         facts = (timeout.name, outcome.value, timeout.owner, timeout.elapsed, timeout.limit, message, timeout.spent)
-        self._kept.append(Ended(number, time.time(), *facts))
+        self._kept.append(Ended(next(self._numbers), time.time(), *facts))
 
 
 def _message(timeout: Timeout, outcome: Outcome) -> str:

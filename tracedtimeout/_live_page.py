@@ -6,6 +6,7 @@ import base64
 import hashlib
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 TABLES = {
     "flight": (
@@ -51,6 +52,7 @@ tbody th{font-weight:600}
 #flight th:nth-child(3){width:13%}#flight th:nth-child(4){width:13%}
 #ended th:nth-child(1){width:14%}#ended th:nth-child(2),#ended th:nth-child(3){width:7.5%}
 #ended th:nth-child(5){width:26%}
+#flight td:nth-child(3),#ended td:nth-child(2){white-space:nowrap}
 .d1{padding-left:1.2rem}.d2{padding-left:2.4rem}.d3{padding-left:3.6rem}.d4{padding-left:4.8rem}.d5{padding-left:6rem}
 .d1,.d2,.d3,.d4,.d5{position:relative;display:block}
 .d1::before,.d2::before,.d3::before,.d4::before,.d5::before{content:"\\2514";color:var(--dim);
@@ -58,9 +60,9 @@ position:absolute;margin-left:-1rem}
 progress{appearance:none;display:inline-block;width:8rem;max-width:60%;height:.6rem;border:0;border-radius:.3rem;
 overflow:hidden;background:var(--track);color:var(--cool);vertical-align:middle;margin-right:.6rem}
 progress::-webkit-progress-bar{background:var(--track)}
-progress::-webkit-progress-value{background:currentColor;transition:width .5s linear}
+progress::-webkit-progress-value{background:currentColor;transition:width .25s linear}
 progress::-moz-progress-bar{background:currentColor}
-progress.warm{color:var(--warm)}progress.hot{color:var(--hot)}
+progress.warm{color:var(--warm)}progress.hot{color:var(--hot)}progress.over{display:block;margin:.4rem 0 .2rem}
 .part{display:block}.part progress{display:block;width:100%;max-width:none;margin:.35rem 0 .1rem;height:.4rem}
 .badge{border:1px solid currentColor;border-radius:.6rem;padding:0 .5rem;color:var(--hot);font-size:.85rem;
 white-space:nowrap}
@@ -73,7 +75,7 @@ polyline{fill:none;stroke:var(--cool);stroke-width:1.5;stroke-linejoin:round}
 table,tbody,caption{display:block;width:auto}tbody tr{display:block;border-top:1px solid var(--line);padding:.5rem 0}
 tbody th,tbody td{display:flex;gap:.6rem;border:0;padding:.1rem 0;width:auto!important}
 tbody td:empty{display:none}
-tbody td[data-label]::before{content:attr(data-label);flex:0 0 8rem;color:var(--dim);font-size:.85rem}
+tbody td[data-label]::before{content:attr(data-label);flex:0 0 7rem;color:var(--dim);font-size:.85rem}
 .cell{flex:1;min-width:0}}
 """
 
@@ -130,15 +132,15 @@ function table(id, rows) {
       box.told = told;
     });
   });
-  const none = old.get("none");
+  const none = old.get("");  // no row of a timeout: names are not empty
   old.forEach(line => line.remove());
   if (!rows.length) {
     const line = none || make("tr", "none"), cell = none ? none.cells[0] : line.appendChild(make("td"));
-    line.dataset.key = "none"; cell.colSpan = labels.length; cell.textContent = $(id).dataset.none;
+    line.dataset.key = ""; cell.colSpan = labels.length; cell.textContent = $(id).dataset.none;
     body.append(line);
   }
 }
-let told = null, spoken = 0, source = null, tallest = 0;
+let told = null, spoken = 0, source = null, tallest = 0, late = 0;
 function settle(section) {  // what is below must not jump while it is read
   tallest = Math.max(tallest, section.offsetHeight);
   section.style.minHeight = Math.min(tallest, innerHeight / 2) + "px";
@@ -155,15 +157,22 @@ function show(view) {
 }
 function watch() {
   source = new EventSource($("json").dataset.events);
-  source.onmessage = event => { $("link").textContent = ""; show(JSON.parse(event.data)); };
-  source.onerror = () => { $("link").textContent = "Reconnecting. "; };
+  source.onmessage = event => { lost(false); show(JSON.parse(event.data)); };
+  source.onerror = () => {
+    lost(true);
+    if (source && source.readyState === 2) setTimeout(() => { if (source && source.readyState === 2) watch(); }, 3000);
+  };
+}
+function lost(yes) {  // each stream ends after some seconds and is opened again: no news
+  if (!yes) { clearTimeout(late); late = 0; $("link").textContent = ""; }
+  else if (!late) late = setTimeout(() => { $("link").textContent = "Reconnecting. "; }, 3000);
 }
 $("still").hidden = true;
 $("pause").hidden = false;
 $("pause").onclick = () => {
   const paused = $("pause").getAttribute("aria-pressed") !== "true";
   $("pause").setAttribute("aria-pressed", paused);
-  if (paused) { source.close(); source = null; } else watch();
+  if (paused) { source.close(); source = null; lost(false); } else watch();
 };
 watch();
 """
@@ -182,7 +191,8 @@ POLICY = (
 
 def page(view: dict[str, Any], path: str) -> str:
     """The document, with the figures of now in it; `path` is where it was asked for."""
-    below = "" if path.endswith("/") or not path else f"{escape(path.rpartition('/')[2])}/"
+    last = path.rpartition("/")[2]
+    below = f"./{quote(last, errors='replace')}/" if last else ""  # ./, lest a colon in it make it a scheme
     tables = "".join(_table(name, view[name], view["more"] if name == "flight" else None) for name in TABLES)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Timeouts</title>
@@ -202,7 +212,7 @@ def _table(name: str, rows: list[dict[str, Any]], more: str | None) -> str:
     title, caption, labels, none = TABLES[name]
     head = "".join(f'<th scope="col" role="columnheader">{label}</th>' for label in labels)
     body = "".join(_row(row, labels) for row in rows)
-    body = body or f'<tr class="none" data-key="none"><td colspan="{len(labels)}">{none}</td></tr>'
+    body = body or f'<tr class="none" data-key=""><td colspan="{len(labels)}">{none}</td></tr>'
     below = "" if more is None else f'<p id="more" class="dim">{more}</p>'
     return (
         f'<section><h2 id="{name}-title">{title}</h2><table id="{name}" role="table" aria-labelledby="{name}-title" '

@@ -38,9 +38,11 @@ def view(at: float, tree: Tree, ended: Sequence[Ended], names: Sequence[Figures]
 def _flight(node: Node) -> dict[str, Any]:
     bounded = node.limit < math.inf
     used: Cell = {"text": f"{node.used:.0%}", "bar": round(node.used, 4), "tone": _tone(node.used)}
+    if node.unwinding is not None:
+        used |= {"text": f"expired, not yet left for {node.unwinding:.1f} s", "bar": 1.0, "tone": "hot over"}
     cells: list[Cell] = [
         {"text": node.name, "depth": node.depth},
-        used if bounded else {"text": "no limit"},
+        used if bounded or node.unwinding is not None else {"text": "no limit"},
         {"text": f"{node.elapsed:.2f} / {node.limit:.2f} s" if bounded else f"{node.elapsed:.2f} s"},
         {"text": "its own" if node.owner == node.name else node.owner or "nobody's"},
         {"text": node.where},

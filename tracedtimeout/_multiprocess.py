@@ -49,21 +49,22 @@ class Transfer:
         if not values.ValueClass._multiprocess:
             raise RuntimeError(f"{VARIABLE} must be set before prometheus_client is imported")
         _running = self
+        self._ended = threading.Event()
         _observers.add(self)
-        atexit.register(transfer)
+        atexit.register(self._carry_over)
 
     def stop(self) -> None:
         """Carry over what is left, for the last time."""
         global _running
         _observers.remove(self)
         self._ended.set()
-        transfer()
-        atexit.unregister(transfer)
+        self._carry_over()
+        atexit.unregister(self._carry_over)
         _running = None
 
     def __call__(self, timeout: Timeout, /) -> None:
         _observers.remove(self)
-        threading.Thread(target=self._run, name="tracedtimeout-transfer", daemon=True).start()
+        threading.Thread(target=self._run, args=(self._ended,), name="tracedtimeout-transfer", daemon=True).start()
 
     def start_again(self) -> None:
         """In the child of a fork, where no thread runs."""
@@ -71,14 +72,17 @@ class Transfer:
         _observers.remove(self)
         _observers.add(self)
 
-    def _run(self) -> None:
-        while not self._ended.wait(EVERY):
-            try:
-                transfer()
-            except Exception as exc:
-                if not self._complained:
-                    self._complained = True
-                    _log.error("figures cannot be written to %s; not logged again", VARIABLE, exc_info=exc)
+    def _run(self, ended: threading.Event) -> None:
+        while not ended.wait(EVERY):
+            self._carry_over()
+
+    def _carry_over(self) -> None:
+        try:
+            transfer()
+        except Exception as exc:
+            if not self._complained:
+                self._complained = True
+                _log.error("figures cannot be written to %s; not logged again", VARIABLE, exc_info=exc)
 
 
 _running: Transfer | None = None

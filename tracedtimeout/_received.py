@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from . import _wire
 from ._core import _metrics, _series
-from ._wire import HEADERS, Parsed
+from ._wire import HEADERS
 
 KNOWN: dict[object, str] = {name: header for header in HEADERS for name in (header, header.encode())}
 """The headers that are read, by their names as text and as bytes."""
@@ -40,18 +41,33 @@ def seconds(
     least: int | None = None
     granted, winner = 0, ""
     seen: set[str] = set()
+    ignored: list[tuple[str, str]] = []
     for name, value in lines:
         header = KNOWN.get(name)
-        if header is None or (parsed := _believed(header, value, accept, seen, counted)) is None:
+        if header is None:
             continue
-        if parsed.budget_ns is None:
+        if header not in accept:
+            ignored.append((header, "untrusted"))
             continue
-        left = parsed.budget_ns
-        if parsed.sent_ms is not None:
-            transit_ns = (time.time_ns() if now_ns is None else now_ns) - parsed.sent_ms * 10**6
+        if not counted and header in seen:
+            ignored.append((header, "malformed"))
+        seen.add(header)
+        parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes) else value)
+        if parsed is None:
+            if not counted:
+                ignored.append((header, "malformed"))
+            continue
+        budget_ns, sent_ms = parsed
+        if budget_ns is None:
+            continue
+        left = budget_ns
+        if sent_ms is not None:
+            transit_ns = (time.time_ns() if now_ns is None else now_ns) - sent_ms * 10**6
             left = _left(header, left, transit_ns, queued=queued, counted=counted)
         if least is None or left < least:
-            least, granted, winner = left, parsed.budget_ns, header
+            least, granted, winner = left, budget_ns, header
+    for labels, times in Counter(ignored).items() if ignored else ():
+        _series.count(_metrics.HEADERS_IGNORED, labels, times)
     if least is None:
         return None
     if not counted:
@@ -70,40 +86,14 @@ def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]])
     return found
 
 
-def _believed(
-    header: str,
-    value: object,
-    accept: Collection[str],
-    seen: set[str],
-    counted: bool,
-) -> Parsed | None:
-    if header not in accept:
-        _ignored(header, "untrusted")
-        return None
-    if header in seen and not counted:
-        _ignored(header, "malformed")
-    seen.add(header)
-    text = value.decode("latin-1") if isinstance(value, bytes) else value
-    try:
-        return _wire.parse(header, text if isinstance(text, str) else "")
-    except ValueError:
-        if not counted:
-            _ignored(header, "malformed")
-        return None
-
-
 def _left(header: str, budget_ns: int, transit_ns: int, *, queued: bool, counted: bool) -> int:
     """What is left of `budget_ns` after the transit, as far as that can be believed."""
     if transit_ns < 0 or (not queued and 0 < budget_ns < transit_ns):
         if not counted:
-            _ignored(header, "skew")
+            _series.count(_metrics.HEADERS_IGNORED, (header, "skew"))
         return budget_ns
     if not counted:
         _series.record(_metrics.TRANSIT, (header,), transit_ns / 1e9)
     if queued:
         return max(0, budget_ns - transit_ns)
     return budget_ns - min(transit_ns, budget_ns // 10, _MOST_TRANSIT_NS)
-
-
-def _ignored(header: str, reason: str) -> None:
-    _series.count(_metrics.HEADERS_IGNORED, (header, reason))

@@ -95,7 +95,8 @@ def _are_bounds(who: str, value: object) -> Bounds | None:
     histograms = {metric.name: metric for metric in _metrics.METRICS if metric.kind == "histogram"}
     if not isinstance(value, Mapping):
         common = _metrics.DURATION.default_bounds
-        value = {name: value for name, metric in histograms.items() if metric.default_bounds == common}
+        bounds = _ascending(who, value)
+        value = {name: bounds for name, metric in histograms.items() if metric.default_bounds == common}
     for name in value:
         if name not in histograms:
             raise ValueError(f"{who}: {name!r} is not one of {sorted(histograms)}")
@@ -104,7 +105,7 @@ def _are_bounds(who: str, value: object) -> Bounds | None:
 
 def _ascending(who: str, value: Any) -> tuple[float, ...]:
     try:
-        bounds = tuple(map(float, value))
+        bounds = () if isinstance(value, str) else tuple(map(float, value))  # else "12" were 1 and 2
     except (TypeError, ValueError):
         raise TypeError(f"{who} must be numbers, not {value!r}") from None
     if not bounds or not all(map(math.isfinite, bounds)) or sorted(set(bounds)) != list(bounds):

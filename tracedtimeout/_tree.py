@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
-from ._core import _where
+from ._core import _expiry, _where
 from ._core._budget import Budget, Deadline, State, earliest
 from ._core._loop import states
 from ._core._timeout import Timeout
@@ -17,6 +19,13 @@ MOST = 200
 """Rows that are gathered: where each one waits takes some 10 us to find, in the loop that serves everybody else."""
 
 INDENT = "  "
+
+OPEN = (State.ACTIVE, State.EXPIRING)
+
+BUDGET = "budget"
+"""The kind of a bare budget: it is shown around what is open, and is no timeout itself."""
+
+_started = attrgetter("_started")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,8 @@ class Node:
     limit: float
     """Seconds from entry to the deadline in force now; ``inf`` with none."""
     where: str
+    unwinding: float | None = None
+    """Seconds since it expired and its work was cancelled, if it is yet to be left; else None."""
 
     @property
     def used(self) -> float:
@@ -49,13 +60,16 @@ class Tree:
 
 
 def gather(most: int = MOST) -> Tree:
-    """What is open now, on every loop of the process. Safe in any thread; what ends meanwhile is left out."""
+    """What is open now, on every loop of the process. Safe in any thread; what ends meanwhile is left out.
+
+    Of more than `most` the oldest are chosen before anything else is asked of them: 100,000 open ones cost 30 ms.
+    """
+    entries = [*(entry for state in states() for entry in state.lanes.entries()), *_expiry.expiring()]
+    found = [entry for entry in entries if isinstance(entry, Timeout) and entry._state in OPEN]
     below: dict[Deadline | None, list[Deadline]] = {}
     parents: dict[Deadline, Deadline | None] = {}
-    for state in states():
-        for entry in state.lanes.entries():
-            if isinstance(entry, Timeout) and entry._state is State.ACTIVE:
-                _climb(entry, parents)
+    for oldest in heapq.nsmallest(most, found, key=_started):
+        _climb(oldest, parents)
     for link, parent in sorted(parents.items(), key=lambda pair: pair[0]._started):
         below.setdefault(parent, []).append(link)
     nodes: list[Node] = []
@@ -65,7 +79,8 @@ def gather(most: int = MOST) -> Tree:
         waiting += [(inner, depth + 1) for inner in reversed(below.get(link, []))]
         if (node := _node(link, depth)) is not None:
             nodes.append(node)
-    return Tree(tuple(nodes), len(parents) - len(nodes) if waiting else 0)
+    hidden = len(found) - sum(node.kind != BUDGET for node in nodes)
+    return Tree(tuple(nodes), max(0, hidden) if waiting or len(found) > most else 0)
 
 
 def text(tree: Tree) -> str:
@@ -86,8 +101,9 @@ def _printable(words: str) -> str:
 def _line(node: Node) -> str:
     limit = f" of {node.limit:.3f} s, {node.used:.0%}" if node.limit < math.inf else " s of no limit"
     owner = f", deadline of {node.owner}" if node.owner not in ("", node.name) else ""
+    expired = f", expired, not yet left for {node.unwinding:.3f} s" if node.unwinding is not None else ""
     where = f", waiting at {node.where}" if node.where else ""
-    return f"{node.name}: {node.elapsed:.3f}{limit}{owner}{where}"
+    return f"{node.name}: {node.elapsed:.3f}{limit}{owner}{expired}{where}"
 
 
 def _climb(link: Deadline | None, parents: dict[Deadline, Deadline | None]) -> None:
@@ -102,28 +118,37 @@ def _climb(link: Deadline | None, parents: dict[Deadline, Deadline | None]) -> N
 
 def _is_shown(link: Deadline) -> bool:
     """Whether it is open, and no link that merely stands for a deadline of OpenTelemetry's context."""
-    return link._state is State.ACTIVE and not (isinstance(link, Budget) and link._when is None)
+    return link._state in OPEN and not (isinstance(link, Budget) and link._when is None)
 
 
 def _node(link: Deadline, depth: int) -> Node | None:
     here = link._here
     stopwatch: Callable[[], float] = getattr(here, "stopwatch", here.clock)
-    when, owner = earliest(link, here)
-    elapsed = max(0.0, stopwatch() - link._started)
-    left = when - here.clock()
+    now = stopwatch()
+    elapsed = max(0.0, now - link._started)
+    limit, owner, fired_at = _granted(link, elapsed)
     where = _waiting(getattr(link, "_task", None))
-    if link._state is not State.ACTIVE:  # it was left meanwhile, in another thread
+    if link._state not in OPEN:  # it was left meanwhile, in another thread
         return None
     return Node(
         key=f"{hash((id(link), link._started)) & 0xFFFFFFFFFF:x}",
         name=link.name,
-        kind=getattr(link, "kind", "budget"),
+        kind=getattr(link, "kind", BUDGET),
         depth=depth,
-        owner="" if owner is None else owner.name,
+        owner=owner,
         elapsed=elapsed,
-        limit=max(0.0, elapsed + left),
+        limit=limit,
         where=where,
+        unwinding=None if fired_at is None else max(0.0, now - fired_at),
     )
+
+
+def _granted(link: Deadline, elapsed: float) -> tuple[float, str, float | None]:
+    """Seconds from entry to the deadline in force, or the one that fired; whose it is; when that was."""
+    if isinstance(link, Timeout) and (expiry := link._expiry) is not None:
+        return link.limit, expiry.owner, expiry.fired_at
+    when, owner = earliest(link, link._here)
+    return max(0.0, elapsed + when - link._here.clock()), "" if owner is None else owner.name, None
 
 
 def _waiting(task: Any) -> str:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
-from types import FrameType
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import FrameType, ModuleType
 from typing import Any, Literal, cast, get_args
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # not in its __all__
@@ -98,7 +98,7 @@ class _Watcher:
         self._known: dict[str, bool] = {}
 
     def name_of(self, caller: FrameType) -> str | None:
-        module = str(caller.f_globals.get("__name__", "?"))
+        module = str(caller.f_globals.get("__name__") or "?")
         watched = self._known.get(module)
         if watched is None:
             watched = self._known[module] = self.watches(module)
@@ -152,10 +152,17 @@ def _warn_of_holders(watcher: _Watcher) -> None:
         )
 
 
+def _names_in(module: object) -> Mapping[str, object]:
+    """What a module holds; nothing of what else may be in a module's place. A lazy one is not loaded by the look."""
+    if not issubclass(type(module), ModuleType):
+        return {}
+    return cast(Mapping[str, object], object.__getattribute__(module, "__dict__"))
+
+
 def _holders(watcher: _Watcher) -> Iterator[str]:
     originals = {id(original) for _, _, original, _ in STANDINS}
     for module_name, module in list(sys.modules.items()):
         if watcher.watches(module_name):
-            held = [name for name, value in list(vars(module).items()) if id(value) in originals]
+            held = [name for name, value in list(_names_in(module).items()) if id(value) in originals]
             if held:
                 yield f"{module_name} ({', '.join(held)})"

@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
@@ -99,11 +100,11 @@ class LiveApp:
             await _send(send, 405, [(b"allow", b"GET, HEAD")], b"")
         elif path.endswith("/json"):
             await _send(send, 200, [(b"content-type", b"application/json")], b"" if head else _json(self.look()))
-        elif path.endswith("/events") and not head:
-            await self._stream(receive, send)
+        elif path.endswith("/events"):
+            await (_send(send, 200, _EVENTS, b"") if head else self._stream(receive, send))
         else:
             policy = (b"content-security-policy", _live_page.POLICY.encode())
-            page = b"" if head else _live_page.page(self._view(), path).encode()
+            page = b"" if head else _live_page.page(self._view(), path).encode(errors="replace")
             await _send(send, 200, [(b"content-type", b"text/html; charset=utf-8"), policy], page)
 
     def _view(self) -> dict[str, Any]:
@@ -117,13 +118,24 @@ class LiveApp:
         end = time.monotonic() + STREAM
         try:
             while not gone.done() and time.monotonic() < end:
-                event = f"retry: 1000\ndata: {json.dumps(self._view())}\n\n"
-                await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+                event = f"retry: 1000\ndata: {json.dumps(self._view())}\n\n".encode()
+                if not await _taken(send({"type": "http.response.body", "body": event, "more_body": True}), gone):
+                    return
                 await asyncio.wait([gone], timeout=self._every)
             if not gone.done():
                 await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
+
+
+async def _taken(sending: Awaitable[None], gone: asyncio.Future[None]) -> bool:
+    """Whether what is sent is taken within `STREAM`: who neither reads nor hangs up is not waited for any longer."""
+    sent = asyncio.ensure_future(sending)
+    try:
+        await asyncio.wait([sent, gone], timeout=STREAM, return_when=asyncio.FIRST_COMPLETED)
+        return sent.done() and sent.result() is None
+    finally:
+        sent.cancel()
 
 
 def dump_on_signal(number: int | None = None, *, file: TextIO | None = None) -> Callable[[], None]:
@@ -146,8 +158,12 @@ def dump_on_signal(number: int | None = None, *, file: TextIO | None = None) -> 
     def write() -> None:
         print(_tree.text(_tree.gather()), end="", file=file or sys.stderr, flush=True)
 
-    # threading.Thread would take a lock that the interrupted code may hold
-    before = signal.signal(number, lambda *_: _thread.start_new_thread(write, ()) and None)
+    def handle(*_: object) -> None:
+        # threading.Thread would take a lock that the interrupted code may hold; and what it interrupts, does not raise
+        with suppress(RuntimeError):
+            _thread.start_new_thread(write, ())
+
+    before = signal.signal(number, handle)
 
     def undo() -> None:
         signal.signal(number, before)

@@ -1,5 +1,7 @@
 """OpenTelemetry metrics: the core's numbers in the application's own metric pipeline.
 
+`tracedtimeout.install()` exports them through the global meter provider, set before or after. This is for any other:
+
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
     from tracedtimeout import otlp
@@ -10,7 +12,11 @@
 That is all, for every reader of the provider: OTLP, console, Prometheus, in memory. A record into one of the SDK's
 histograms costs 6-12 us, so nothing is recorded there. Counters and `tracedtimeout.active` are observable
 instruments; histograms join what a reader receives, built from the core's numbers with the SDK's data classes. So views
-apply to the former alone; buckets are chosen with ``install(buckets=)``. `min` and `max` are not known, and not sent.
+apply to the former alone, but for one that drops them all: that is without histograms then. Buckets are chosen with
+``install(buckets=)``. `min` and `max` are not known, and not sent.
+
+A reader of OpenTelemetry's that writes to the Prometheus registry where `install` put our families is left out: each
+would be there twice, and every sum over it double.
 """
 
 from __future__ import annotations
@@ -23,8 +29,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+import prometheus_client
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -39,17 +45,18 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from prometheus_client.registry import CollectorRegistry
 
-from . import _exemplars
+from . import _exemplars, _meters
 from ._core import _metrics, _series
 from ._core._series import Labels, Table, Value
+from ._meters import SCOPE, Pipeline, attributes
+from ._version import VERSION
 
-SCOPE = "tracedtimeout"
 DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE
 
 _HISTOGRAMS = tuple(metric for metric in _metrics.METRICS if metric.kind == "histogram")
-_OBSERVABLES = tuple(metric for metric in _metrics.METRICS if metric.kind != "histogram")
-_BY_NAME = {metric.name: metric for metric in _OBSERVABLES}
+_BY_NAME = {metric.name: metric for metric in _meters.OBSERVABLES}
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -59,66 +66,36 @@ def instrument(
 ) -> Callable[[], None]:
     """Export the metrics of all timeouts through `meter_provider`; what it returns undoes it.
 
-    A second call with the same provider changes nothing. Figures count from the start of the process, whenever this
-    is called.
+    They are exported once, however often that is asked for (`install` asks too, for the global one), and until all who
+    asked have undone it. Figures count from the start of the process, whenever this is called.
 
     Args:
         meter_provider: by default the global one, whenever it is set.
         readers: those whose data the histograms join; by default the provider's, if it is the SDK's.
     """
-    provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
-    pipeline = _pipelines.get(provider)
-    if pipeline is None:
-        pipeline = _pipelines[provider] = _Pipeline(meter_provider, readers)
-    pipeline.running = True
-    return pipeline.stop
+    pipeline = _meters.pipeline_at(meter_provider, join)
+    if readers is not None:
+        _named[pipeline] = tuple(readers)
+    asker = object()
+    pipeline.start(asker)
+    return partial(pipeline.stop, asker)
 
 
-class _Pipeline:
-    """The instruments at one provider, and the figures of the collection under way."""
-
-    def __init__(self, provider: MeterProvider | None, readers: Iterable[MetricReader] | None) -> None:
-        self.running = True
-        self.figures: Table = {}
-        self._provider = None if provider is None else weakref.ref(provider)
-        self._readers = None if readers is None else tuple(readers)
-        self._joined: weakref.WeakSet[MetricReader] = weakref.WeakSet()
-        meter = metrics.get_meter(SCOPE, meter_provider=provider)
-        for metric in _OBSERVABLES:
-            counts = metric.kind == "counter"
-            create = meter.create_observable_counter if counts else meter.create_observable_up_down_counter
-            create(metric.name, [partial(self._observe, metric)], metric.unit, metric.description)
-
-    def stop(self) -> None:
-        """Export no more. (OpenTelemetry cannot take an instrument back: they stay, and have nothing to say.)"""
-        self.running = False
-        self.figures = {}
-
-    def _observe(self, metric: _metrics.Metric, _: CallbackOptions) -> Iterable[Observation]:
-        """One instrument's values. The first one asked takes the figures for all, and for the histograms."""
-        if not self.running:
-            return
-        if metric is _OBSERVABLES[0]:
-            self.figures = _series.snapshot()
-            self._join_readers()
-        for labels, value in self.figures.get(metric, {}).items():
-            assert isinstance(value, int)
-            yield Observation(value, _attributes(metric, labels))
-
-    def _join_readers(self) -> None:
-        """Have the histograms join what readers receive; here, since a provider may be set or given a reader late."""
-        for reader in _readers_of(self._provider) if self._readers is None else self._readers:
-            if reader not in self._joined:
-                self._joined.add(reader)
-                _Join(reader, self)
+_named: weakref.WeakKeyDictionary[Pipeline, tuple[MetricReader, ...]] = weakref.WeakKeyDictionary()
+_joined: weakref.WeakKeyDictionary[MetricReader, list[Pipeline]] = weakref.WeakKeyDictionary()
 
 
-_pipelines: weakref.WeakKeyDictionary[MeterProvider, _Pipeline] = weakref.WeakKeyDictionary()
+def join(pipeline: Pipeline) -> None:
+    """Have the histograms join what readers receive; in a collection, since a provider may be given a reader late."""
+    for reader in _named.get(pipeline) or _readers_of(pipeline.provider):
+        pipelines = _joined.setdefault(reader, [])
+        if pipeline not in pipelines:
+            pipelines.append(pipeline)
+            _Join(reader, pipeline)
 
 
-def _readers_of(reference: weakref.ref[MeterProvider] | None) -> Iterable[MetricReader]:
+def _readers_of(provider: Any) -> Iterable[MetricReader]:
     """The readers of a provider of the SDK, which has no public way to them; none of another's."""
-    provider: Any = metrics.get_meter_provider() if reference is None else reference()
     readers: Iterable[MetricReader] | None = getattr(provider, "_metric_readers", None)
     if readers is None:  # the SDK of 1.30 keeps them in its configuration
         readers = getattr(getattr(provider, "_sdk_config", None), "metric_readers", ())
@@ -128,13 +105,14 @@ def _readers_of(reference: weakref.ref[MeterProvider] | None) -> Iterable[Metric
 class _Join:
     """Stands in for a reader's `_receive_metrics`, which the SDK documents as what each reader overrides."""
 
-    def __init__(self, reader: MetricReader, pipeline: _Pipeline) -> None:
+    def __init__(self, reader: MetricReader, pipeline: Pipeline) -> None:
         preferred: Mapping[type, AggregationTemporality] = reader._preferred_temporality or {}
         self._temporality = preferred.get(sdk.Histogram, CUMULATIVE)
         self._pipeline = pipeline
         self._before: Table = {}
         self._before_ns = _metrics.STARTED_NS
         self._complained = False
+        self._in_registry = _registry_of(reader)
         self._receive = reader._receive_metrics
         reader._receive_metrics = self  # type: ignore[method-assign]  # undone by nobody: it passes on what it is given
 
@@ -150,7 +128,11 @@ class _Join:
     def _with_ours(self, data: MetricsData) -> MetricsData:
         if not self._pipeline.running or not data.resource_metrics:
             return data
+        if self._in_registry is not None and _metrics.ACTIVE.prometheus_name in self._in_registry._names_to_collectors:
+            return _without_ours(data)
         figures, now_ns = self._pipeline.figures, time.time_ns()
+        if _metrics.ACTIVE in figures and not any(map(_is_ours, data.resource_metrics[0].scope_metrics)):
+            return data  # a view dropped them all
         start_ns = {CUMULATIVE: _metrics.STARTED_NS, DELTA: self._before_ns}
         histograms = [
             Metric(metric.name, metric.description, metric.unit, Histogram(points, self._temporality))
@@ -158,7 +140,7 @@ class _Join:
             if (points := list(self._points(metric, figures, start_ns[self._temporality], now_ns)))
         ]
         first, *others = data.resource_metrics
-        scopes = list(_joined(first, histograms, partial(_timed, start_ns, self._before_ns, now_ns)))
+        scopes = list(_with_histograms(first, histograms, partial(_timed, start_ns, self._before_ns, now_ns)))
         self._before, self._before_ns = figures, now_ns
         return replace(data, resource_metrics=[replace(first, scope_metrics=scopes), *others])
 
@@ -171,7 +153,7 @@ class _Join:
             if count := sum(recorded.counts):
                 yield HistogramDataPoint(
                     exemplars=_exemplars_of(metric, labels, self._before_ns),
-                    attributes=_attributes(metric, labels),
+                    attributes=attributes(metric, labels),
                     start_time_unix_nano=start_ns,
                     time_unix_nano=now_ns,
                     count=count,
@@ -181,6 +163,24 @@ class _Join:
                     min=None,  # type: ignore[arg-type]  # optional in the protocol, and left out by its encoder
                     max=None,  # type: ignore[arg-type]  # as above
                 )
+
+
+def _registry_of(reader: Any) -> CollectorRegistry | None:
+    """The Prometheus registry that a reader of OpenTelemetry's writes to under our names; None for all others."""
+    if getattr(reader, "_prefix", ""):
+        return None
+    registry: CollectorRegistry = getattr(reader, "_registry", prometheus_client.REGISTRY)  # older ones know no other
+    return registry if getattr(reader, "_collector", None) in registry._collector_to_names else None
+
+
+def _without_ours(data: MetricsData) -> MetricsData:
+    first, *others = data.resource_metrics
+    kept = [scope for scope in first.scope_metrics if not _is_ours(scope)]
+    return replace(data, resource_metrics=[replace(first, scope_metrics=kept), *others])
+
+
+def _is_ours(scope: ScopeMetrics) -> bool:
+    return scope.scope.name == SCOPE
 
 
 def _since(before: Value | None, value: Value) -> _series.Histogram:
@@ -194,18 +194,18 @@ def _since(before: Value | None, value: Value) -> _series.Histogram:
     return since
 
 
-def _joined(
+def _with_histograms(
     found: ResourceMetrics, histograms: list[Metric], timed: Callable[[Metric], Metric]
 ) -> Iterable[ScopeMetrics]:
     """The scopes of a resource, ours with its histograms."""
     for scope in found.scope_metrics:
-        if scope.scope.name == SCOPE:
+        if _is_ours(scope):
             yield replace(scope, metrics=[*map(timed, scope.metrics), *histograms])
             histograms = []
         else:
             yield scope
     if histograms:
-        yield ScopeMetrics(InstrumentationScope(SCOPE), histograms, "")
+        yield ScopeMetrics(InstrumentationScope(SCOPE, VERSION), histograms, "")
 
 
 def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: int, now_ns: int, metric: Metric) -> Metric:
@@ -237,7 +237,3 @@ def _exemplars_of(metric: _metrics.Metric, labels: Labels, since_ns: int) -> lis
 def _labels(metric: _metrics.Metric, point: NumberDataPoint) -> Labels:
     attributes = point.attributes or {}
     return tuple(str(attributes.get(label)) for label in metric.labels)
-
-
-def _attributes(metric: _metrics.Metric, labels: Labels) -> dict[str, str]:
-    return dict(zip(metric.labels, labels, strict=True))

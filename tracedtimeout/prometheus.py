@@ -74,7 +74,7 @@ class MetricsApp:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._scraper = ThreadPoolExecutor(1, thread_name_prefix="tracedtimeout-scrape")
+        self._process = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -94,8 +94,15 @@ class MetricsApp:
             await _send(send, 200 if method == "OPTIONS" else 405, page)
             return
         loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self._scraper, self._encode, scope)
+        page = await loop.run_in_executor(self._own_thread(), self._encode, scope)
         await _send(send, 200, page, bodiless=method == "HEAD")
+
+    def _own_thread(self) -> ThreadPoolExecutor:
+        """One for each process: in the child of a fork no thread of its parent runs."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._scraper = ThreadPoolExecutor(1, thread_name_prefix="tracedtimeout-scrape")
+        return self._scraper
 
     def _encode(self, scope: Scope) -> Page:
         """Collect and encode what a request asks for. Runs in the thread."""

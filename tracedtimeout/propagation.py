@@ -102,6 +102,9 @@ class DeadlinePropagator(TextMapPropagator):
 
     ``OTEL_PROPAGATORS=tracecontext,baggage,deadline``. A deadline that an instrumentation extracts and attaches bounds
     the timeouts opened while it is. It cannot abort what is sent: a spent budget goes out as spent.
+
+    A task keeps what was attached where it was created, this deadline like the span, also after the request: create a
+    worker that outlives it, such as one that is started when first needed, under `detach()`.
     """
 
     def __init__(self) -> None:

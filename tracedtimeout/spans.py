@@ -23,6 +23,7 @@ from ._core._budget import REMOTE
 from ._core._observers import Closer, Unhurried
 from ._core._outcome import DeadlineExceeded, Outcome
 from ._core._timeout import Timeout
+from ._version import VERSION
 
 TRACER = "tracedtimeout"
 
@@ -74,7 +75,7 @@ class SpanObserver:
             raise ValueError(f"policy must be 'always' or 'late', not {policy!r}")
         self._late = policy == "late"
         self._closer = self._afterwards  # bound once: a method is made at each look
-        self._tracer = trace.get_tracer(TRACER, tracer_provider=tracer_provider)
+        self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)
 
     def __call__(self, timeout: Timeout, /) -> Closer | None:
         if self._late:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
 from asyncio import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -43,6 +44,16 @@ class Expiry:
         self.fired_for = self.owner
 
 
+_expiring: weakref.WeakValueDictionary[int, Timeout] = weakref.WeakValueDictionary()
+"""The timeouts that have fired and are yet to be left, by `id`: they are timed no more, so no lane holds them. Weak: a
+task that is dropped in the middle of its clean-up goes as it would."""
+
+
+def expiring() -> list[Timeout]:
+    """The timeouts that have fired and are yet to be left. Safe in any thread."""
+    return [timeout for reference in _expiring.valuerefs() if (timeout := reference()) is not None]
+
+
 def fire(self: Timeout, ended_by: str | None = None) -> None:
     """Cancel the body of `self`: its deadline passed, or that of `ended_by`, whose work nobody supervised, did.
 
@@ -65,6 +76,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     _relatives.pass_by_budgets(self)
     task.cancel()
     self._state = State.EXPIRING
+    _expiring[id(self)] = self
 
 
 def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:
@@ -74,7 +86,9 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     assert task is not None
     fired = self._state is State.EXPIRING
     handled = not fired
-    if not fired:
+    if fired:
+        _expiring.pop(id(self), None)
+    else:
         self._unschedule()
         if not self._entries and not self._here.lanes.idle:
             self._here.lanes.rest()

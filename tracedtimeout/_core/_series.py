@@ -89,9 +89,14 @@ def count(metric: Metric, labels: Labels, amount: int = 1) -> None:
 def record(metric: Metric, labels: Labels, value: float) -> None:
     """Record into a histogram of the process as a whole: rare events only, this takes a lock."""
     with _lock:
-        one = Histogram(metric.bounds)
-        one.record(value)
-        merge(_process, metric, labels, one)
+        values = _process.get(metric)
+        if values is None:
+            values = _process[metric] = {}
+        histogram = values.get(labels)
+        if histogram is None:
+            histogram = values[labels] = Histogram(metric.bounds)
+        assert isinstance(histogram, Histogram)
+        histogram.record(value)
 
 
 def label(name: str) -> str:

@@ -39,14 +39,15 @@ class Line(asyncio.Protocol):
         if self._asked.endswith(b"\n"):
             verb, card = self._asked.decode().split()
             self._asked = b""
-            self._carry(_answer(verb, card), SLOW if card == SLOW_CARD else faults.pace(QUICK))
+            pace = SLOW if card == SLOW_CARD else faults.pace(QUICK)
+            self._carry(_answer(verb, card), 1.0 / pace, asyncio.get_running_loop().time())
 
-    def _carry(self, answer: Iterator[bytes], pace: float) -> None:
-        """Send the next byte, and the others each in its time."""
+    def _carry(self, answer: Iterator[bytes], every: float, due: float) -> None:
+        """Send the next byte, and the others each in its time, however late this one is."""
         byte = next(answer, b"")
         if byte and not self._transport.is_closing():
             self._transport.write(byte)
-            asyncio.get_running_loop().call_later(1.0 / pace, self._carry, answer, pace)
+            asyncio.get_running_loop().call_at(due + every, self._carry, answer, every, due + every)
 
 
 def _answer(verb: str, card: str) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from tracedtimeout import DeadlineExceeded, _attached, _received, remaining
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core import _budget, _metrics, _series
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
 from tracedtimeout._core._timeout import Timeout, timeout
@@ -48,6 +48,7 @@ class Admission:
         self._maximum = maximum
         self._accept = frozenset(accept)
         self._at_least = 0.0 if dark else at_least
+        self._default_is_enough = self._default is None or self._default >= self._at_least
         self._needed = 0.0 if dark else max(at_least, _ANY)
         self._dark_below = max(at_least, _ANY) if dark else None
 
@@ -64,14 +65,19 @@ class Admission:
         """
         granted = self.granted(name, lines) if lines else None
         if granted is None:
-            request = timeout(None if stays else self._default, name=name, at_least=self._at_least)
-            request._kind = "request"
-            return request, None
+            return self.admit_unasked(name, stays=stays), None
         bound = Budget(granted, name=REMOTE)
         bound.open()
         request = timeout(self._maximum, name=name, at_least=self._needed if granted < self._needed else 0.0)
         request._kind = "request"
         return request, bound
+
+    def admit_unasked(self, name: str, stays: bool = False) -> Timeout:
+        """`admit`, of a request that came with no deadline."""
+        enough = self._default_is_enough and _budget.inherited() is None  # as nearly always: asking costs 4 us
+        request = timeout(None if stays else self._default, name=name, at_least=0.0 if enough else self._at_least)
+        request._kind = "request"
+        return request
 
     def admit_to_thread(self, name: str, lines: Sequence[tuple[object, object]]) -> Budget:
         """The deadline of a request that is served in a thread, where no timeout can end it; not opened yet.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from tracedtimeout import DeadlineExceeded
+from tracedtimeout import DeadlineExceeded, Timeout
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,6 +28,13 @@ _INTERNAL_ERROR = 1011
 
 class Answer(Protocol):
     """One request's way back to its peer."""
+
+    @property
+    def request(self) -> Timeout:
+        """What the request runs under."""
+
+    @property
+    def scope(self) -> Scope: ...
 
     def send(self, message: Message, /) -> Awaitable[None]:
         """What the app calls."""
@@ -51,23 +58,28 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_method", "_send", "complete", "late", "started")
+    __slots__ = ("_send", "complete", "late", "refused", "request", "scope", "started")
 
-    def __init__(self, send: Send, method: str) -> None:
+    def __init__(self, send: Send, scope: Scope, request: Timeout) -> None:
         self._send = send
-        self._method = method
+        self.scope = scope
+        self.request = request
         self.started = False
         self.complete = False
+        self.refused = False
+        """The peer has had its 504, or is about to: what the application sends from now on comes too late."""
         self.late: asyncio.Task[None] | None = None
         """What answers in the application's stead while that runs on, and has answered when it is done."""
 
     def send(self, message: Message) -> Awaitable[None]:
-        if self.late is not None:
+        if self.refused:
             return _dropped()
         kind = message["type"]
         if kind == "http.response.start":
             self.started = True
-        elif kind == "http.response.body" and not message.get("more_body", False):
+        elif kind == "http.response.body":
+            self.complete = not message.get("more_body", False)
+        elif kind == "http.response.pathsend":  # the extension for files: all of the body at once
             self.complete = True
         return self._send(message)
 
@@ -82,34 +94,35 @@ class Response:
         if self.started:
             return False
         own = getattr(task, "get_context", None)  # from 3.12 on: what wraps `send` finds its spans there
-        self.complete = True
+        self.refused = self.complete = True
         self.late = task.get_loop().create_task(self._refuse(), context=None if own is None else own().copy())
         return True
 
     async def _refuse(self) -> None:
-        self.started = True
+        self.refused = self.started = self.complete = True
         await self._send({"type": "http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
-        body = b"" if self._method == "HEAD" else PROBLEM
+        body = b"" if self.scope["method"] == "HEAD" else PROBLEM
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _dropped() -> None:
-    """What becomes of an answer that comes too late."""
 
 
 class Socket:
     """A WebSocket: refused before it is accepted, closed after."""
 
-    __slots__ = ("_denies", "_send", "accepted", "complete", "late")
+    __slots__ = ("_denies", "_send", "accepted", "complete", "late", "refused", "request", "scope")
 
-    def __init__(self, send: Send, scope: Scope) -> None:
+    def __init__(self, send: Send, scope: Scope, request: Timeout) -> None:
         self._send = send
+        self.scope = scope
+        self.request = request
         self._denies = "websocket.http.response" in (scope.get("extensions") or {})
         self.accepted = False
         self.complete = False
+        self.refused = False
         self.late: asyncio.Task[None] | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
+        if self.refused:
+            return _dropped()
         kind = message["type"]
         if kind == "websocket.accept":
             self.accepted = True
@@ -123,8 +136,13 @@ class Socket:
     async def expire(self, exc: DeadlineExceeded) -> None:
         if self.complete:
             raise exc
+        self.refused = self.complete = True
         if self.accepted or not self._denies:
             await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."})
             return
         await self._send({"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
         await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
+
+
+async def _dropped() -> None:
+    """What becomes of an answer that comes too late."""

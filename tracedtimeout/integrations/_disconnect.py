@@ -36,7 +36,9 @@ class Watch:
 
     async def receive(self) -> Message:
         """What the app calls; after a disconnect it is told of that again and again, as servers do."""
-        message = self._last if self._last is not None and self._ahead.empty() else await self._ahead.get()
+        message = await self._ahead.get()
+        if self._last is not None and self._ahead.empty():
+            self._ahead.put_nowait(self._last)  # for the next, who may be waiting already
         if isinstance(message, Exception):
             raise message
         return message

@@ -21,7 +21,7 @@ MARK = "__tracedtimeout_exempt__"
 """Set on the endpoints that are exempt."""
 
 _MOST, _LONGEST = 1024, 256
-"""Names kept by method and path, and characters of such a path: peers choose the paths."""
+"""Names kept, and characters of a path whose name is: peers choose the paths."""
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -38,28 +38,26 @@ class Namer:
         self._app = app
         self._route_of = route_of
         self._resolver: _routes.Resolver | None = None
-        self._kept: dict[tuple[str, str], str] = {}
+        self.kept: dict[tuple[Any, Any, Any], str] = {}
+        """Names of HTTP requests, by method, path and root path, to be looked for here first."""
         self._complained = False
 
     def __call__(self, scope: Scope) -> str:
-        key = (scope.get("method", "GET"), scope["path"])
-        return self._kept.get(key) or self._name(key, scope)
-
-    def _name(self, key: tuple[str, str], scope: Scope) -> str:
+        key = (scope.get("method", "GET"), scope["path"], scope.get("root_path"))
         try:
             template, keep = self._found(scope)
         except Exception:
             self._complain()
             template, keep = None, False
         name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
-        if keep and template is not None and key[0] in METHODS and len(key[1]) <= _LONGEST:
-            if len(self._kept) >= _MOST:
-                self._kept.clear()
-            self._kept[key] = name
+        if keep and template is not None and key[0] in METHODS and len(key[1] + (key[2] or "")) <= _LONGEST:
+            if len(self.kept) >= _MOST:
+                self.kept.clear()
+            self.kept[key] = name
         return name
 
     def _found(self, scope: Scope) -> tuple[str | None, bool]:
-        """The template, and whether that depends on nothing but the method and the path."""
+        """The template, and whether that depends on nothing but the method and the paths."""
         if self._route_of is not None:
             return self._route_of(scope), False
         if self._resolver is None:

@@ -53,6 +53,9 @@ class Hosts:
             raise TypeError(f"hosts must be a collection of host names, not the string {hosts!r}")
         self._everywhere = hosts is None
         names = [host.lower() for host in hosts or ()]
+        for name in names:
+            if not name or any(mark in name for mark in "/@[] ") or name.count(":") == 1:
+                raise ValueError(f"hosts must be names or addresses alone, without scheme, user or port: not {name!r}")
         self._names = frozenset(name for name in names if not name.startswith("*."))
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
 

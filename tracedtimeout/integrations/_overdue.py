@@ -9,6 +9,7 @@ from typing import Any
 
 from tracedtimeout import Timeout
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._loop import LoopState
 
 from ._answers import Answer
 
@@ -24,52 +25,49 @@ class Open:
     Kept apart from their timeouts. What hangs on one may be kept for long after (uvicorn's timer for idle connections
     keeps the context of the last request), and a class of their own would cost all other timeouts of the process 0.3 us
     each: the interpreter's caches on the hot path hold one class.
+
+    `answers` and `looking` are seen to by the door, in line: a call each would be a tenth of what it adds to a request.
     """
 
-    def __init__(self, in_thread: Callable[[Scope], bool]) -> None:
-        self.loop = asyncio.get_running_loop()
+    def __init__(self, here: LoopState, in_thread: Callable[[Scope], bool]) -> None:
+        self.here = here
+        self.answers: set[Answer] = set()
+        self.looking = False
+        """Whether a look is due; with none open nobody need look."""
+        self.overdue: set[Answer] = set()
+        """Those among `answers` whose deadline had passed at a look: `forget` them as well."""
         self._in_thread = in_thread
-        self._requests: dict[Timeout, tuple[Answer, Scope, asyncio.Task[Any]]] = {}
-        self._overdue: set[Timeout] = set()
-        self._abandoned: set[Timeout] = set()
-        self._looking = False
+        self._abandoned: set[Answer] = set()
         self._context = Context()
 
-    def add(self, request: Timeout, answer: Answer, scope: Scope) -> None:
-        """`request`, just entered, is open until it is removed."""
-        task = request._task
-        assert task is not None
-        self._requests[request] = (answer, scope, task)
-        if not self._looking:
-            self._look_later()
+    def look_later(self) -> None:
+        self.looking = True
+        asyncio.get_running_loop().call_later(GRACE, self._look, context=self._context)
 
-    def remove(self, request: Timeout) -> None:
-        """The application has come back from `request`: whatever ran on is over."""
-        del self._requests[request]
-        if self._overdue:
-            self._overdue.discard(request)
-            if request in self._abandoned:
-                self._abandoned.remove(request)
-                self._count(request, -1)
-
-    def _look_later(self) -> None:
-        self._looking = True
-        self.loop.call_later(GRACE, self._look, context=self._context)
+    def forget(self, answer: Answer) -> None:
+        """The application has come back: whatever ran on is over."""
+        self.overdue.discard(answer)
+        if answer in self._abandoned:
+            self._abandoned.remove(answer)
+            _count(answer.request, -1)
 
     def _look(self) -> None:
-        self._looking = False
-        for request, (answer, scope, task) in self._requests.items():
-            if request in self._overdue:
-                self._answer(request, answer, scope, task)
-            elif request.expired():
-                self._overdue.add(request)
-        if self._requests:
-            self._look_later()
+        self.looking = False
+        for answer in self.answers:
+            if answer in self.overdue:
+                self._answer(answer)
+            elif answer.request.expired():
+                self.overdue.add(answer)
+        if self.answers:
+            self.look_later()
 
-    def _answer(self, request: Timeout, answer: Answer, scope: Scope, task: asyncio.Task[Any]) -> None:
-        if answer.late is None and answer.expire_late(task) and self._in_thread(scope):
-            self._abandoned.add(request)
-            self._count(request, 1)
+    def _answer(self, answer: Answer) -> None:
+        task = answer.request._task
+        assert task is not None
+        if answer.late is None and answer.expire_late(task) and self._in_thread(answer.scope):
+            self._abandoned.add(answer)
+            _count(answer.request, 1)
 
-    def _count(self, request: Timeout, amount: int) -> None:
-        _series.count(_metrics.THREADS_ABANDONED, (_series.label(request.name),), amount)
+
+def _count(request: Timeout, amount: int) -> None:
+    _series.count(_metrics.THREADS_ABANDONED, (_series.label(request.name),), amount)

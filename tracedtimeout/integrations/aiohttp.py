@@ -22,6 +22,9 @@ from ._outgoing import Hosts, ended_by_budget, least, time_to_send
 
 __all__ = ["client_middleware", "server_middleware"]
 
+_LAST_LOOK = 0.005
+"""Seconds before the deadline of what may become a WebSocket."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -86,8 +89,9 @@ def server_middleware(
     async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
         if DISABLED or getattr(request.match_info.handler, MARK, False):
             return await handler(request)
-        stays = request.headers.get("upgrade", "").lower() == "websocket"
-        guard, bound = terms.admit(_name(request), lines_of(request.headers.items()), stays=stays)
+        guard, bound = terms.admit(_name(request), lines_of(request.headers.items()))
+        if bound is None and guard.when() is not None and request.headers.get("upgrade", "").lower() == "websocket":
+            _let_stay(guard, request)
         try:
             return await _guarded(guard, request, handler)
         finally:
@@ -95,6 +99,24 @@ def server_middleware(
                 bound.close()
 
     return deadline
+
+
+def _let_stay(guard: Timeout, request: web.Request, delay: float = 0.001) -> None:
+    """Lift the deadline of `guard` once a WebSocket has come of `request`: that it asks for one is a peer's word.
+
+    Looked at after `delay`, and then ever more seldom, since aiohttp tells no middleware.
+    """
+
+    def look() -> None:
+        if guard.outcome is not None or guard.expired():
+            return
+        if getattr(request.protocol, "_payload_parser", None) is not None:
+            guard.reschedule(None)
+        elif guard.remaining() > _LAST_LOOK:
+            _let_stay(guard, request, 2 * delay)
+
+    left = guard.remaining()
+    asyncio.get_running_loop().call_later(min(delay, max(0.0, left - _LAST_LOOK)), look)
 
 
 async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -16,6 +16,8 @@ from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send, time_to_s
 __all__ = ["AsyncDeadlineTransport", "DeadlineTransport"]
 
 _PHASES = ("connect", "read", "write", "pool")
+_SOONEST = 0.001
+"""Seconds of a phase that begins with the budget spent: with 0 a socket does not wait, and so does not time out."""
 
 
 class AsyncDeadlineTransport(httpx.AsyncBaseTransport):
@@ -138,7 +140,7 @@ class _Phases(dict[str, Any]):
         self._own = own
 
     def get(self, phase: str, default: Any = None) -> Any:
-        return least(self._own.get(phase), remaining()) if phase in self else default
+        return least(self._own.get(phase), max(remaining(), _SOONEST)) if phase in self else default
 
 
 class _AsyncBody(httpx.AsyncByteStream):

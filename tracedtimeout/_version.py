@@ -1,0 +1,3 @@
+"""The version of the package, where it costs an import nothing: telemetry carries it."""
+
+VERSION = "0.1.0"
