@@ -32,6 +32,11 @@ async def test_a_name_is_the_callers_by_default() -> None:
     assert [t.name for t in timeouts] == [f"{HERE}:test_a_name_is_the_callers_by_default"] * 4
 
 
+async def test_a_name_can_be_written_everywhere() -> None:
+    """What UTF-8 cannot encode is replaced: one such name would keep every exporter from showing any."""
+    assert timeout(1, name="caf\udce9 é").name == "caf? é"
+
+
 async def test_a_default_name_is_qualified() -> None:
     """The default name tells a method's class and a nested function's place."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -233,3 +235,25 @@ async def test_what_is_counted_does_not_depend_on_who_watches() -> None:
             }
         )
     assert figures == [figures[0]] * 4
+
+
+def test_observers_come_and_go_in_any_thread() -> None:
+    """Threads that add and remove theirs at once lose none of each other's."""
+    kept = [Deaf() for _ in range(3)]
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(come_and_go, kept))
+    finally:
+        sys.setswitchinterval(switching)
+    assert {id(observer) for observer in _observers.installed} >= {id(observer) for observer in kept}
+    assert len(_observers.installed) == 3
+
+
+def come_and_go(kept: Deaf) -> None:
+    for _ in range(2000):
+        gone = Deaf()
+        _observers.add(gone)
+        _observers.remove(gone)
+    _observers.add(kept)

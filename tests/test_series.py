@@ -8,6 +8,7 @@ import logging
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -148,6 +149,20 @@ def test_names_past_the_cap_are_counted_as_other(
     assert [(r.levelno, r.getMessage()[:46]) for r in caplog.records] == [
         (logging.WARNING, "more than 2 names of timeouts: 'c' and all lat")
     ]
+
+
+def test_owners_past_the_cap_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cap holds for the label `owner` as for `timeout`: names made of data do not multiply the interruptions."""
+    monkeypatch.setattr(_series, "max_names", 2)
+
+    async def main() -> None:
+        for name in ("a", "b", "c"):
+            with suppress(TimeoutError):
+                async with timeout(1, name=name), timeout(2, name="inner"):
+                    await asyncio.sleep(9)
+
+    run(main())
+    assert _series.snapshot()[_metrics.INTERRUPTIONS] == {("inner", "a"): 1, ("inner", "_OTHER"): 2}
 
 
 def test_rare_events_of_the_process_are_counted() -> None:

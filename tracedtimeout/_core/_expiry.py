@@ -9,8 +9,8 @@ from asyncio import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from . import _observers, _relatives, _warn, _where
-from ._budget import Deadline, State, earliest
+from . import _observers, _relatives, _series, _warn, _where
+from ._budget import BUDGET, REMOTE, Deadline, State, earliest
 from ._outcome import DeadlineExceeded, Outcome, Spent, Where
 
 if TYPE_CHECKING:
@@ -230,7 +230,8 @@ def _count(self: Timeout, outcome: Outcome, elapsed: float) -> None:
     if expiry.own:
         series.expirations[outcome] = series.expirations.get(outcome, 0) + 1
     if outcome is Outcome.INHERITED:
-        series.interruptions[expiry.owner] = series.interruptions.get(expiry.owner, 0) + 1
+        owner = expiry.owner if expiry.owner in (BUDGET, REMOTE) else _series.label(expiry.owner)
+        series.interruptions[owner] = series.interruptions.get(owner, 0) + 1
 
 
 def _replace(self: Timeout, exc: BaseException) -> DeadlineExceeded | None:

@@ -30,7 +30,7 @@ def checked(name: str) -> str:
         raise TypeError(f"name must be a string, not {name!r}") from None
     if not name:
         raise ValueError("name must not be empty; leave it out for the caller's module:qualname") from None
-    short = name[:LONGEST]
+    short = name[:LONGEST].encode(errors="replace").decode()  # a lone surrogate would break every exporter's page
     if len(known) < _MOST:  # names made of data must not grow it
         known[name] = short
     return short

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -41,20 +43,34 @@ class Observer(Protocol):
 installed: tuple[Observer, ...] = ()
 """Swapped whole, never changed in place: the hot path reads it once, with no lock."""
 
+_swapping = threading.Lock()
+
 _complained: set[int] = set()
 
 
 def add(*observers: Observer) -> None:
     """Let `observers` be told of every timeout opened from now on."""
     global installed
-    installed = (*installed, *observers)
+    with _swapping:
+        installed = (*installed, *observers)
 
 
 def remove(*observers: Observer) -> None:
     """Stop telling `observers`; timeouts that are open still close with them."""
     global installed
-    installed = tuple(kept for kept in installed if all(kept is not gone for gone in observers))
+    with _swapping:
+        installed = tuple(kept for kept in installed if all(kept is not gone for gone in observers))
     _complained.difference_update(id(gone) for gone in observers)
+
+
+def _unlock() -> None:
+    """In a forked child: whoever held the lock is not there to let it go."""
+    global _swapping
+    _swapping = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def opened(timeout: Timeout) -> Closers | None:

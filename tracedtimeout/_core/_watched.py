@@ -62,11 +62,12 @@ def see_through(function: object, kind: str) -> None:
 
 def call_of(frame: FrameType, kind: str = "timeout_at") -> Call | None:
     """The call that the code in `frame` is part of; None if it is not watched."""
-    if watcher is None:
+    watching = watcher  # another thread may end it meanwhile
+    if watching is None:
         return None
     while (through := _seen_through.get(id(frame.f_code))) is not None and frame.f_back is not None:
         kind, frame = through[0], frame.f_back
-    name = watcher.name_of(frame)
+    name = watching.name_of(frame)
     if name is None:
         return None
     return Call(name, kind, str(frame.f_globals.get("__name__", "")).partition(".")[0])
