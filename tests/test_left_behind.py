@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import FLAVOURS, running_loop
-from tests.watching import live_timers
+from tests.watching import at_once, live_timers
 from tracedtimeout import timeout
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._lanes import LINGER
@@ -107,7 +107,7 @@ def test_a_timeout_can_be_left_after_its_loop_was_closed() -> None:
     loop = VirtualClockLoop()
     held = timeout_before(loop)
     loop.close()
-    held._exit(None)
+    at_once(held.__aexit__(None, None, None))
     assert (held.outcome, state_of(loop).lanes.entries()) == ("completed", [])
 
 

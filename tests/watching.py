@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tracedtimeout import DeadlineExceeded, timeout
@@ -22,14 +22,23 @@ async def in_child(function: Callable[[], Any]) -> Any:
     return await asyncio.create_task(child())
 
 
+def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What `coroutine` gives, which awaits nothing, where there is no `await`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError(f"{coroutine!r} did not end at once")
+
+
 def deadline_within(delay: float | None = None) -> float | None:
     """The effective deadline that a timeout opened here has."""
     inner = timeout(delay, name="probe")
-    inner._enter()
+    at_once(inner.__aenter__())
     try:
         return inner.deadline()
     finally:
-        inner._exit(None)
+        at_once(inner.__aexit__(None, None, None))
 
 
 class Ended:

@@ -112,7 +112,7 @@ class Admission:
 def left_with(request: Timeout, exc: BaseException) -> DeadlineExceeded | None:
     """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
     try:
-        request._exit(exc, "")
+        request._leave(exc, "")
     except DeadlineExceeded as expiry:
         return expiry
     return None

@@ -121,21 +121,21 @@ def _let_stay(guard: Timeout, request: web.Request, delay: float = 0.001) -> Non
 
 async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        guard._enter()
+        await guard.__aenter__()
     except DeadlineExceeded:
         return _gateway_timeout()
     try:
         response = await handler(request)
     except BaseException as exc:
         if isinstance(exc, web.HTTPException) and not guard.expired():
-            guard._exit(None)  # an answer, by aiohttp's way of giving one
+            await guard.__aexit__(None, None, None)  # an answer, by aiohttp's way of giving one
             raise
         expiry = left_with(guard, exc)
         if expiry is None:
             raise
         _threads.count_abandoned(guard.name, exc)
         return _answer(request, expiry)
-    guard._exit(None)
+    await guard.__aexit__(None, None, None)
     return response
 
 

@@ -103,7 +103,7 @@ class DeadlineMiddleware:
         still_open: Open | None = None
         watch: Watch | None = None
         try:
-            request._enter()
+            await request.__aenter__()
             still_open = self._open
             if still_open is None or still_open.here is not request._here:
                 still_open = self._open = Open(request._here, self._name_of.in_thread)
@@ -114,7 +114,7 @@ class DeadlineMiddleware:
                 watch = Watch(receive, answer)
                 receive = watch.receive
             await self.app(scope, receive, answer.send)
-            request._exit(None)
+            await request.__aexit__(None, None, None)
         except BaseException as exc:
             if not await (_refused(answer, exc) if still_open is None else _ended(answer, exc, watch)):
                 raise

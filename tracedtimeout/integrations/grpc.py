@@ -190,7 +190,7 @@ async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, co
     guard, bound = terms.admit(name, _lines(context))
     try:
         try:
-            guard._enter()
+            await guard.__aenter__()
             answer = await behaviour(request, context)
         except BaseException as exc:
             if guard.outcome is None:  # it was entered
@@ -198,7 +198,7 @@ async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, co
                     raise
                 _threads.count_abandoned(guard.name, exc)
         else:
-            guard._exit(None)
+            await guard.__aexit__(None, None, None)
             return answer
         await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
     finally:
