@@ -145,6 +145,23 @@ async def test_threads_that_copy_the_context_see_the_budget() -> None:
             assert await running_loop().run_in_executor(pool, remaining) == float("inf")
 
 
+async def test_threads_started_after_it_was_left_are_free_of_it() -> None:
+    """What comes after a timeout that fired is not beneath it: its fallback may run in a thread, within what is left."""
+    async with timeout(3600.0):
+        with suppress(TimeoutError):
+            async with timeout(1.0), timeout(2.0):
+                await asyncio.sleep(50.0)
+        assert 3000.0 < await asyncio.to_thread(remaining) < 3600.0
+        with suppress(TimeoutError), budget(1.0):
+            async with timeout(2.0):
+                await asyncio.sleep(50.0)
+        assert 3000.0 < await asyncio.to_thread(remaining) < 3600.0
+    with suppress(TimeoutError):
+        async with timeout(1.0):
+            await asyncio.sleep(50.0)
+    assert await asyncio.to_thread(remaining) == float("inf")
+
+
 async def test_another_threads_loop_is_bound_and_moved() -> None:
     """asyncio.run in a thread: its timeouts are bounded by ours, and a reschedule here moves them there."""
     opened, moved = threading.Event(), threading.Event()

@@ -9,7 +9,7 @@ from asyncio import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from . import _observers, _relatives, _series, _warn, _where
+from . import _inside, _observers, _relatives, _series, _warn, _where
 from ._budget import BUDGET, REMOTE, Deadline, State, earliest
 from ._outcome import DeadlineExceeded, Outcome, Spent, Where
 
@@ -54,6 +54,11 @@ def expiring() -> list[Timeout]:
     return [timeout for reference in _expiring.valuerefs() if (timeout := reference()) is not None]
 
 
+def note(self: Timeout) -> None:
+    """Have `expiring` list it, until it is left."""
+    _expiring[id(self)] = self
+
+
 def fire(self: Timeout, ended_by: str | None = None) -> None:
     """Cancel the body of `self`: its deadline passed, or that of `ended_by`, whose work nobody supervised, did.
 
@@ -69,14 +74,14 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
         own,
         here.stopwatch(),
         _where.places(task),
-        _relatives.spent_of(self) + _relatives.unfinished_of(self),
+        _inside.spent_of(self) + _inside.unfinished_of(self),
     )
-    _relatives.extend_inside(self)  # what is opened in their clean-up is bound by the next around this one
+    _inside.extend_inside(self)  # what is opened in their clean-up is bound by the next around this one
     _relatives.count_expiring(self, 1)
     _relatives.pass_by_budgets(self)
     task.cancel()
     self._state = State.EXPIRING
-    _expiring[id(self)] = self
+    note(self)
 
 
 def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:
@@ -112,6 +117,8 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     if expiry is not None and expiry.around is not None:
         _relatives.return_to_budgets(self, expiry.around)
     _relatives.leave(self, elapsed, fired=fired)
+    if fired:
+        _relatives.step_out(self)
     if closers is not None:
         details.error = raised or exc
         _observers.closed(self, closers)

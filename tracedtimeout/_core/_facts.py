@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from . import _budget, _expiry, _observers, _relatives
+from . import _budget, _expiry, _inside, _observers, _relatives
 from ._budget import Deadline, State, earliest, here, live
 from ._loop import LoopState
 from ._outcome import Outcome, Spent, Where
@@ -37,6 +37,7 @@ class Details:
     plain = False
     """Nothing but `closers` is set: somebody watches, and that is all."""
 
+
 class Facts:
     """What users and observers read of a `Timeout`, which has the slots; all of it is read off when asked."""
 
@@ -56,8 +57,8 @@ class Facts:
     _started: float
     _deadline: float  # the effective one, on entry or since by `reschedule`; ``inf`` with none
     _entries: dict[Any, Any]
-    # Set by `__aexit__`. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot would
-    # weigh 16 bytes.
+    # Set by `__aexit__`. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot
+    # would weigh 16 bytes.
     _elapsed: float
     # Set by the first that is nested in it, in the same task
     _inner: Timeout | None
@@ -151,7 +152,23 @@ class Facts:
     @property
     def spent(self) -> tuple[Spent, ...]:
         """What the timeouts nested in it took, longest first; those still open when it fired, last."""
-        return _relatives.spent_of(cast(Any, self))
+        return _inside.spent_of(cast(Any, self))
+
+    def _extend(self) -> Details:
+        """Its details: from here on it is not the common case, and is left with care."""
+        details = self._details
+        if details is None:
+            details = self._details = Details()  # type: ignore[misc]  # the slot is `Timeout`'s
+        details.plain = False
+        return details
+
+    def _watch(self, closers: _observers.Closers) -> None:
+        """Have observers told when it is left."""
+        details = self._details
+        if details is None:
+            details = self._details = Details()  # type: ignore[misc]  # the slot is `Timeout`'s
+            details.plain = True
+        details.closers = closers
 
     @property
     def _expiry(self) -> _expiry.Expiry | None:

@@ -1,7 +1,7 @@
 """What timeouts mean to each other: those around one, those inside it, and what each leaves the other.
 
-A timeout binds those beneath it by being walked past (`_budget`). Beyond that it knows the one open inside it in its
-own task (`_inner`), those opened directly beneath it by other tasks (`adopted`), and what the finished took (`_spent`).
+A timeout binds those beneath it by being walked past (`_budget`). Beyond that it knows those directly inside it
+(`_inside`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from ._budget import REMOTE, Budget, Deadline, State, binds, current, earliest, instant, live
-from ._outcome import Spent
+from ._inside import add_spent, nested_in
 
 if TYPE_CHECKING:
     from ._timeout import Timeout
 
 ACTIVE = State.ACTIVE
+LEFT = (State.EXPIRED, State.FINISHED)
 
 _lock = threading.Lock()
 """Held to adopt and to let go: a timeout on another thread's loop may be adopted too."""
@@ -153,31 +154,6 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
         self._parent = parent._parent  # else a chain of generations would grow for ever; what fired means something yet
 
 
-def spent_of(self: Timeout) -> tuple[Spent, ...]:
-    """What nested timeouts took: as it stood when the deadline fired, else as it stands."""
-    if self._expiry is not None and self._expiry.spent:
-        return self._expiry.spent
-    finished = [Spent(name, seconds, int(count)) for name, (seconds, count) in list(spent_by_name(self).items())]
-    return tuple(sorted(finished, key=_seconds, reverse=True))
-
-
-def unfinished_of(self: Timeout) -> tuple[Spent, ...]:
-    """What the timeouts now open directly inside `self` have taken so far."""
-    open_ones = [] if self._details is None else list(self._details.adopted or ())
-    if (inner := nested_in(self)) is not None:
-        open_ones.append(inner)
-    by_name: dict[str, Spent] = {}
-    for each in open_ones:
-        before = by_name.get(each.name, Spent(each.name, 0.0, 0))
-        by_name[each.name] = Spent(each.name, before.seconds + each.elapsed, before.count + 1, True)
-    return tuple(sorted(by_name.values(), key=_seconds, reverse=True))
-
-
-def nested_in(outer: Timeout) -> Timeout | None:
-    """The timeout open directly inside `outer`, in the same task."""
-    return getattr(outer, "_inner", None)  # not every timeout pays for setting it
-
-
 def source_of(owner: Deadline | None, self: Timeout) -> str:
     """Where the effective deadline of `self` comes from, in the words of the span attribute."""
     if owner is None:
@@ -185,16 +161,6 @@ def source_of(owner: Deadline | None, self: Timeout) -> str:
     if owner is self:
         return "own"
     return "header" if owner.name == REMOTE else "inherited"
-
-
-def extend_inside(moved: Timeout) -> None:
-    """Have what is open beneath `moved` on its loop look at its deadline again: it may be another now, or have passed."""
-    inside = [moved]
-    for each in inside:
-        details = each._extend()
-        inside += [child for child in details.adopted or () if child._here is moved._here]
-        if (inner := nested_in(each)) is not None:
-            inside.append(inner)
 
 
 def rearm_reserves(moved: Timeout) -> None:
@@ -267,6 +233,15 @@ def return_to_budgets(self: Timeout, around: Deadline) -> None:
             current.set(self)
 
 
+def step_out(self: Timeout) -> None:
+    """Code after a timeout that fired is not beneath it: for the threads that it starts, that one is not spent."""
+    link = current.get()
+    while link is not None and link is not self and link._state in LEFT:
+        link = link._parent
+    if link is self:
+        current.set(self._parent)
+
+
 def count_expiring(self: Timeout, change: int) -> None:
     """Tell the timeouts around `self` in its task that it has that task cancelled, or no longer has."""
     outer = around(self._parent)
@@ -281,22 +256,3 @@ def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None
     if loop is not None:
         with contextlib.suppress(RuntimeError):  # closed, perhaps just now in its own thread: nothing runs there
             loop.call_soon_threadsafe(callback, *args)
-
-
-def add_spent(outer: Timeout, name: str, seconds: float) -> None:
-    """Add what one nested in `outer` took."""
-    outer._spent = spent = spent_by_name(outer)
-    before, count = spent.get(name, (0.0, 0))
-    spent[name] = (before + seconds, count + 1)
-
-
-def spent_by_name(outer: Timeout) -> dict[str, tuple[float, int]]:
-    """Seconds and count of what finished in `outer`; not to be changed by the caller, but by `add_spent`."""
-    spent = outer._spent
-    if isinstance(spent, dict):
-        return spent
-    return {} if spent is None else {spent[0]: (spent[1], 1)}
-
-
-def _seconds(spent: Spent) -> float:
-    return spent.seconds

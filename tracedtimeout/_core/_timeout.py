@@ -14,10 +14,10 @@ from sys import _getframe
 from types import TracebackType
 from typing import Any, cast
 
-from . import _budget, _expiry, _names, _observers, _relatives
+from . import _budget, _expiry, _inside, _names, _observers, _relatives
 from ._arguments import check_options, seconds_of
 from ._budget import State, current
-from ._facts import Details, Facts
+from ._facts import Facts
 from ._lanes import Lane
 from ._loop import LoopState, deadline_in, state_of
 
@@ -104,7 +104,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         while parent is not None and parent._state is FINISHED:
             parent = parent._parent  # those before, in this task: see `_budget` on why they are still there
         self._parent = parent
-        timed = deadline = self._when
+        timed: Any = self._when  # seconds, past the next line
+        deadline = timed
         if deadline is None or self._details is not None:
             timed, deadline = self._begin(now)
         elif parent is not None:
@@ -115,7 +116,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 while link is not None and link._state is ACTIVE:
                     link = link._parent
                 if link is None and parent._details is None:
-                    if parent._deadline < deadline:
+                    if parent._deadline < deadline:  # noqa: PLR1730  # min() is a call
                         deadline = parent._deadline
                 else:
                     timed, deadline = _relatives.timed_at(self)
@@ -125,7 +126,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         self._deadline = deadline
         limit = deadline - now
         lane = series.lane
-        if limit > series.usual_above and limit < series.usual_below and timed >= lane.tail:  # noqa: PLR1716  # 3 bytecodes
+        if limit > series.usual_above and limit < series.usual_below and timed >= lane.tail:
             # The usual limit of its name, and none in the lane is later: it queues behind them.
             series.usual += 1
             lane.tail = timed
@@ -171,7 +172,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 if outer._spent is None:
                     outer._spent = (series.name, elapsed)  # the only one, mostly: a dict would cost 0.1 us more
                 else:
-                    _relatives.add_spent(outer, series.name, elapsed)
+                    _inside.add_spent(outer, series.name, elapsed)
         elif exc_val is None and (details := self._details) is not None and details.plain and now <= self._deadline:
             self._details, closers = None, details.closers
             await self.__aexit__(None, None, None)
@@ -187,22 +188,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         """
         assert self._state is ACTIVE or self._state is EXPIRING
         _expiry.close(self, exc, self._here.stopwatch() - self._started, package)
-
-    def _extend(self) -> Details:
-        """Its details: from here on it is not the common case, and is left with care."""
-        details = self._details
-        if details is None:
-            details = self._details = Details()
-        details.plain = False
-        return details
-
-    def _watch(self, closers: _observers.Closers) -> None:
-        """Have observers told when it is left."""
-        details = self._details
-        if details is None:
-            details = self._details = Details()
-            details.plain = True
-        details.closers = closers
 
     def _begin(self, now: float) -> tuple[float, float]:
         """Find its place beneath what binds it; returns when to time it, and its effective deadline."""
@@ -290,7 +275,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         if when is not None:
             seconds_of("when", when)
         get_running_loop()
-        _relatives.extend_inside(self)
+        _inside.extend_inside(self)
         self._extend().reschedules += 1
         self._series.reschedules += 1
         self._when = when

@@ -81,6 +81,7 @@ async def _take(self: Timeout, fut: Awaitable[T]) -> T:
         places = _where.places(future) if isinstance(future, asyncio.Task) else []
         self._extend().expiry = expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
         self._state = State.EXPIRING
+        _expiry.note(self)
         future.cancel()
         try:
             await asyncio.wait([future])
