@@ -29,7 +29,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Host, Mount, Route, Router, WebSocketRoute
+from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 
 from tests.asgi_servers import SHORT, App, Recorder, Scope, client, figures, forever, outcomes, until
 from tracedtimeout import remaining, timeout
@@ -448,6 +448,36 @@ def test_starlettes_table() -> None:
     assert template(app, scope("/hosted", host=b"a.example")) == "/hosted"
     assert not resolver_for(app, scope("/")).by_path()
     assert resolver_for(starlette_app(), scope("/")).by_path()
+
+
+def test_routes_added_later_are_found() -> None:
+    """A table may grow while it is in use; a route that matches in a way of its own is asked."""
+
+    class Odd(Route):
+        def matches(self, scope: Any) -> Any:
+            return Match.FULL, {}
+
+    for app in (starlette_app(), fastapi_app()):
+        resolver = resolver_for(app, scope("/"))
+        assert [resolver(scope("/new/1")), resolver(scope("/hello/"))] == [None, None]
+        app.router.routes.append(Route("/new/{x}", endpoint))
+        found = resolver(scope("/new/1"))
+        assert found is not None
+        assert (found.template, resolver.by_path()) == ("/new/{x}", True)
+        app.router.routes.append(Host("a.example", app=Router([Route("/new/{x}", endpoint)])))
+        assert resolver.by_path() is False
+        app.router.routes.append(Odd("/odd", endpoint))
+        found = resolver(scope("/anything"))
+        assert found is not None
+        assert found.template == "/odd"
+    app, shop = fastapi.FastAPI(), fastapi.APIRouter(prefix="/shop")
+    app.include_router(shop)
+    resolver = resolver_for(app, scope("/"))
+    assert resolver(scope("/shop/pen")) is None
+    shop.get("/{item}")(endpoint)
+    direct = template(app, scope("/shop/pen"))
+    found = resolver(scope("/shop/pen"))
+    assert direct == (None if found is None else found.template)
 
 
 def test_fastapis_table() -> None:

