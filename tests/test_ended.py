@@ -146,7 +146,7 @@ async def test_threads_that_copy_the_context_see_the_budget() -> None:
 
 
 async def test_threads_started_after_it_was_left_are_free_of_it() -> None:
-    """What comes after a timeout that fired is not beneath it: its fallback may run in a thread, within what is left."""
+    """What comes after a timeout that fired is not beneath it: its fallback may run in a thread."""
     async with timeout(3600.0):
         with suppress(TimeoutError):
             async with timeout(1.0), timeout(2.0):

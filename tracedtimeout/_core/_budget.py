@@ -98,7 +98,7 @@ class Budget:
 
     __slots__ = ("_here", "_parent", "_started", "_state", "_when", "name", "stands_for")
 
-    _task = None
+    _task = _inner = None  # what is opened inside asks a timeout for these
 
     def __init__(self, seconds: float, *, name: str = BUDGET) -> None:
         self._here: Clock = here()

@@ -47,6 +47,7 @@ class Facts:
     _when: float | None
     _state: State
     _details: Details | None
+    _inner: Timeout | None
     _spent: dict[str, tuple[float, int]] | tuple[str, float] | None  # by name, or of the only one so far
     _here: LoopState  # with `_series` only looked up, until it is entered in this loop
     _series: Series
@@ -60,8 +61,6 @@ class Facts:
     # Set by `__aexit__`. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot
     # would weigh 16 bytes.
     _elapsed: float
-    # Set by the first that is nested in it, in the same task
-    _inner: Timeout | None
     # Set for all kinds but the common one
     _kind: str
 

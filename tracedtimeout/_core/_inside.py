@@ -13,18 +13,13 @@ if TYPE_CHECKING:
     from ._timeout import Timeout
 
 
-def nested_in(outer: Timeout) -> Timeout | None:
-    """The timeout open directly inside `outer`, in the same task."""
-    return getattr(outer, "_inner", None)  # not every timeout pays for setting it
-
-
 def extend_inside(moved: Timeout) -> None:
     """Have what is open beneath `moved`, on its loop, look at its deadline again: it may be another, or have passed."""
     inside = [moved]
     for each in inside:
         details = each._extend()
         inside += [child for child in list(details.adopted or ()) if child._here is moved._here]
-        if (inner := nested_in(each)) is not None:
+        if (inner := each._inner) is not None:
             inside.append(inner)
 
 
@@ -39,7 +34,7 @@ def spent_of(self: Timeout) -> tuple[Spent, ...]:
 def unfinished_of(self: Timeout) -> tuple[Spent, ...]:
     """What the timeouts now open directly inside `self` have taken so far."""
     open_ones = [] if self._details is None else list(self._details.adopted or ())
-    if (inner := nested_in(self)) is not None:
+    if (inner := self._inner) is not None:
         open_ones.append(inner)
     by_name: dict[str, Spent] = {}
     for each in open_ones:

@@ -11,10 +11,10 @@ import contextlib
 import math
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from ._budget import REMOTE, Budget, Deadline, State, binds, current, earliest, instant, live
-from ._inside import add_spent, nested_in
+from ._inside import add_spent
 
 if TYPE_CHECKING:
     from ._timeout import Timeout
@@ -41,17 +41,17 @@ def enclose(self: Timeout) -> tuple[float, float]:
 
 def join(self: Timeout) -> None:
     """Make `self` known to the timeout around it."""
-    parent = self._parent
-    if parent is None:
+    outer: Any = self._parent
+    if outer.__class__ is Budget:
+        outer = around(outer)
+    if outer is None:
         return
-    outer = cast("Timeout | None", parent) if parent.__class__ is not Budget else around(parent)
-    if outer is None or outer is not parent or outer._task is not self._task:
-        self._extend()
-    if outer is not None:
-        if outer._task is self._task:
-            outer._inner = self
-        else:
-            _adopt(outer, self)
+    if outer._task is self._task:
+        outer._inner = self
+        return
+    if outer._here is not self._here:
+        self._extend()  # it is not told when that is moved
+    _adopt(outer, self)
 
 
 def forget(self: Timeout) -> None:
@@ -89,9 +89,9 @@ def timed_at(self: Timeout) -> tuple[float, float]:
 
 def around(link: Deadline | None) -> Timeout | None:
     """The nearest timeout from `link` outwards, past bare budgets."""
-    while isinstance(link, Budget):
+    while link.__class__ is Budget:
         link = link._parent
-    return cast("Timeout | None", link)
+    return link  # type: ignore[return-value]  # there is no other kind; a cast() would be a call
 
 
 def due_around(self: Timeout) -> list[Timeout]:
@@ -125,17 +125,23 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
     return ender, cancels
 
 
-def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
-    """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
-    _reserving.pop(self, None)
+def let_go(self: Timeout, elapsed: float) -> Timeout | None:
+    """Tell the timeout around `self`, which it returns, that `self` is left, and what it took."""
     outer = around(self._parent)
     if outer is not None:
-        if nested_in(outer) is self:
+        if outer._inner is self:
             outer._inner = None
         with _lock:
             if outer._details is not None and outer._details.adopted is not None:
                 outer._details.adopted.pop(self, None)
             add_spent(outer, self.name, elapsed)
+    return outer
+
+
+def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
+    """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
+    _reserving.pop(self, None)
+    outer = let_go(self, elapsed)
     details = self._extend()
     if details.adopted is not None:
         if not fired:

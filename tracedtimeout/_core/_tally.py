@@ -110,10 +110,13 @@ class Series:
         if limit == math.inf:
             self.unlimited += 1
             return
-        limit = max(0.0, limit)
-        if self.usual == 0 and limit > 0.0:
+        if limit <= 0.0:
+            limit = 0.0
+        elif self.usual == 0:
             self._make_usual(limit)
-        self.limits.record(limit)
+        limits = self.limits
+        limits.counts[bisect_left(limits.bounds, limit)] += 1
+        limits.total += limit
 
     def _make_usual(self, limit: float) -> None:
         """Count limits within 0.1 % of `limit`, and of its bucket, as it: between the reading of the clock in
@@ -131,6 +134,8 @@ class Series:
         durations, ratios, ratio = self.completed, self.utilization, elapsed / limit
         durations.counts[bisect_left(durations.bounds, elapsed)] += 1
         durations.total += elapsed
+        if limit == math.inf:
+            return
         ratios.counts[bisect_left(ratios.bounds, ratio)] += 1
         ratios.total += ratio
 

@@ -70,7 +70,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         self._when = when
         self._kind = "timeout_at"
         self._state = CREATED
-        self._details = self._spent = None
+        self._details = self._inner = self._spent = None
         try:
             _bind(self, state_of(get_running_loop()), given)
         except RuntimeError:  # no loop yet
@@ -166,12 +166,15 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 series.record_completed(elapsed, self._deadline - self._started)
             if not entries and not self._here.lanes.idle:
                 self._here.lanes.rest()
-            outer: Any = self._parent  # a Timeout of the same task: else it would have details
+            outer: Any = self._parent
             if outer is not None:
-                outer._inner = None
-                if outer._spent is None:
+                if outer._inner is not self:
+                    _relatives.let_go(self, elapsed)
+                elif outer._spent is None:
+                    outer._inner = None
                     outer._spent = (series.name, elapsed)  # the only one, mostly: a dict would cost 0.1 us more
                 else:
+                    outer._inner = None
                     _inside.add_spent(outer, series.name, elapsed)
         elif exc_val is None and (details := self._details) is not None and details.plain and now <= self._deadline:
             self._details, closers = None, details.closers
@@ -191,8 +194,11 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     def _begin(self, now: float) -> tuple[float, float]:
         """Find its place beneath what binds it; returns when to time it, and its effective deadline."""
+        details = self._details
+        if self._parent is None and details is None:
+            return INF, INF
         timed, deadline = _relatives.enclose(self)
-        if self._details is not None and deadline - now < self._details.at_least:
+        if details is not None and deadline - now < details.at_least:
             _expiry.reject(self, max(0.0, deadline - now))
         _relatives.join(self)
         return timed, deadline
@@ -218,7 +224,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         """Queue it for `timed`, in order or not, due or not; ``inf`` is never. Returns its lane, if it is in any."""
         lanes = self._here.lanes
         if timed == INF:
-            self._extend()
             lanes.unbounded[self] = timed
             self._entries = lanes.unbounded
             return None
@@ -319,7 +324,7 @@ def timeout(
     try:
         here = get_running_loop()._tracedtimeout  # type: ignore[attr-defined]  # see state_of
         series = here.sites[id(_getframe(1).f_code)] if name is None else here.series[name]
-        when = here.clock() + delay
+        when = None if delay is None else here.clock() + delay
     except (KeyError, AttributeError, TypeError, OverflowError):
         self = Timeout(deadline_in(delay), name=_names.of_caller(_getframe(1)) if name is None else name)
         self._kind = "timeout"
@@ -333,7 +338,7 @@ def timeout(
         self._series = series
         self._when = when
         self._state = CREATED
-        self._details = self._spent = None
+        self._details = self._inner = self._spent = None
     if at_least != 0.0 or reserve is not None:
         set_options(self, at_least, reserve)
     return self
