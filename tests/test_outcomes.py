@@ -112,6 +112,23 @@ async def inherited_from_a_budget() -> None:
             await asyncio.sleep(9)
 
 
+async def suppressed_at_the_end_of_a_budget() -> str:
+    with budget(1):
+        async with timeout(5, name="t"):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(9)
+    return "ran on"
+
+
+async def replaced_at_the_end_of_a_budget() -> None:
+    with budget(1):
+        async with timeout(5, name="t"):
+            try:
+                await asyncio.sleep(9)
+            finally:
+                raise KeyError
+
+
 async def inherited_by_a_child_task() -> None:
     async def child() -> None:
         async with timeout(5, name="t"):
@@ -228,6 +245,22 @@ ROWS = [
         **AT_DEADLINE,
     ),
     Row(suppressed, "ran on", Outcome.SUPPRESSED, **fired("suppressed"), **AT_DEADLINE),
+    Row(
+        suppressed_at_the_end_of_a_budget,
+        "ran on",
+        Outcome.SUPPRESSED,
+        duration={"suppressed": 1},
+        unwind=1,
+        **AT_DEADLINE,
+    ),
+    Row(
+        replaced_at_the_end_of_a_budget,
+        "KeyError during TimeoutError from CancelledError",
+        Outcome.REPLACED,
+        duration={"replaced": 1},
+        unwind=1,
+        **AT_DEADLINE,
+    ),
     Row(failed, "KeyError", Outcome.FAILED, duration={"failed": 1}, **AT_DEADLINE),
     Row(failed_by_a_foreign_timeout_error, "TimeoutError", Outcome.FAILED, duration={"failed": 1}, **AT_DEADLINE),
     Row(late, "left", Outcome.LATE, duration={"late": 1}, **AT_DEADLINE),

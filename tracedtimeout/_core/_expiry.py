@@ -25,6 +25,8 @@ class Expiry:
     """Whose own deadline it was, or another's around it that passed before the timeout was left and took its place."""
     own: bool
     """Whether it was that of the timeout itself."""
+    enforced: bool
+    """Whether the timeout's own timer ran: for its own deadline, or for that of a budget directly around it."""
     fired_at: float
     """When, on the stopwatch."""
     places: list[_where.Place] = field(default_factory=list)
@@ -72,6 +74,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     self._extend().expiry = Expiry(
         owner,
         own,
+        ended_by is None,
         here.stopwatch(),
         _where.places(task),
         _inside.spent_of(self) + _inside.unfinished_of(self),
@@ -197,14 +200,14 @@ def _whose(self: Timeout) -> tuple[str, bool]:
 def _decide(self: Timeout, exc: BaseException | None, *, handled: bool) -> Outcome:
     """The outcome, by the table of outcomes; the one place that classifies."""
     expiry = self._expiry
-    own = expiry is not None and expiry.own
     if isinstance(exc, CancelledError):
         if expiry is not None and handled:
-            return Outcome.EXPIRED if own else Outcome.INHERITED
+            return Outcome.EXPIRED if expiry.own else Outcome.INHERITED
         return Outcome.INHERITED if _inherits(self) else Outcome.CANCELLED
+    enforced = expiry is not None and expiry.enforced
     if exc is not None:
-        return Outcome.REPLACED if own else Outcome.FAILED
-    if own:
+        return Outcome.REPLACED if enforced else Outcome.FAILED
+    if enforced:
         return Outcome.SUPPRESSED
     if self.limit > 0.0 and self._here.stopwatch() > self._effective()[0]:
         return Outcome.LATE
@@ -221,7 +224,7 @@ def _inherits(self: Timeout) -> bool:
     its = ender._expiry
     assert its is not None
     if self._expiry is None:
-        self._extend().expiry = Expiry(its.owner, False, its.fired_at, its.places)
+        self._extend().expiry = Expiry(its.owner, False, False, its.fired_at, its.places)
     else:
         self._expiry.owner = its.owner
     return True

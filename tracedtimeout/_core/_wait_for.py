@@ -79,7 +79,9 @@ async def _take(self: Timeout, fut: Awaitable[T]) -> T:
     future: asyncio.Future[T] = asyncio.ensure_future(fut)
     if not future.done():
         places = _where.places(future) if isinstance(future, asyncio.Task) else []
-        self._extend().expiry = expiry = _expiry.Expiry(self.name, True, self._here.stopwatch(), places, cancels=False)
+        self._extend().expiry = expiry = _expiry.Expiry(
+            self.name, True, True, self._here.stopwatch(), places, cancels=False
+        )
         self._state = State.EXPIRING
         _expiry.note(self)
         future.cancel()

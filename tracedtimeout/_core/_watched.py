@@ -165,7 +165,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
         now = self._here.stopwatch()
         if timed:
             self._here.figures.timer_lag.record(max(0.0, now - max(when, self._started)))
-        self._expiry = Expiry(self.name, True, now, [] if task is None else _where.places(task))
+        self._expiry = Expiry(self.name, True, True, now, [] if task is None else _where.places(task))
 
     @_harmless
     def _moved(self) -> None:
