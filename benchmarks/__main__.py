@@ -82,7 +82,22 @@ def core_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
         ("one, named", "asyncio.timeout", "0.7", p.bare, p.named, 500),
         ("one, default name", "asyncio.timeout", "0.75", p.bare, p.default_name, 500),
         ("three nested", "asyncio.timeout", "0.85", p.bare_nested, p.nested, 200),
-        ("1,000 tasks", "asyncio.timeout", "0.85", p.crowd(p.bare_task, 0), p.crowd(p.our_task, 0), 1000),
+        (
+            "1,000 tasks, ten in a row in each",
+            "asyncio.timeout",
+            "0.85",
+            p.crowd(p.bare_task_of_ten, 0),
+            p.crowd(p.our_task_of_ten, 0),
+            1000,
+        ),
+        (
+            "1,000 tasks of one, themselves included",
+            "asyncio.timeout",
+            "",
+            p.crowd(p.bare_task, 0),
+            p.crowd(p.our_task, 0),
+            1000,
+        ),
         ("wait_for", "asyncio.wait_for", "0.55" if newer else "0.2", p.bare_wait_for, p.wait_for, 500),
     ]
     for what, beside, aim, theirs, ours, times in aims:
@@ -97,7 +112,7 @@ def core_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
             p.crowd(p.bare_task, 0.006),
             p.crowd(p.our_task, 0.006),
             1000,
-            turns=turns // 4,
+            turns=turns,
         ),
     )
     weighs, weigh = _memory.bytes_per_timeout(asyncio.timeout), _memory.bytes_per_timeout(_named)

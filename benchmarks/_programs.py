@@ -80,6 +80,18 @@ async def our_task(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
+async def bare_task_of_ten(seconds: float) -> None:
+    for _ in range(10):
+        async with asyncio.timeout(5):
+            await asyncio.sleep(seconds)
+
+
+async def our_task_of_ten(seconds: float) -> None:
+    for _ in range(10):
+        async with tracedtimeout.timeout(5, name="task"):
+            await asyncio.sleep(seconds)
+
+
 def crowd(task: Callable[[float], Awaitable[None]], seconds: float) -> Program:
     """As many tasks as told, at once."""
 

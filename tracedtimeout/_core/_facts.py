@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, cast
 
 from . import _budget, _expiry, _inside, _observers, _relatives
+from ._arguments import check_options
 from ._budget import Deadline, State, earliest, here, live
 from ._loop import LoopState
 from ._outcome import Outcome, Spent, Where
@@ -181,3 +182,14 @@ class Facts:
         if self._when is not None and self._when <= when:
             return self._when, cast(Deadline, self)
         return when, owner
+
+
+def set_options(self: Facts, at_least: float, reserve: float | None) -> None:
+    """Have `self` take what is not the default.
+
+    Raises:
+        TypeError, ValueError: see `check_options`.
+    """
+    check_options(at_least, reserve)
+    details = self._extend()
+    details.at_least, details.reserve = at_least, reserve

@@ -48,9 +48,9 @@ Table = dict[Metric, dict[Labels, Value]]
 class Series:
     """The figures of one name on one loop.
 
-    `usual` and ``quick*`` are bumped inline by the hot path. `usual` counts entries with the usual limit of the name. A
-    quick exit is the common one: of such an entry, completed, within the first bucket of duration and of utilization.
-    Counting it in two plain numbers in place of three histograms saves 0.6 us of a timeout's 2.
+    What completes within the usual limit of its name is counted inline by the hot path: its duration tells its
+    utilization too, so one count among the bounds of both serves for two histograms, and within the first bucket of
+    both, where most are, a plain number does. That saves 0.6 us of a timeout's 2.
     """
 
     __slots__ = (
@@ -63,7 +63,6 @@ class Series:
         "limits",
         "name",
         "quick",
-        "quick_seconds",
         "quick_up_to",
         "rejections",
         "reschedules",
@@ -72,7 +71,10 @@ class Series:
         "usual",
         "usual_above",
         "usual_below",
+        "usual_bounds",
+        "usual_counts",
         "usual_limit",
+        "usual_seconds",
         "utilization",
     )
 
@@ -80,11 +82,13 @@ class Series:
         self.name = name
         self.lane = lane  # where the next timeout of this name will probably queue
         self.unlimited = 0  # entered without a finite limit: no deadline, or rejected
-        self.quick = 0
-        self.quick_seconds = 0.0
+        self.quick = 0  # of those completed within the usual limit, those up to the first bound
         self.quick_up_to = -1.0  # nothing, before the first limit
         self.limits = Histogram(_metrics.LIMIT.bounds)
-        self.usual = 0
+        self.usual = 0  # entered with the usual limit
+        self.usual_bounds: list[float] = []  # of durations, and of utilizations times that limit
+        self.usual_counts: list[int] = []  # of those completed within it, by these bounds
+        self.usual_seconds = 0.0  # that they took
         self.usual_limit = self.usual_above = self.usual_below = math.inf  # none yet
         self.completed = Histogram(_metrics.DURATION.bounds)
         self.duration: dict[Outcome, Histogram] = {Outcome.COMPLETED: self.completed}
@@ -126,11 +130,13 @@ class Series:
         self.usual_limit = limit
         self.usual_above = max(limit * 0.999, bounds[bucket - 1])
         self.usual_below = min(limit * 1.001, math.nextafter(bounds[bucket], math.inf))
-        # What is within this is within the first bucket of utilization too, so one comparison serves both.
-        self.quick_up_to = min(_metrics.DURATION.bounds[0], self.usual_above * _metrics.UTILIZATION.bounds[0])
+        ratios = [bound * limit for bound in _metrics.UTILIZATION.bounds]
+        self.usual_bounds = sorted({*_metrics.DURATION.bounds, *ratios})
+        self.usual_counts = [0] * (len(self.usual_bounds) + 1)
+        self.quick_up_to = self.usual_bounds[0]
 
     def record_completed(self, elapsed: float, limit: float) -> None:
-        """Record an exit in time that is not quick; on the hot path, so written out."""
+        """Record an exit in time of an entry with another limit than the usual; on the hot path, so written out."""
         durations, ratios, ratio = self.completed, self.utilization, elapsed / limit
         durations.counts[bisect_left(durations.bounds, elapsed)] += 1
         durations.total += elapsed
@@ -140,7 +146,7 @@ class Series:
         ratios.total += ratio
 
     def record_exit(self, outcome: Outcome, elapsed: float, limit: float) -> None:
-        """Record an exit that is not quick; `limit` is ``inf`` with no deadline."""
+        """Record an exit of any other kind; `limit` is ``inf`` with no deadline."""
         duration = self.duration.get(outcome)
         if duration is None:
             duration = self.duration[outcome] = Histogram(_metrics.DURATION.bounds)
@@ -148,22 +154,30 @@ class Series:
         if 0.0 < limit < math.inf and outcome is not Outcome.REJECTED:
             self.utilization.record(elapsed / limit)
 
+    def _completed_as_usual(self) -> tuple[Histogram, Histogram]:
+        """Durations and utilizations of those that completed within the usual limit."""
+        durations, ratios = Histogram(_metrics.DURATION.bounds), Histogram(_metrics.UTILIZATION.bounds)
+        counts, seconds = self.usual_counts[:], self.usual_seconds
+        if not counts:
+            return durations, ratios
+        counts[0] += self.quick
+        scaled = [bound * self.usual_limit for bound in ratios.bounds]
+        for upper, count in zip((*self.usual_bounds, math.inf), counts, strict=True):
+            durations.counts[bisect_left(durations.bounds, upper)] += count
+            ratios.counts[bisect_left(scaled, upper)] += count
+        durations.total, ratios.total = seconds, seconds / self.usual_limit
+        return durations, ratios
+
     def add_to(self, table: Table) -> None:
         """Add these figures to `table`. Reads each number once, exits before entries: `active` is never negative."""
         if self._unusual is not None:
             self._unusual.add_to(table)
         name = (self.name,)
-        quick, seconds = self.quick, self.quick_seconds
-        closed = quick
+        durations, ratios = self._completed_as_usual()
+        closed = merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), durations)
         for outcome, histogram in list(self.duration.items()):
             closed += merge(table, _metrics.DURATION, (self.name, outcome.value), histogram)
-        closed_quick = Histogram(_metrics.DURATION.bounds)
-        closed_quick.counts[0], closed_quick.total = quick, seconds
-        merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), closed_quick)
-        ratios = self.utilization.copy()
-        if quick:
-            ratios.counts[0] += quick
-            ratios.total += seconds / self.usual_limit
+        ratios.add(self.utilization)
         merge(table, _metrics.UTILIZATION, name, ratios)
         limits = self.limits.copy()
         if usual := self.usual:

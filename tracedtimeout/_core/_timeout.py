@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import math
 from asyncio import current_task, get_running_loop
+from bisect import bisect_left
 from sys import _getframe
 from types import TracebackType
 from typing import Any, cast
 
 from . import _budget, _expiry, _inside, _names, _observers, _relatives
-from ._arguments import check_options, seconds_of
+from ._arguments import seconds_of
 from ._budget import State, current
-from ._facts import Facts
+from ._facts import Facts, set_options
 from ._lanes import Lane
 from ._loop import LoopState, deadline_in, state_of
 
@@ -161,7 +162,10 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             series = self._series
             if elapsed <= series.quick_up_to:
                 series.quick += 1
-                series.quick_seconds += elapsed
+                series.usual_seconds += elapsed
+            elif series.usual_bounds:
+                series.usual_counts[bisect_left(series.usual_bounds, elapsed)] += 1
+                series.usual_seconds += elapsed
             else:
                 series.record_completed(elapsed, self._deadline - self._started)
             if not entries and not self._here.lanes.idle:
@@ -361,9 +365,3 @@ def _bind(self: Timeout, here: LoopState, name: str) -> None:
     self._series = series = here.series_of(name)
     if series.name != name:
         self._extend().name = name
-
-
-def set_options(self: Timeout, at_least: float, reserve: float | None) -> None:
-    check_options(at_least, reserve)
-    details = self._extend()
-    details.at_least, details.reserve = at_least, reserve
