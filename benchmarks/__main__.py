@@ -98,6 +98,10 @@ def core_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
             p.crowd(p.our_task, 0),
             1000,
         ),
+        ("one in a child task of another's", "asyncio.timeout", "", p.bare, p.in_a_child_task, 500),
+        ("one beneath a budget()", "asyncio.timeout", "", p.bare, p.beneath_a_budget, 500),
+        ("one of another limit each time", "asyncio.timeout", "", p.bare, p.each_another, 500),
+        ("one without a deadline", "asyncio.timeout(None)", "", p.bare_unlimited, p.unlimited, 500),
         ("wait_for", "asyncio.wait_for", "0.55" if newer else "0.2", p.bare_wait_for, p.wait_for, 500),
     ]
     for what, beside, aim, theirs, ours, times in aims:

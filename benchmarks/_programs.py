@@ -56,6 +56,34 @@ async def nested(times: int) -> None:
                     pass
 
 
+async def bare_unlimited(times: int) -> None:
+    for _ in range(times):
+        async with asyncio.timeout(None):
+            pass
+
+
+async def unlimited(times: int) -> None:
+    for _ in range(times):
+        async with tracedtimeout.timeout(None, name="unlimited"):
+            pass
+
+
+async def each_another(times: int) -> None:
+    for i in range(times):
+        async with tracedtimeout.timeout(5 + i % 7, name="varying"):
+            pass
+
+
+async def in_a_child_task(times: int) -> None:
+    async with tracedtimeout.timeout(60, name="parent"):
+        await asyncio.create_task(named(times))
+
+
+async def beneath_a_budget(times: int) -> None:
+    with tracedtimeout.budget(60):
+        await named(times)
+
+
 async def answer() -> int:
     return 42
 
