@@ -12,6 +12,8 @@ from ._outcome import Spent
 if TYPE_CHECKING:
     from ._timeout import Timeout
 
+NOTHING = (0.0, 0)
+
 
 def extend_inside(moved: Timeout) -> None:
     """Have what is open beneath `moved`, on its loop, look at its deadline again: it may be another, or have passed."""
@@ -45,8 +47,10 @@ def unfinished_of(self: Timeout) -> tuple[Spent, ...]:
 
 def add_spent(outer: Timeout, name: str, seconds: float) -> None:
     """Add what one nested in `outer` took."""
-    outer._spent = spent = spent_by_name(outer)
-    before, count = spent.get(name, (0.0, 0))
+    spent = outer._spent
+    if not isinstance(spent, dict):
+        outer._spent = spent = spent_by_name(outer)
+    before, count = spent.get(name, NOTHING)
     spent[name] = (before + seconds, count + 1)
 
 

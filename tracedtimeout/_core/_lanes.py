@@ -97,6 +97,10 @@ class Lanes:
             fire = partial(entry._on_timeout, by_timer=False)
             self.loose[entry] = self._open_loop().call_soon(fire, context=self._context)
             return self.loose, None
+        return self.queue(entry, when)
+
+    def queue(self, entry: Entry, when: float) -> tuple[dict[Entry, float] | dict[Entry, asyncio.Handle], Lane | None]:
+        """`place`, for what is not due yet."""
         lane = self._lane_for(when)
         if lane is None:
             self.loose[entry] = self._open_loop().call_at(when, entry._on_timeout, context=self._context)
@@ -133,11 +137,12 @@ class Lanes:
         return loop
 
     def _lane_for(self, when: float) -> Lane | None:
-        """The lane in which `when` is in order and wastes least, or a new one, or None."""
+        """The lane in which `when` is in order and wastes least, or an empty or new one, or None."""
         best = None
         for lane in self._lanes:
             if not lane.entries:
                 lane.tail = -math.inf
+                return best or lane
             if lane.tail <= when and (best is None or lane.tail > best.tail):
                 best = lane
         if best is None and len(self._lanes) < MOST:

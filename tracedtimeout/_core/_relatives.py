@@ -125,24 +125,25 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
     return ender, cancels
 
 
-def let_go(self: Timeout, elapsed: float) -> Timeout | None:
-    """Tell the timeout around `self`, which it returns, that `self` is left, and what it took."""
-    outer = around(self._parent)
+def let_go(self: Timeout, elapsed: float) -> None:
+    """Tell the timeout around `self` that it is left, and what it took."""
+    outer: Any = self._parent
+    if outer.__class__ is Budget:
+        outer = around(outer)
     if outer is not None:
         if outer._inner is self:
             outer._inner = None
         with _lock:
-            if outer._details is not None and outer._details.adopted is not None:
-                outer._details.adopted.pop(self, None)
+            if (details := outer._details) is not None and details.adopted is not None:
+                details.adopted.pop(self, None)
             add_spent(outer, self.name, elapsed)
-    return outer
 
 
 def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
     """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
     _reserving.pop(self, None)
-    outer = let_go(self, elapsed)
-    details = self._extend()
+    let_go(self, elapsed)
+    outer, details = around(self._parent), self._extend()
     if details.adopted is not None:
         if not fired:
             rearm_reserves(self)  # it binds nothing now
@@ -200,7 +201,9 @@ def _reserve_anew(self: Timeout) -> None:
 
 def _adopt(outer: Timeout, child: Timeout) -> None:
     with _lock:
-        details = outer._extend()
+        details = outer._details
+        if details is None or details.plain:
+            details = outer._extend()
         if details.adopted is None:
             details.adopted = {}
         details.adopted[child] = None

@@ -54,14 +54,15 @@ class Series:
     """
 
     __slots__ = (
-        "_unusual",
         "completed",
         "duration",
         "expirations",
         "interruptions",
         "lane",
+        "last_limit",
         "limits",
         "name",
+        "other",
         "quick",
         "quick_up_to",
         "rejections",
@@ -85,6 +86,7 @@ class Series:
         self.quick = 0  # of those completed within the usual limit, those up to the first bound
         self.quick_up_to = -1.0  # nothing, before the first limit
         self.limits = Histogram(_metrics.LIMIT.bounds)
+        self.last_limit = 0.0  # while none is usual
         self.usual = 0  # entered with the usual limit
         self.usual_bounds: list[float] = []  # of durations, and of utilizations times that limit
         self.usual_counts: list[int] = []  # of those completed within it, by these bounds
@@ -98,18 +100,19 @@ class Series:
         self.interruptions: dict[str, int] = {}
         self.rejections: dict[tuple[str, str], int] = {}
         self.reschedules = 0
-        self._unusual: Series | None = None
+        self.other: Series | None = None  # see `unusual`
 
     def unusual(self) -> Series:
         """Where what becomes of an entry with another limit than the usual one is counted: no exit is quick there."""
-        if self._unusual is None:
-            self._unusual = Series(self.name, self.lane)
-        return self._unusual
+        if self.other is None:
+            self.other = Series(self.name, self.lane)
+        return self.other
 
     def record_limit(self, limit: float) -> None:
         """Record an entry with `limit` seconds that is not the usual one.
 
-        It becomes that while none is: the first of all is often entered late, with imports and caches to fill.
+        It becomes that, while none is, when it is that of the entry before as well: the first of all is often entered
+        late, with imports and caches to fill, and some names have no usual limit.
         """
         if limit == math.inf:
             self.unlimited += 1
@@ -117,7 +120,9 @@ class Series:
         if limit <= 0.0:
             limit = 0.0
         elif self.usual == 0:
-            self._make_usual(limit)
+            if 0.999 * limit < self.last_limit < 1.001 * limit:
+                self._make_usual(limit)
+            self.last_limit = limit
         limits = self.limits
         limits.counts[bisect_left(limits.bounds, limit)] += 1
         limits.total += limit
@@ -170,8 +175,8 @@ class Series:
 
     def add_to(self, table: Table) -> None:
         """Add these figures to `table`. Reads each number once, exits before entries: `active` is never negative."""
-        if self._unusual is not None:
-            self._unusual.add_to(table)
+        if self.other is not None:
+            self.other.add_to(table)
         name = (self.name,)
         durations, ratios = self._completed_as_usual()
         closed = merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), durations)

@@ -19,7 +19,6 @@ from . import _budget, _expiry, _inside, _names, _observers, _relatives
 from ._arguments import seconds_of
 from ._budget import State, current
 from ._facts import Facts, set_options
-from ._lanes import Lane
 from ._loop import LoopState, deadline_in, state_of
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
@@ -209,32 +208,36 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     def _place(self, limit: float, timed: float) -> None:
         """Count and queue it, where its limit is not the usual one, or its deadline is out of order or has passed."""
-        series = self._series
+        series, lanes = self._series, self._here.lanes
         series.record_limit(limit)
-        self._series = series.unusual()
+        self._series = series.other or series.unusual()
         if limit <= 0.0:
             self._extend()  # nothing was granted, so nothing of it can be used: no utilization
-        elif (lane := series.lane).tail <= timed < INF:
+        if limit <= 0.0 or timed == INF:
+            self._schedule(timed)
+        elif (lane := series.lane).tail <= timed:
             lane.tail = timed
             self._entries = lane.entries
             lane.entries[self] = timed
-            if timed < self._here.lanes.armed:
-                self._here.lanes.arm(timed)
-            return
-        if (free := self._schedule(timed)) is not None:
-            series.lane = free  # the next of this name will probably be in order there
+            if timed < lanes.armed:
+                lanes.arm(timed)
+        else:
+            self._entries, free = lanes.queue(self, timed)
+            if free is None:
+                self._extend()
+            else:
+                series.lane = free  # the next of this name will probably be in order there
 
-    def _schedule(self, timed: float) -> Lane | None:
-        """Queue it for `timed`, in order or not, due or not; ``inf`` is never. Returns its lane, if it is in any."""
+    def _schedule(self, timed: float) -> None:
+        """Queue it for `timed`, in order or not, due or not; ``inf`` is never."""
         lanes = self._here.lanes
         if timed == INF:
             lanes.unbounded[self] = timed
             self._entries = lanes.unbounded
-            return None
+            return
         self._entries, lane = lanes.place(self, timed)
         if lane is None:
             self._extend()
-        return lane
 
     def _unschedule(self) -> None:
         entries, lanes = self._entries, self._here.lanes
