@@ -30,7 +30,7 @@ FLOORS = [
     {"_live_page", "_live_view"},
     {"_families", "_wire", "_tree", "_live_figures"},
     {"_meters"},
-    {"_exemplars", "_version"},
+    {"_exemplars", "_version", "_asgi"},
     # The core.
     {"_core._standins"},
     {"_core._decorator", "_core._watched"},

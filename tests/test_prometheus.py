@@ -318,7 +318,7 @@ async def asgi(kind: str, *messages: str) -> list[dict[str, Any]]:
 async def test_a_websocket_is_refused() -> None:
     """The handshake is closed, which servers answer with 403."""
     assert await asgi("websocket", "websocket.connect") == [
-        {"type": "websocket.close", "code": 1008, "reason": "metrics are served over HTTP"}
+        {"type": "websocket.close", "code": 1008, "reason": "the metrics endpoint is served over HTTP"}
     ]
 
 

@@ -17,19 +17,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
 from . import _live_page, _tree
+from ._asgi import Receive, Scope, Send, answer_but_http
 from ._core import _observers
 from ._live_figures import Ended, Figures, Names, Recent
 from ._live_view import view
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 STREAM = 20.0
 """Seconds after which a stream of events ends, and the browser opens the next: a server that ends waits for them."""
@@ -78,13 +75,8 @@ class LiveApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await _live(receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "the live page is served over HTTP"})
         else:
-            raise NotImplementedError(f"the live page does not speak {scope['type']!r}")
+            await answer_but_http(scope, receive, send, "the live page")
 
     def look(self) -> Picture:
         """Everything now, or as it was less than an update ago."""
@@ -214,11 +206,3 @@ async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], bod
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

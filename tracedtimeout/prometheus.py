@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,12 +25,9 @@ from prometheus_client.registry import Collector as AnyCollector
 from prometheus_client.registry import CollectorRegistry
 
 from . import _multiprocess
+from ._asgi import Receive, Scope, Send, answer_but_http
 from ._core import _metrics, _series
 from ._families import family_of
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Collector:
@@ -79,13 +76,8 @@ class MetricsApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._answer(scope, send)
-        elif scope["type"] == "lifespan":
-            await _live(receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "metrics are served over HTTP"})
         else:
-            raise NotImplementedError(f"the metrics endpoint does not speak {scope['type']!r}")
+            await answer_but_http(scope, receive, send, "the metrics endpoint")
 
     async def _answer(self, scope: Scope, send: Send) -> None:
         method = scope["method"]
@@ -115,14 +107,6 @@ class MetricsApp:
             body = gzip.compress(body, compresslevel=1)
             headers.append((b"content-encoding", b"gzip"))
         return Page(body, [*headers, (b"content-length", b"%d" % len(body))])
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 async def _send(send: Send, status: int, page: Page, *, bodiless: bool = False) -> None:

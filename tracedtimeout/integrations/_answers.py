@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from tracedtimeout import DeadlineExceeded, Timeout
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
+from tracedtimeout._asgi import Message, Scope, Send
 
 PROBLEM = json.dumps(
     {"type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "The deadline has passed."}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
-from . import _routes
+from tracedtimeout._asgi import Scope
 
-Scope = MutableMapping[str, Any]
+from . import _routes
 
 EXEMPT = "_exempt"
 """What a `route_of` returns for a route that no deadline shall end."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from contextvars import Context
-from typing import Any
 
 from tracedtimeout import Timeout
+from tracedtimeout._asgi import Scope
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._loop import LoopState
 
 from ._answers import Answer
-
-Scope = MutableMapping[str, Any]
 
 GRACE = 0.1
 """Seconds, at least, that an application has to unwind or to answer for itself; twice as many at most."""

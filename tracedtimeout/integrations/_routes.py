@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Scope = MutableMapping[str, Any]
+from tracedtimeout._asgi import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
 from tracedtimeout import DeadlineExceeded
+from tracedtimeout._asgi import Receive, Scope, Send
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import KNOWN
 from tracedtimeout._wire import HEADERS
@@ -19,10 +20,6 @@ from ._overdue import Open
 
 __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[..., Awaitable[Any]]
 """Frameworks type the scope, the messages and the functions each in a way of their own."""
 E = TypeVar("E")
