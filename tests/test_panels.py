@@ -22,6 +22,7 @@ SCALE = 1 / 60
 """A rule's five minutes are five seconds."""
 
 EMPTY = {
+    "TimeoutEventLoopLag": "the demo's loops are seldom held up, unless its fault is switched on: test_faults",
     "TimeoutSlowUnwind": "the demo stops promptly, unless its fault is switched on: test_faults",
     "TimeoutTargetMissing": "everything is up; promtool's unit tests see it fire",
 }
