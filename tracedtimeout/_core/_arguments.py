@@ -13,7 +13,7 @@ def check_options(at_least: float, reserve: float | None) -> None:
 
 
 def seconds_of(parameter: str, value: object) -> float:
-    """`value` as seconds, or a TypeError or ValueError that names `parameter`."""
+    """`value` as seconds (an int stays one, as in asyncio), or a TypeError or ValueError that names `parameter`."""
     wrong = f"{parameter} must be a number of seconds, not {value!r}"
     if isinstance(value, str | bytes):  # float() would read them
         raise TypeError(wrong) from None
@@ -25,4 +25,4 @@ def seconds_of(parameter: str, value: object) -> float:
         raise TypeError(wrong) from None
     if math.isnan(seconds):
         raise ValueError(wrong) from None
-    return seconds
+    return value if isinstance(value, int | float) else seconds

@@ -118,6 +118,8 @@ class Budget:
     def close(self) -> None:
         """It binds nothing from now on, in any context that has it."""
         self._state = State.FINISHED
+        while (parent := self._parent) is not None and parent._state is State.FINISHED:
+            self._parent = parent._parent
 
 
 def here() -> Clock:

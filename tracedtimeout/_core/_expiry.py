@@ -9,7 +9,7 @@ from asyncio import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from . import _inside, _observers, _relatives, _series, _warn, _where
+from . import _inside, _observers, _relatives, _reserves, _series, _warn, _where
 from ._budget import BUDGET, REMOTE, Deadline, State, earliest
 from ._outcome import DeadlineExceeded, Outcome, Spent, Where
 
@@ -35,6 +35,8 @@ class Expiry:
     cancels: bool = True
     """Whether the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
+    cancelling: int = 0
+    """How often the task had been asked to end, this included."""
     around: Deadline | None = None
     """The link around it, where that is a budget which has passed: beneath it again once the timeout is left."""
     fired_for: str = field(init=False)
@@ -71,7 +73,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     task = self._task
     assert task is not None
     self._unschedule()
-    self._extend().expiry = Expiry(
+    self._extend().expiry = expiry = Expiry(
         owner,
         own,
         ended_by is None,
@@ -83,6 +85,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     _relatives.count_expiring(self, 1)
     _relatives.pass_by_budgets(self)
     task.cancel()
+    expiry.cancelling = task.cancelling()
     self._state = State.EXPIRING
     note(self)
 
@@ -130,12 +133,15 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:
         _warn.ran_on(self)
     if raised is not None:
-        raise raised from exc
+        try:
+            raise raised from exc
+        finally:
+            del raised
 
 
 def reject(self: Timeout, left: float) -> NoReturn:
     """Refuse to run the body of `self`: it needs more than is left."""
-    _relatives.forget(self)
+    _reserves.forget(self)
     details = self._extend()
     owner = self.owner
     self._started = self._here.stopwatch()
@@ -160,7 +166,10 @@ def reject(self: Timeout, left: float) -> NoReturn:
         details.error = refusal
         _observers.closed(self, closers)
         details.error = None
-    raise refusal
+    try:
+        raise refusal
+    finally:
+        del refusal
 
 
 def exceeded(self: Timeout, elapsed: float) -> DeadlineExceeded:

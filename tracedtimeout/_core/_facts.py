@@ -27,6 +27,7 @@ class Details:
 
     name: str | None = None  # where it is not that of the series
     at_least = 0.0
+    needs = -math.inf  # `at_least`, where it or a reserve was given: else nothing is too little
     reserve: float | None = None
     reschedules = 0
     adopted: dict[Timeout, None] | None = None
@@ -192,4 +193,5 @@ def set_options(self: Facts, at_least: float, reserve: float | None) -> None:
     """
     check_options(at_least, reserve)
     details = self._extend()
-    details.at_least, details.reserve = at_least, reserve
+    details.at_least = details.needs = at_least
+    details.reserve = reserve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 import weakref
@@ -42,7 +43,7 @@ class LoopState:
         )
         self.figures: LoopSeries = _series.register(self)
         self.series: dict[str, Series] = self.figures.by_name
-        self.sites: dict[int, Series] = {}  # by `id` of the code, which `_names.sites` keeps alive
+        self.sites = self.figures.sites
 
     def series_of(self, name: str) -> Series:
         """The series that counts `name`, made if need be: its own, or that of all names past the cap."""
@@ -57,6 +58,13 @@ class LoopState:
         site = _names.sites.get(id(code))
         if site is not None and site[0] == series.name:
             self.sites[id(code)] = series
+
+    def soon(self, callback: Callable[..., None], *args: object) -> None:
+        """Have the loop call `callback`; this may be another thread's."""
+        loop = self.loop()
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed, perhaps just now in its own thread: nothing runs there
+                loop.call_soon_threadsafe(callback, *args)
 
 
 def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import math
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ._budget import REMOTE, Budget, Deadline, State, binds, current, earliest, instant, live
-from ._inside import add_spent
+from . import _reserves
+from ._budget import REMOTE, Budget, Deadline, State, binds, current, instant, live
+from ._inside import add_spent, extend_inside
 
 if TYPE_CHECKING:
     from ._timeout import Timeout
@@ -25,9 +25,6 @@ LEFT = (State.EXPIRED, State.FINISHED)
 _lock = threading.Lock()
 """Held to adopt and to let go: a timeout on another thread's loop may be adopted too."""
 
-_reserving: dict[Timeout, float] = {}
-"""The open timeouts with a `reserve`, and the deadline asked of each. They alone must be pushed when another moves."""
-
 
 def enclose(self: Timeout) -> tuple[float, float]:
     """Put `self` beneath what binds it; returns when to time it, and its effective deadline."""
@@ -35,15 +32,15 @@ def enclose(self: Timeout) -> tuple[float, float]:
     if parent is not None and parent._state is not ACTIVE:
         self._parent = parent = live(parent, self._here)
     if details is not None and details.reserve is not None:
-        _reserve(self)
+        _reserves.set_before(self)
     return timed_at(self)
 
 
 def join(self: Timeout) -> None:
     """Make `self` known to the timeout around it."""
     outer: Any = self._parent
-    if outer.__class__ is Budget:
-        outer = around(outer)
+    while outer is not None and (outer.__class__ is Budget or not binds(outer, self._here)):
+        outer = outer._parent
     if outer is None:
         return
     if outer._task is self._task:
@@ -52,11 +49,6 @@ def join(self: Timeout) -> None:
     if outer._here is not self._here:
         self._extend()  # it is not told when that is moved
     _adopt(outer, self)
-
-
-def forget(self: Timeout) -> None:
-    """Let go of one that was refused before it joined."""
-    _reserving.pop(self, None)
 
 
 def timed_at(self: Timeout) -> tuple[float, float]:
@@ -87,6 +79,13 @@ def timed_at(self: Timeout) -> tuple[float, float]:
     return timed, deadline
 
 
+def timed_anew(self: Timeout) -> tuple[float, float]:
+    """`timed_at`, as its `reserve` stands now: the budget that it was set before may have been left."""
+    if _reserves.holds(self):
+        _reserves.set_before(self)
+    return timed_at(self)
+
+
 def around(link: Deadline | None) -> Timeout | None:
     """The nearest timeout from `link` outwards, past bare budgets."""
     while link.__class__ is Budget:
@@ -98,7 +97,7 @@ def due_around(self: Timeout) -> list[Timeout]:
     """The enclosing timeouts of the same task that are due as well, outermost first."""
     due: list[Timeout] = []
     outer = around(self._parent)
-    while outer is not None and outer._task is self._task:
+    while outer is not None and (outer._task is self._task or outer._state in LEFT):
         if outer._state is ACTIVE and outer._here.lanes.is_due(timed_at(outer)[0]):
             due.append(outer)
         outer = around(outer._parent)
@@ -117,7 +116,8 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
     while outer is not None:
         if outer._state is State.EXPIRING:
             if outer._task is self._task:
-                ender, cancels = outer, cancels + 1
+                if outer._expiry is None or outer._expiry.cancelling > self._cancelling:  # else it was before
+                    ender, cancels = outer, cancels + 1
             elif not foreign:
                 foreign = True
                 ender, cancels = ender or outer, cancels + 1
@@ -127,26 +127,30 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
 
 def let_go(self: Timeout, elapsed: float) -> None:
     """Tell the timeout around `self` that it is left, and what it took."""
-    outer: Any = self._parent
-    if outer.__class__ is Budget:
-        outer = around(outer)
-    if outer is not None:
-        if outer._inner is self:
-            outer._inner = None
-        with _lock:
-            if (details := outer._details) is not None and details.adopted is not None:
-                details.adopted.pop(self, None)
-            add_spent(outer, self.name, elapsed)
+    outer: Any = around(self._parent)
+    with _lock:
+        while outer is not None:
+            details = outer._details
+            adopted = None if details is None else details.adopted
+            if outer._inner is self or (adopted is not None and self in adopted) or outer._state not in LEFT:
+                if outer._inner is self:
+                    outer._inner = None
+                if adopted is not None:
+                    adopted.pop(self, None)
+                if outer._state not in LEFT:
+                    add_spent(outer, self.name, elapsed)
+                    return
+            outer = around(outer._parent)
 
 
 def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
     """Tell the others that `self` is left: what it took, and what becomes of those still open beneath it."""
-    _reserving.pop(self, None)
+    _reserves.forget(self)
     let_go(self, elapsed)
     outer, details = around(self._parent), self._extend()
     if details.adopted is not None:
         if not fired:
-            rearm_reserves(self)  # it binds nothing now
+            _reserves.rearm(self)  # it binds nothing now
         with _lock:
             orphans, details.adopted = list(details.adopted), None
         for orphan in orphans:
@@ -155,8 +159,23 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
             else:
                 if orphan._parent is self:  # else a budget stands between
                     orphan._parent = self._parent
+                if orphan._here is self._here and orphan._state is ACTIVE:
+                    orphan._rearm()
+                extend_inside(orphan)
                 if outer is not None:
                     _adopt(outer, orphan)
+    inner = self._inner
+    if inner is not None and not fired and inner._parent is self and inner._state is ACTIVE:
+        self._inner = None
+        _reserves.rearm(self)
+        inner._parent = self._parent
+        extend_inside(inner)
+        if outer is not None:
+            if outer._task is inner._task:
+                outer._inner = inner
+            else:
+                _adopt(outer, inner)
+        inner._rearm()
     while (parent := self._parent) is not None and parent._state is State.FINISHED:
         self._parent = parent._parent  # else a chain of generations would grow for ever; what fired means something yet
 
@@ -168,35 +187,6 @@ def source_of(owner: Deadline | None, self: Timeout) -> str:
     if owner is self:
         return "own"
     return "header" if owner.name == REMOTE else "inherited"
-
-
-def rearm_reserves(moved: Timeout) -> None:
-    """Move the deadlines that stand a `reserve` before that of `moved`."""
-    _reserving.pop(moved, None)
-    for reserving in list(_reserving):
-        link = reserving._parent
-        while link is not None and link is not moved:
-            link = link._parent
-        if link is moved:
-            if reserving._here is moved._here:
-                _reserve_anew(reserving)  # at once: deadline() is right when reschedule() returns
-            else:
-                _soon(reserving, _reserve_anew, reserving)
-
-
-def _reserve(self: Timeout) -> None:
-    """Set its own deadline to stand its reserve before the enclosing one, and no later than asked."""
-    reserve = self._extend().reserve
-    assert reserve is not None
-    asked = _reserving.setdefault(self, math.inf if self._when is None else self._when)
-    when = min(asked, earliest(self._parent, self._here)[0] - reserve)
-    self._when = None if when == math.inf else when
-
-
-def _reserve_anew(self: Timeout) -> None:
-    if self._state is ACTIVE and self in _reserving:
-        _reserve(self)
-        self._rearm()
 
 
 def _adopt(outer: Timeout, child: Timeout) -> None:
@@ -214,7 +204,7 @@ def _adopt(outer: Timeout, child: Timeout) -> None:
 def _end_soon(child: Timeout, owner: Timeout) -> None:
     """End `child`, which nobody supervised, from a callback of its own loop."""
     if owner._expiry is not None:
-        _soon(child, child._end, owner._expiry.fired_for)
+        child._here.soon(child._end, owner._expiry.fired_for)
 
 
 def is_ending(self: Timeout) -> bool:
@@ -254,14 +244,6 @@ def step_out(self: Timeout) -> None:
 def count_expiring(self: Timeout, change: int) -> None:
     """Tell the timeouts around `self` in its task that it has that task cancelled, or no longer has."""
     outer = around(self._parent)
-    while outer is not None and outer._task is self._task:
+    while outer is not None and (outer._task is self._task or outer._state in LEFT):
         outer._extend().expiring_inside += change
         outer = around(outer._parent)
-
-
-def _soon(target: Timeout, callback: Callable[..., None], *args: object) -> None:
-    """Have the loop of `target` call `callback`; this may be another thread's."""
-    loop = target._here.loop()
-    if loop is not None:
-        with contextlib.suppress(RuntimeError):  # closed, perhaps just now in its own thread: nothing runs there
-            loop.call_soon_threadsafe(callback, *args)

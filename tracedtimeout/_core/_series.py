@@ -11,8 +11,10 @@ import logging
 import os
 import threading
 import weakref
+from typing import Any
 
 from . import _metrics
+from ._lanes import Lane
 from ._metrics import Metric
 from ._tally import Histogram, Labels, Series, Table, Value, merge, total
 
@@ -24,16 +26,24 @@ _log = logging.getLogger("tracedtimeout")
 class LoopSeries:
     """All the figures of one loop."""
 
-    __slots__ = ("by_name", "timer_lag")
+    __slots__ = ("by_name", "sites", "timer_lag")
 
     def __init__(self) -> None:
         self.by_name: dict[str, Series] = {}
+        self.sites: dict[int, Series] = {}  # by `id` of the code, which `_names.sites` keeps alive
         self.timer_lag = Histogram(_metrics.TIMER_LAG.bounds)
 
     def add_to(self, table: Table) -> None:
         for series in list(self.by_name.values()):
             series.add_to(table)
         merge(table, _metrics.TIMER_LAG, (), self.timer_lag)
+
+    def let_go(self) -> None:
+        """Hold no timeout of a loop that is closed: through its task it would keep the loop alive, and that these."""
+        for series in list(self.by_name.values()):
+            series.lane = Lane()
+            if series.other is not None:
+                series.other.lane = series.lane
 
 
 _lock = threading.Lock()
@@ -131,6 +141,7 @@ def reset() -> None:
         _overflowed = False
         for loop_series in _live.values():
             loop_series.by_name.clear()
+            loop_series.sites.clear()
             loop_series.timer_lag = Histogram(_metrics.TIMER_LAG.bounds)
 
 
@@ -146,6 +157,10 @@ if hasattr(os, "register_at_fork"):
 
 def _fold() -> None:
     """Move the figures of loops that are gone to the retired ones. Holds the lock."""
+    for reference, figures in _live.items():
+        state: Any = reference()
+        if state is not None and ((loop := state.loop()) is None or loop.is_closed()):
+            figures.let_go()
     for reference in [reference for reference in _live if reference() is None]:
         _live.pop(reference).add_to(_retired)
 

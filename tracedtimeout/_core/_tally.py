@@ -162,9 +162,9 @@ class Series:
     def _completed_as_usual(self) -> tuple[Histogram, Histogram]:
         """Durations and utilizations of those that completed within the usual limit."""
         durations, ratios = Histogram(_metrics.DURATION.bounds), Histogram(_metrics.UTILIZATION.bounds)
-        counts, seconds = self.usual_counts[:], self.usual_seconds
-        if not counts:
+        if not self.usual:  # and what is usual may change as we look
             return durations, ratios
+        counts, seconds = self.usual_counts[:], self.usual_seconds
         counts[0] += self.quick
         scaled = [bound * self.usual_limit for bound in ratios.bounds]
         for upper, count in zip((*self.usual_bounds, math.inf), counts, strict=True):

@@ -15,7 +15,7 @@ from sys import _getframe
 from types import TracebackType
 from typing import Any, cast
 
-from . import _budget, _expiry, _inside, _names, _observers, _relatives
+from . import _budget, _expiry, _inside, _names, _observers, _relatives, _reserves
 from ._arguments import seconds_of
 from ._budget import State, current
 from ._facts import Facts, set_options
@@ -65,7 +65,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         self, when: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
     ) -> None:
         if when is not None:
-            seconds_of("when", when)
+            when = seconds_of("when", when)
         given = _names.of_caller(_getframe(1)) if name is None else _names.checked(name)
         self._when = when
         self._kind = "timeout_at"
@@ -139,7 +139,11 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
         self._state = ACTIVE
         if _observers.installed:
-            closers = _observers.opened(self)
+            try:
+                closers = _observers.opened(self)
+            except BaseException as exc:  # the user's Ctrl-C
+                self._leave(exc)
+                raise
             if closers.__class__ is UNHURRIED:
                 self._elapsed = closers  # type: ignore[assignment]  # until it is left: see `Facts`
             elif closers is not None:
@@ -152,7 +156,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
     ) -> None:
         """Leave, with the exception that the body raised; raises `DeadlineExceeded` in its stead."""
         now = self._here.stopwatch()
-        if exc_val is None and self._details is None and now <= self._deadline:
+        if exc_val is None and self._details is None and now <= self._deadline and self._inner is None:
             entries = self._entries
             del entries[self]
             self._elapsed = elapsed = now - self._started
@@ -171,7 +175,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 self._here.lanes.rest()
             outer: Any = self._parent
             if outer is not None:
-                if outer._inner is not self:
+                if outer._inner is not self or outer._details is not None:
                     _relatives.let_go(self, elapsed)
                 elif outer._spent is None:
                     outer._inner = None
@@ -179,7 +183,13 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 else:
                     outer._inner = None
                     _inside.add_spent(outer, series.name, elapsed)
-        elif exc_val is None and (details := self._details) is not None and details.plain and now <= self._deadline:
+        elif (
+            exc_val is None
+            and now <= self._deadline
+            and self._inner is None
+            and (details := self._details)
+            and details.plain
+        ):
             self._details, closers = None, details.closers
             await self.__aexit__(None, None, None)
             if closers is not None:
@@ -201,7 +211,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         if self._parent is None and details is None:
             return INF, INF
         timed, deadline = _relatives.enclose(self)
-        if details is not None and deadline - now < details.at_least:
+        if details is not None and details.needs > deadline - now:
             _expiry.reject(self, max(0.0, deadline - now))
         _relatives.join(self)
         return timed, deadline
@@ -254,7 +264,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         """
         if self._state is not ACTIVE:
             return
-        if not self._here.lanes.is_due(_relatives.timed_at(self)[0]):
+        if not self._here.lanes.is_due(_relatives.timed_anew(self)[0]):
+            self._extend()
             self._rearm()  # it was timed for a budget around it that has been left
             return
         if by_timer:
@@ -285,14 +296,14 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 raise RuntimeError("Timeout has not been entered")
             raise RuntimeError(f"Cannot change state of {self._state.value} Timeout")
         if when is not None:
-            seconds_of("when", when)
+            when = seconds_of("when", when)
         get_running_loop()
         _inside.extend_inside(self)
         self._extend().reschedules += 1
         self._series.reschedules += 1
         self._when = when
         self._rearm()
-        _relatives.rearm_reserves(self)
+        _reserves.rearm(self)
 
     def _rearm(self) -> None:
         """Time it anew, after its own deadline moved."""
