@@ -132,6 +132,60 @@ async def test_passed_but_not_fired_it_is_spent_everywhere() -> None:
                 assert pool.submit(context.run, remaining).result() == 0.0
 
 
+async def test_fired_it_spares_what_a_budget_beneath_it_holds() -> None:
+    """New timeouts in a child's budget() are free of it, while it cleans up and once it is left."""
+
+    async def child() -> object:
+        with budget(100.0):
+            await asyncio.sleep(2.0)
+            async with timeout(10.0) as new:
+                await asyncio.sleep(5.0)
+        return new.outcome
+
+    tasks = []
+    for clean_up in (0.0, 3.0):
+        with suppress(TimeoutError):
+            async with timeout(1.0):
+                tasks.append(asyncio.create_task(child()))
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    await asyncio.sleep(clean_up)
+    assert await asyncio.gather(*tasks) == ["completed", "completed"]
+
+
+async def test_a_cancellation_in_clean_up_is_not_that_of_what_fired_before() -> None:
+    """A timeout that clean-up opened, and that somebody cancels, was cancelled: what fired before it is no cause."""
+    opened: list[Any] = []
+
+    async def cleans_up() -> None:
+        async with timeout(1.0), timeout(10.0):
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                async with timeout(5.0) as late:
+                    opened.append(late)
+                    await asyncio.sleep(50.0)
+
+    task = asyncio.create_task(cleans_up())
+    await asyncio.sleep(2.0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert [each.outcome for each in opened] == ["cancelled"]
+
+
+async def test_an_orphan_of_one_that_was_left_has_the_deadline_of_the_next() -> None:
+    """What is open in a child task when the timeout around it is left goes on beneath the one around that."""
+    child = Ended()
+    async with timeout(20.0):
+        async with timeout(1.0):
+            task = asyncio.create_task(child.watch(sleep=3.0))
+            await asyncio.sleep(0)
+        assert child.timeout.deadline() == 20.0
+        await task
+    assert (child.error, child.timeout.outcome, child.timeout.limit) == (None, "completed", 20.0)
+
+
 # Threads
 
 

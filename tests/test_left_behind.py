@@ -118,6 +118,52 @@ def timeout_before(loop: asyncio.AbstractEventLoop) -> Any:
     return loop.run_until_complete(enter())
 
 
+@pytest.mark.parametrize("reserve", [None, 0.5])
+def test_a_loop_closed_over_an_open_timeout_goes(reserve: float | None) -> None:
+    """Nothing that outlives the loop holds the timeout, whose task would hold the loop."""
+
+    async def held() -> None:
+        async with timeout(5.0, name="held", reserve=reserve):
+            await asyncio.sleep(50.0)
+
+    def close_over_one() -> weakref.ref[object]:
+        loop = asyncio.SelectorEventLoop()
+        task: Any = loop.create_task(held())
+        loop.run_until_complete(asyncio.sleep(0))
+        task._log_destroy_pending = False
+        loop.close()
+        return weakref.ref(loop)
+
+    gone = [close_over_one() for _ in range(5)]
+    _series.snapshot()
+    gc.collect()
+    assert [loop for loop in gone if loop() is not None] == []
+
+
+async def test_what_is_raised_waits_for_no_garbage_collector() -> None:
+    """Neither an expiry nor a rejection leaves a reference cycle."""
+
+    async def expire() -> None:
+        with suppress(TimeoutError):
+            async with timeout(0.001, name="expires"):
+                await asyncio.sleep(50.0)
+
+    async def refuse() -> None:
+        with suppress(TimeoutError):
+            async with timeout(0.001, at_least=1.0, name="refused"):
+                pytest.fail("not refused")
+
+    for leave in (expire, refuse):
+        await leave()
+        gc.collect()
+        gc.disable()
+        try:
+            await leave()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
+
+
 def test_loops_that_are_gone_leave_nothing() -> None:
     """Ten thousand loops, one after the other: their states go with them, their figures are folded into one."""
     states: list[weakref.ref[object]] = []

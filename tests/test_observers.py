@@ -14,6 +14,7 @@ import pytest
 from tests.support import VIRTUAL
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, timeout, wait_for
 from tracedtimeout._core import _observers, _series
+from tracedtimeout._core._loop import state_of
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -235,6 +236,22 @@ async def test_what_is_counted_does_not_depend_on_who_watches() -> None:
             }
         )
     assert figures == [figures[0]] * 4
+
+
+async def test_an_interrupt_while_observers_are_told_leaves_no_timer() -> None:
+    """Ctrl-C in an observer leaves the timeout, which was never open to its user."""
+
+    def interrupted(opened: Timeout) -> None:
+        raise KeyboardInterrupt
+
+    _observers.add(interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            async with timeout(0.05, name="interrupted"):
+                pytest.fail("its body ran")
+    finally:
+        _observers.remove(interrupted)
+    assert state_of(asyncio.get_running_loop()).lanes.entries() == []
 
 
 def test_observers_come_and_go_in_any_thread() -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from tests.support import figures
-from tracedtimeout import timeout
+from tracedtimeout import timeout, wait_for
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._loop import state_of, states
 from tracedtimeout.testing import run
@@ -149,6 +149,20 @@ def test_names_past_the_cap_are_counted_as_other(
     assert [(r.levelno, r.getMessage()[:46]) for r in caplog.records] == [
         (logging.WARNING, "more than 2 names of timeouts: 'c' and all lat")
     ]
+
+
+def test_a_name_past_the_cap_is_refused_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cap is the label's alone: with no time at all a body still runs, unless it needs some."""
+    monkeypatch.setattr(_series, "max_names", 0)
+
+    async def main() -> list[object]:
+        async with timeout(0, name="past the cap") as left:
+            pass
+        done = asyncio.get_running_loop().create_future()
+        done.set_result("done")
+        return [left.outcome, await wait_for(done, 0, name="past it too")]
+
+    assert run(main()) == ["completed", "done"]
 
 
 def test_owners_past_the_cap_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
