@@ -37,11 +37,12 @@ def set_before(self: Timeout) -> None:
 def rearm(moved: Timeout) -> None:
     """Move the deadlines that stand a `reserve` before that of `moved`."""
     forget(moved)
-    for each in list(_asked):
-        link = each._parent
+    for reference in _asked.keyrefs():  # a copy, made at once: other threads' loops have theirs
+        each = reference()
+        link = None if each is None else each._parent
         while link is not None and link is not moved:
             link = link._parent
-        if link is moved:
+        if each is not None and link is moved:
             if each._here is moved._here:
                 _set_anew(each)  # at once: deadline() is right when reschedule() returns
             else:
