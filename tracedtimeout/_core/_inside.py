@@ -16,11 +16,15 @@ NOTHING = (0.0, 0)
 
 
 def extend_inside(moved: Timeout) -> None:
-    """Have what is open beneath `moved`, on its loop, look at its deadline again: it may be another, or have passed."""
+    """Have what is open beneath `moved` look at its deadline again, each on its loop: it may be another."""
     inside = [moved]
     for each in inside:
         details = each._extend()
-        inside += [child for child in list(details.adopted or ()) if child._here is moved._here]
+        for child in list(details.adopted or ()):
+            if child._here is moved._here:
+                inside.append(child)
+            else:
+                child._here.soon(extend_inside, child)
         if (inner := each._inner) is not None:
             inside.append(inner)
 
