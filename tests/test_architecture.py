@@ -38,7 +38,7 @@ FLOORS = [
     {"_core._timeout"},
     {"_core._facts"},
     {"_core._expiry"},
-    {"_core._relatives", "_core._where", "_core._warn"},
+    {"_core._relatives", "_core._where", "_core._warn", "_core._raised"},
     {"_core._reserves"},
     {"_core._budget", "_core._inside"},
     {"_core._loop"},
@@ -106,7 +106,7 @@ def test_optional_packages_are_imported_where_they_are_for() -> None:
 @pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
     """About 250 lines at most; `_timeout`, which is one page of hot path with its factories, may have 385."""
-    most = {"_timeout.py": 385, "_expiry.py": 280}
+    most = {"_timeout.py": 385}
     assert len(module.read_text().splitlines()) <= most.get(module.name, 270)
 
 

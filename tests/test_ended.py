@@ -154,6 +154,28 @@ async def test_fired_it_spares_what_a_budget_beneath_it_holds() -> None:
     assert await asyncio.gather(*tasks) == ["completed", "completed"]
 
 
+async def test_what_passed_by_one_that_fired_is_let_go_by_the_next() -> None:
+    """A timeout opened beneath one that fired belongs to the one around that: it is spent there, and not held on to."""
+
+    async def child() -> None:
+        with budget(100.0):
+            await asyncio.sleep(2.0)
+            async with timeout(10.0, name="kid"):
+                await asyncio.sleep(1.0)
+
+    async with timeout(60.0) as outermost:
+        with suppress(TimeoutError):
+            async with timeout(1.0, name="fires"):
+                task = asyncio.create_task(child())
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    await task
+        assert [str(each) for each in outermost.spent] == ["3.000 s in fires", "1.000 s in kid"]
+        assert outermost._details is not None
+        assert not outermost._details.adopted
+
+
 async def test_a_cancellation_in_clean_up_is_not_that_of_what_fired_before() -> None:
     """A timeout that clean-up opened, and that somebody cancels, was cancelled: what fired before it is no cause."""
     opened: list[Any] = []

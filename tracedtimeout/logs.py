@@ -6,9 +6,9 @@ import logging
 import math
 from collections.abc import Mapping
 
-from ._core._expiry import exceeded
 from ._core._observers import Closer
 from ._core._outcome import DeadlineExceeded, Outcome
+from ._core._raised import exceeded
 from ._core._timeout import Timeout
 
 _RAISED = frozenset({Outcome.EXPIRED, Outcome.INHERITED, Outcome.REJECTED})

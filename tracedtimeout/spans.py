@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from . import _exemplars
-from ._core import _expiry
+from ._core import _raised
 from ._core._budget import REMOTE
 from ._core._observers import Closer, Unhurried
 from ._core._outcome import DeadlineExceeded, Outcome
@@ -238,7 +238,7 @@ def _description(timeout: Timeout) -> str:
         return f"{type(timeout.error).__name__}: {timeout.error}"
     if isinstance(timeout.error, DeadlineExceeded):
         return str(timeout.error)
-    return str(_expiry.exceeded(timeout, timeout.elapsed))
+    return str(_raised.exceeded(timeout, timeout.elapsed))
 
 
 def _rounded(seconds: float) -> float:

@@ -118,8 +118,7 @@ class Budget:
     def close(self) -> None:
         """It binds nothing from now on, in any context that has it."""
         self._state = State.FINISHED
-        while (parent := self._parent) is not None and parent._state is State.FINISHED:
-            self._parent = parent._parent
+        skip_left(self)
 
 
 def here() -> Clock:
@@ -147,6 +146,12 @@ def live(deadline: Deadline | None, reader: Clock) -> Deadline | None:
     while deadline is not None and not binds(deadline, reader):
         deadline = deadline._parent
     return deadline
+
+
+def skip_left(deadline: Deadline) -> None:
+    """Have the next link outwards be one that is not left without firing: else a chain of generations would grow."""
+    while (parent := deadline._parent) is not None and parent._state is State.FINISHED:
+        deadline._parent = parent._parent
 
 
 def earliest(deadline: Deadline | None, reader: Clock) -> tuple[float, Deadline | None]:

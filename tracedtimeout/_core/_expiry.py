@@ -9,7 +9,7 @@ from asyncio import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from . import _inside, _observers, _relatives, _reserves, _series, _warn, _where
+from . import _inside, _observers, _raised, _relatives, _reserves, _series, _warn, _where
 from ._budget import BUDGET, REMOTE, Deadline, State, earliest
 from ._outcome import DeadlineExceeded, Outcome, Spent, Where
 
@@ -91,7 +91,7 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
 
 
 def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:
-    """Leave `self` by any way but the quick one; raises `DeadlineExceeded` where that takes the place of `exc`."""
+    """Leave `self` by any way but the common one; raises `DeadlineExceeded` where that takes the place of `exc`."""
     details = self._extend()
     expiry, task = details.expiry, self._task
     assert task is not None
@@ -118,7 +118,7 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
             package = _where.opener(sys._getframe(1))
         expiry.where = _where.innermost(expiry.places, package)
         expiry.places = []
-    raised = _replace(self, exc) if fired and handled and exc is not None else None
+    raised = _raised.in_place_of(self, exc) if fired and handled and exc is not None else None
     _count(self, outcome, elapsed)
     if expiry is not None and expiry.around is not None:
         _relatives.return_to_budgets(self, expiry.around)
@@ -170,27 +170,6 @@ def reject(self: Timeout, left: float) -> NoReturn:
         raise refusal
     finally:
         del refusal
-
-
-def exceeded(self: Timeout, elapsed: float) -> DeadlineExceeded:
-    """What `self` raises when a deadline ended it."""
-    expiry = self._expiry
-    assert expiry is not None
-    what = f"{self.name!r} exceeded its {self.limit:.3f} s deadline"
-    if not expiry.own:
-        what = f"{self.name!r} was ended by the deadline of {expiry.owner!r}"
-    spent = ", ".join(map(str, expiry.spent))
-    return DeadlineExceeded(
-        f"{what} after {elapsed:.3f} s"
-        + (f": {spent}" if spent else "")
-        + (f"{'; ' if spent else ': '}waiting at {expiry.where}" if expiry.where else ""),
-        name=self.name,
-        limit=self.limit,
-        elapsed=elapsed,
-        owner=expiry.owner,
-        where=expiry.where,
-        spent=expiry.spent,
-    )
 
 
 def _whose(self: Timeout) -> tuple[str, bool]:
@@ -251,28 +230,3 @@ def _count(self: Timeout, outcome: Outcome, elapsed: float) -> None:
     if outcome is Outcome.INHERITED:
         owner = expiry.owner if expiry.owner in (BUDGET, REMOTE) else _series.label(expiry.owner)
         series.interruptions[owner] = series.interruptions.get(owner, 0) + 1
-
-
-def _replace(self: Timeout, exc: BaseException) -> DeadlineExceeded | None:
-    """What to raise in place of `exc`; an exception of the body's own stays, with ours in its context (gh-105684)."""
-    if isinstance(exc, CancelledError):
-        return exceeded(self, self._elapsed)
-    assert self._expiry is not None
-    if not self._expiry.cancels:
-        return None  # asyncio's wait_for(x, 0) passes it on as it is
-    _insert(self, exc)
-    if isinstance(exc, ExceptionGroup):
-        for member in exc.exceptions:
-            _insert(self, member)
-    return None
-
-
-def _insert(self: Timeout, exc: BaseException) -> None:
-    """Put our exception between `exc` and the CancelledError that it was raised in handling of."""
-    while exc.__context__ is not None:
-        if isinstance(exc.__context__, CancelledError):
-            ours = exceeded(self, self._elapsed)
-            ours.__context__ = ours.__cause__ = exc.__context__
-            exc.__context__ = ours
-            break
-        exc = exc.__context__

@@ -26,8 +26,7 @@ class Details:
     """
 
     name: str | None = None  # where it is not that of the series
-    at_least = 0.0
-    needs = -math.inf  # `at_least`, where it or a reserve was given: else nothing is too little
+    at_least = -math.inf  # where neither it nor a reserve is given, no budget is too little
     reserve: float | None = None
     reschedules = 0
     adopted: dict[Timeout, None] | None = None
@@ -53,7 +52,7 @@ class Facts:
     _spent: dict[str, tuple[float, int]] | tuple[str, float] | None  # by name, or of the only one so far
     _here: LoopState  # with `_series` only looked up, until it is entered in this loop
     _series: Series
-    # Set by `_enter`
+    # Set by `__aenter__`
     _task: asyncio.Task[Any] | None
     _parent: Deadline | None
     _cancelling: int
@@ -193,5 +192,4 @@ def set_options(self: Facts, at_least: float, reserve: float | None) -> None:
     """
     check_options(at_least, reserve)
     details = self._extend()
-    details.at_least = details.needs = at_least
-    details.reserve = reserve
+    details.at_least, details.reserve = at_least, reserve

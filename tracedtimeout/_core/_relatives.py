@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import _reserves
-from ._budget import REMOTE, Budget, Deadline, State, binds, current, instant, live
+from ._budget import REMOTE, Budget, Deadline, State, binds, current, instant, live, skip_left
 from ._inside import add_spent, extend_inside
 
 if TYPE_CHECKING:
@@ -126,21 +126,35 @@ def fired_around(self: Timeout) -> tuple[Timeout | None, int]:
 
 
 def let_go(self: Timeout, elapsed: float) -> None:
-    """Tell the timeout around `self` that it is left, and what it took."""
-    outer: Any = around(self._parent)
+    """Tell the timeout that `self` joined that it is left, and what it took.
+
+    That is the one around it, mostly; where that had fired, or was left meanwhile, one further out. If another has
+    taken its place there, what it took goes to the nearest.
+    """
+    nearest = None
+    outer = around(self._parent)
     with _lock:
         while outer is not None:
-            details = outer._details
-            adopted = None if details is None else details.adopted
-            if outer._inner is self or (adopted is not None and self in adopted) or outer._state not in LEFT:
-                if outer._inner is self:
-                    outer._inner = None
-                if adopted is not None:
-                    adopted.pop(self, None)
-                if outer._state not in LEFT:
-                    add_spent(outer, self.name, elapsed)
-                    return
+            known = _take_out(self, outer)
+            if outer._state not in LEFT and (known or nearest is None):
+                nearest = outer
+            if known and nearest is outer:
+                break
             outer = around(outer._parent)
+        if nearest is not None:
+            add_spent(nearest, self.name, elapsed)
+
+
+def _take_out(self: Timeout, outer: Timeout) -> bool:
+    """Have `outer` no longer list `self` as open inside it; whether it did."""
+    if outer._inner is self:
+        outer._inner = None
+        return True
+    adopted = None if outer._details is None else outer._details.adopted
+    if adopted is None or self not in adopted:
+        return False
+    del adopted[self]
+    return True
 
 
 def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
@@ -159,9 +173,12 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
             else:
                 if orphan._parent is self:  # else a budget stands between
                     orphan._parent = self._parent
-                if orphan._here is self._here and orphan._state is ACTIVE:
-                    orphan._rearm()
-                extend_inside(orphan)
+                if orphan._here is not self._here:
+                    orphan._here.soon(extend_inside, orphan)
+                else:
+                    if orphan._state is ACTIVE:
+                        orphan._rearm()
+                    extend_inside(orphan)
                 if outer is not None:
                     _adopt(outer, orphan)
     inner = self._inner
@@ -176,8 +193,7 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
             else:
                 _adopt(outer, inner)
         inner._rearm()
-    while (parent := self._parent) is not None and parent._state is State.FINISHED:
-        self._parent = parent._parent  # else a chain of generations would grow for ever; what fired means something yet
+    skip_left(self)
 
 
 def source_of(owner: Deadline | None, self: Timeout) -> str:
@@ -229,7 +245,7 @@ def return_to_budgets(self: Timeout, around: Deadline) -> None:
     self._parent = around
     with contextlib.suppress(RuntimeError):  # no loop is running: left by the garbage collector
         if asyncio.current_task() is self._task:
-            current.set(self)
+            current.set(around)
 
 
 def step_out(self: Timeout) -> None:

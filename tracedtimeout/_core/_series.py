@@ -42,8 +42,8 @@ class LoopSeries:
         """Hold no timeout of a loop that is closed: through its task it would keep the loop alive, and that these."""
         for series in list(self.by_name.values()):
             series.lane = Lane()
-            if series.other is not None:
-                series.other.lane = series.lane
+            if series.unusual is not None:
+                series.unusual.lane = series.lane
 
 
 _lock = threading.Lock()

@@ -62,12 +62,12 @@ class Series:
         "last_limit",
         "limits",
         "name",
-        "other",
         "quick",
         "quick_up_to",
         "rejections",
         "reschedules",
         "unlimited",
+        "unusual",
         "unwind",
         "usual",
         "usual_above",
@@ -100,13 +100,12 @@ class Series:
         self.interruptions: dict[str, int] = {}
         self.rejections: dict[tuple[str, str], int] = {}
         self.reschedules = 0
-        self.other: Series | None = None  # see `unusual`
+        self.unusual: Series | None = None  # see `set_apart`
 
-    def unusual(self) -> Series:
-        """Where what becomes of an entry with another limit than the usual one is counted: no exit is quick there."""
-        if self.other is None:
-            self.other = Series(self.name, self.lane)
-        return self.other
+    def set_apart(self) -> Series:
+        """Where what becomes of entries with another limit than the usual is counted: no exit is quick there."""
+        self.unusual = Series(self.name, self.lane)
+        return self.unusual
 
     def record_limit(self, limit: float) -> None:
         """Record an entry with `limit` seconds that is not the usual one.
@@ -175,8 +174,8 @@ class Series:
 
     def add_to(self, table: Table) -> None:
         """Add these figures to `table`. Reads each number once, exits before entries: `active` is never negative."""
-        if self.other is not None:
-            self.other.add_to(table)
+        if self.unusual is not None:
+            self.unusual.add_to(table)
         name = (self.name,)
         durations, ratios = self._completed_as_usual()
         closed = merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), durations)

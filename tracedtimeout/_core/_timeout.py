@@ -126,7 +126,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         self._deadline = deadline
         limit = deadline - now
         lane = series.lane
-        if limit > series.usual_above and limit < series.usual_below and timed >= lane.tail:
+        if limit > series.usual_above and limit < series.usual_below and timed >= lane.tail and timed < INF:
             # The usual limit of its name, and none in the lane is later: it queues behind them.
             series.usual += 1
             lane.tail = timed
@@ -211,7 +211,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         if self._parent is None and details is None:
             return INF, INF
         timed, deadline = _relatives.enclose(self)
-        if details is not None and details.needs > deadline - now:
+        if details is not None and deadline - now < details.at_least:
             _expiry.reject(self, max(0.0, deadline - now))
         _relatives.join(self)
         return timed, deadline
@@ -220,7 +220,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         """Count and queue it, where its limit is not the usual one, or its deadline is out of order or has passed."""
         series, lanes = self._series, self._here.lanes
         series.record_limit(limit)
-        self._series = series.other or series.unusual()
+        self._series = series.unusual or series.set_apart()
         if limit <= 0.0:
             self._extend()  # nothing was granted, so nothing of it can be used: no utilization
         if limit <= 0.0 or timed == INF:
