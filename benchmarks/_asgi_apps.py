@@ -1,4 +1,4 @@
-"""Hello, world, behind one middleware or another: a server in a process of its own, for `benchmarks.asgi`."""
+"""Hello, world, behind one middleware or another: servers of one process, for `benchmarks.asgi`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def instrumentator() -> Any:
 APPS: dict[str, Callable[[], Any]] = {
     "nothing": starlette,
     "again": starlette,
+    "header": starlette,
     "bare": lambda: starlette(BareTimeout),
     "ours": lambda: starlette(lambda app: DeadlineMiddleware(app, default=30.0)),
     "ours, a budget": lambda: starlette(lambda app: DeadlineMiddleware(app, maximum=30.0)),
@@ -64,11 +65,19 @@ APPS: dict[str, Callable[[], Any]] = {
 }
 
 
-def main(name: str, descriptor: str) -> None:
-    options: dict[str, Any] = {"http": "httptools", "loop": "asyncio", "access_log": False, "timeout_keep_alive": 600}
-    config = uvicorn.Config(APPS[name](), log_level="warning", **options)
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(descriptor))])
+async def main(served: list[str]) -> None:
+    """Serve each app on its socket, given as ``name=descriptor``, until standard input ends."""
+    options: dict[str, Any] = {"http": "httptools", "access_log": False, "log_level": "warning"}
+    servers = []
+    async with asyncio.TaskGroup() as group:
+        for name, descriptor in (app.rsplit("=", 1) for app in served):
+            server = uvicorn.Server(uvicorn.Config(APPS[name](), timeout_keep_alive=600, **options))
+            servers.append(server)
+            group.create_task(server.serve([socket.socket(fileno=int(descriptor))]))
+        await asyncio.to_thread(sys.stdin.read)
+        for server in servers:
+            server.should_exit = True
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asyncio.run(main(sys.argv[1:]))

@@ -2,9 +2,10 @@
 
     python -m benchmarks.asgi
 
-Each server (uvicorn, httptools, no uvloop) is a process of its own; this one sends the load, over a few kept
-connections, to each in turn, in short rounds. A round's figure is the CPU time that its server used, by the operating
-system's account, for each request; a ratio is the median over the rounds of that to the same round without middleware.
+The servers (uvicorn, httptools, no uvloop) stand in one process, since two of the same differ by 5 % by where their
+memory lies; this one sends the load, over a few kept connections, to each in turn, in short rounds. A round's figure is
+the processor time of the server's process, by the operating system's account, for each request; a ratio is the median
+over the rounds, and over some such processes, of that to the same round without middleware.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 import statistics
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,22 +38,23 @@ WAYS = {
     "again": Way("no middleware, again (control)", "nothing"),
     "bare": Way("asyncio.timeout by hand", "nothing"),
     "ours": Way("DeadlineMiddleware(default=30)", "nothing"),
-    "ours, a budget": Way("DeadlineMiddleware, deadline-budget sent", "nothing", BUDGETED),
+    "header": Way("no middleware, deadline-budget sent", "nothing", BUDGETED),
+    "ours, a budget": Way("DeadlineMiddleware, deadline-budget sent", "header", BUDGETED),
     "otel": Way("OpenTelemetry's, traces sampled", "nothing"),
     "instrumentator": Way("prometheus-fastapi-instrumentator", "fastapi"),
 }
 
 
 class Server:
-    """One server and the connections to it."""
+    """One of the servers of a process and the connections to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, request: bytes) -> None:
-        self._process, self._port, self._request = process, port, request
+    def __init__(self, pid: int, request: bytes) -> None:
+        self._pid, self._request = pid, request
         self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def connect(self) -> None:
+    async def connect(self, port: int) -> None:
         for _ in range(CONNECTIONS):
-            self._connections.append(await asyncio.open_connection("127.0.0.1", self._port))
+            self._connections.append(await asyncio.open_connection("127.0.0.1", port))
 
     async def round(self, requests: int) -> float:
         """Microseconds of the server's CPU for each of so many requests."""
@@ -73,34 +75,40 @@ class Server:
             await reader.readexactly(len(b"hello, world"))
 
     def _cpu(self) -> int:
-        """Nanoseconds that the server has run."""
-        return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[0])
+        """Nanoseconds that the server's process has run."""
+        return int(Path(f"/proc/{self._pid}/schedstat").read_text().split()[0])
 
 
 @asynccontextmanager
-async def serving(name: str, request: bytes) -> AsyncIterator[Server]:
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
-        command = [sys.executable, "-m", "benchmarks._asgi_apps", name, str(listening.fileno())]
-        process = await asyncio.create_subprocess_exec(*command, pass_fds=[listening.fileno()])
-        server = Server(process, listening.getsockname()[1], request)
+async def serving(requests: dict[str, bytes]) -> AsyncIterator[dict[str, Server]]:
+    """A process with a server for each of `requests`, by the name of its app, warmed up."""
+    with ExitStack() as stack:
+        listening = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in requests}
+        served = [f"{name}={listener.fileno()}" for name, listener in listening.items()]
+        descriptors = [listener.fileno() for listener in listening.values()]
+        command = [sys.executable, "-m", "benchmarks._asgi_apps", *served]
+        process = await asyncio.create_subprocess_exec(*command, pass_fds=descriptors, stdin=asyncio.subprocess.PIPE)
+        servers = {name: Server(process.pid, request) for name, request in requests.items()}
         try:
-            await server.connect()
-            await server.round(400)  # what a first request loads
-            yield server
+            for name, server in servers.items():
+                await server.connect(listening[name].getsockname()[1])
+                await server.round(400)  # what a first request loads
+            yield servers
         finally:
-            server.close()
-            process.terminate()
-            await process.wait()
+            for server in servers.values():
+                server.close()
+            await process.communicate(b"")  # ends its standard input
 
 
-async def main(rounds: int, requests: int, ways: dict[str, Way]) -> None:
-    async with AsyncExitStack() as stack:
-        asked = {way.beside: PLAIN for way in ways.values()} | {name: way.request for name, way in ways.items()}
-        servers = {name: await stack.enter_async_context(serving(name, request)) for name, request in asked.items()}
-        spent: dict[str, list[float]] = {name: [] for name in servers}
-        for turn in range(rounds):
-            for name in sorted(servers, reverse=bool(turn % 2)):
-                spent[name].append(await servers[name].round(requests))
+async def main(processes: int, rounds: int, requests: int, ways: dict[str, Way]) -> None:
+    named = {*ways, *(way.beside for way in ways.values())}
+    asked = {name: WAYS[name].request if name in WAYS else PLAIN for name in named}
+    spent: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(processes):
+        async with serving(asked) as servers:
+            for turn in range(rounds):
+                for name in sorted(servers, reverse=bool(turn % 2)):
+                    spent[name].append(await servers[name].round(requests))
     print(f"{'server CPU per request':42}  {'us':>7}  {'added':>7}  ratio")
     for name, way in ways.items():
         pairs = list(zip(spent[name], spent[way.beside], strict=True))
@@ -111,8 +119,9 @@ async def main(rounds: int, requests: int, ways: dict[str, Way]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The server's CPU per request, with a middleware and without.")
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--processes", type=int, default=3, help="one after the other")
+    parser.add_argument("--rounds", type=int, default=25, help="in each process")
     parser.add_argument("--only", choices=sorted(WAYS), nargs="+", default=list(WAYS), help="these rows")
     parser.add_argument("--requests", type=int, default=800, help="in each round, to each server")
     chosen = parser.parse_args()
-    asyncio.run(main(chosen.rounds, chosen.requests, {name: WAYS[name] for name in chosen.only}))
+    asyncio.run(main(chosen.processes, chosen.rounds, chosen.requests, {name: WAYS[name] for name in chosen.only}))

@@ -35,6 +35,7 @@ FLOORS = [
     {"_core._standins"},
     {"_core._decorator", "_core._watched"},
     {"_core._wait_for"},
+    {"_core._direct"},
     {"_core._timeout"},
     {"_core._facts"},
     {"_core._expiry"},

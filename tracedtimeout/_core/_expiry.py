@@ -6,6 +6,7 @@ import math
 import sys
 import weakref
 from asyncio import CancelledError
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -63,6 +64,10 @@ def note(self: Timeout) -> None:
     _expiring[id(self)] = self
 
 
+told: list[Callable[[Timeout], None]] = []
+"""Who else is told of each timeout that fires, once its task is cancelled: a door that must answer for it."""
+
+
 def fire(self: Timeout, ended_by: str | None = None) -> None:
     """Cancel the body of `self`: its deadline passed, or that of `ended_by`, whose work nobody supervised, did.
 
@@ -88,6 +93,8 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     expiry.cancelling = task.cancelling()
     self._state = State.EXPIRING
     note(self)
+    for tell in told:
+        tell(self)
 
 
 def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:

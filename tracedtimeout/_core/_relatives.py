@@ -133,6 +133,8 @@ def let_go(self: Timeout, elapsed: float) -> None:
     """
     nearest = None
     outer = around(self._parent)
+    if outer is None:  # nothing but budgets
+        return
     with _lock:
         while outer is not None:
             known = _take_out(self, outer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from asyncio import current_task, get_running_loop
+from asyncio import get_running_loop
 from bisect import bisect_left
 from sys import _getframe
 from types import TracebackType
@@ -19,7 +19,7 @@ from . import _budget, _expiry, _inside, _names, _observers, _relatives, _reserv
 from ._arguments import seconds_of
 from ._budget import State, current
 from ._facts import Facts, set_options
-from ._loop import LoopState, deadline_in, state_of
+from ._loop import LoopState, current_task, deadline_in, state_of
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
 INF = math.inf
@@ -106,22 +106,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         self._parent = parent
         timed: Any = self._when  # seconds, past the next line
         deadline = timed
-        if deadline is None or self._details is not None:
+        if parent is not None or deadline is None or self._details is not None:
             timed, deadline = self._begin(now)
-        elif parent is not None:
-            if parent._task is task and parent._state is ACTIVE:
-                # Nested in one of the same task: the common case of `enclose`, which costs 0.4 us more.
-                parent._inner = self
-                link = parent._parent
-                while link is not None and link._state is ACTIVE:
-                    link = link._parent
-                if link is None and parent._details is None:
-                    if parent._deadline < deadline:  # noqa: PLR1730  # min() is a call
-                        deadline = parent._deadline
-                else:
-                    timed, deadline = _relatives.timed_at(self)
-            else:
-                timed, deadline = self._begin(now)
 
         self._deadline = deadline
         limit = deadline - now
@@ -139,15 +125,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
         self._state = ACTIVE
         if _observers.installed:
-            try:
-                closers = _observers.opened(self)
-            except BaseException as exc:  # the user's Ctrl-C
-                self._leave(exc)
-                raise
-            if closers.__class__ is UNHURRIED:
-                self._elapsed = closers  # type: ignore[assignment]  # until it is left: see `Facts`
-            elif closers is not None:
-                self._watch(closers)
+            self._announce()
         current_set(self)
         return self
 
@@ -207,14 +185,37 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     def _begin(self, now: float) -> tuple[float, float]:
         """Find its place beneath what binds it; returns when to time it, and its effective deadline."""
-        details = self._details
-        if self._parent is None and details is None:
-            return INF, INF
+        parent: Any = self._parent
+        details, when = self._details, self._when
+        if details is None:
+            if parent is None:
+                return INF, INF
+            if parent._task is self._task and parent._state is ACTIVE and when is not None:
+                # Nested in one of the same task: the common case of `enclose`, which costs 0.4 us more.
+                parent._inner = self
+                link = parent._parent
+                while link is not None and link._state is ACTIVE:
+                    link = link._parent
+                if link is not None or parent._details is not None:
+                    return _relatives.timed_at(self)
+                return when, parent._deadline if parent._deadline < when else when  # noqa: FURB136  # min() is a call
         timed, deadline = _relatives.enclose(self)
         if details is not None and deadline - now < details.at_least:
             _expiry.reject(self, max(0.0, deadline - now))
         _relatives.join(self)
         return timed, deadline
+
+    def _announce(self) -> None:
+        """Tell the observers that it is open."""
+        try:
+            closers = _observers.opened(self)
+        except BaseException as exc:  # the user's Ctrl-C
+            self._leave(exc)
+            raise
+        if closers.__class__ is UNHURRIED:
+            self._elapsed = closers  # type: ignore[assignment]  # until it is left: see `Facts`
+        elif closers is not None:
+            self._watch(closers)
 
     def _place(self, limit: float, timed: float) -> None:
         """Count and queue it, where its limit is not the usual one, or its deadline is out of order or has passed."""

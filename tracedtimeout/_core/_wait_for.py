@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from . import _expiry, _names, _where
 from ._arguments import seconds_of
 from ._budget import State
-from ._timeout import Timeout, timeout
+from ._direct import enter, leave
+from ._timeout import Timeout
 
 T = TypeVar("T")
 
@@ -53,9 +54,7 @@ async def guard(  # noqa: PLR0917  # by position: 60 ns less
 ) -> T:
     """Await `fut` under a timeout. No `async with`: a failed entry disposes of `fut`, and an exit knows its package."""
     try:
-        self = timeout(delay, name=name, at_least=at_least, reserve=reserve)
-        self._kind = kind
-        await self.__aenter__()
+        self = enter(delay, name, kind, at_least, reserve)
     except BaseException:
         _discard(fut)
         if delay is not None:
@@ -69,7 +68,7 @@ async def guard(  # noqa: PLR0917  # by position: 60 ns less
     except BaseException as exc:
         self._leave(exc, package)
         raise
-    await self.__aexit__(None, None, None)
+    leave(self)
     return result
 
 

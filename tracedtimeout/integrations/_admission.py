@@ -9,7 +9,8 @@ from tracedtimeout import DeadlineExceeded, _attached, _received, remaining
 from tracedtimeout._core import _budget, _metrics, _series
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
-from tracedtimeout._core._timeout import Timeout, timeout
+from tracedtimeout._core._direct import enter
+from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._wire import HEADERS
 
 _ANY = 1e-9
@@ -55,29 +56,34 @@ class Admission:
     def admit(
         self, name: str, lines: Sequence[tuple[object, object]], *, stays: bool = False
     ) -> tuple[Timeout, Budget | None]:
-        """The timeout of the request `name` whose header lines those are, not entered yet: that refuses it if need be.
+        """The timeout of the request `name`, entered: to be left by `leave`, or by `left_with` what was raised.
 
         With it, opened, the deadline that its caller granted, to be closed after.
 
         Args:
             lines: its header lines; those that are none of ours are skipped.
             stays: it is to stay open, such as a WebSocket: only its caller's deadline ends it.
+
+        Raises:
+            DeadlineExceeded: the request is refused.
         """
         granted = self.granted(name, lines) if lines else None
         if granted is None:
             return self.admit_unasked(name, stays=stays), None
         bound = Budget(granted, name=REMOTE)
         bound.open()
-        request = timeout(self._maximum, name=name, at_least=self._needed if granted < self._needed else 0.0)
-        request._kind = "request"
-        return request, bound
+        try:
+            return enter(self._maximum, name, "request", self._needed if granted < self._needed else 0.0), bound
+        except BaseException:
+            bound.close()
+            raise
 
     def admit_unasked(self, name: str, stays: bool = False) -> Timeout:
         """`admit`, of a request that came with no deadline."""
-        enough = self._default_is_enough and _budget.inherited() is None  # as nearly always: asking costs 4 us
-        request = timeout(None if stays else self._default, name=name, at_least=0.0 if enough else self._at_least)
-        request._kind = "request"
-        return request
+        at_least = self._at_least
+        if at_least and self._default_is_enough and _budget.inherited() is None:
+            at_least = 0.0  # as nearly always: asking costs 4 us
+        return enter(None if stays else self._default, name, "request", at_least)
 
     def admit_to_thread(self, name: str, lines: Sequence[tuple[object, object]]) -> Budget:
         """The deadline of a request that is served in a thread, where no timeout can end it; not opened yet.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Protocol
 
-from tracedtimeout import DeadlineExceeded, Timeout
+from tracedtimeout import DeadlineExceeded
 from tracedtimeout._asgi import Message, Scope, Send
 
 PROBLEM = json.dumps(
@@ -26,58 +26,29 @@ _INTERNAL_ERROR = 1011
 class Answer(Protocol):
     """One request's way back to its peer."""
 
-    @property
-    def request(self) -> Timeout:
-        """What the request runs under."""
-
-    @property
-    def scope(self) -> Scope: ...
-
     def send(self, message: Message, /) -> Awaitable[None]:
         """What the app calls."""
 
     async def expire(self, exc: DeadlineExceeded) -> None:
         """Tell the peer; raises `exc` where only the server can, by cutting the connection."""
 
-    def expire_late(self, task: asyncio.Task[Any]) -> bool:
-        """Tell the peer in place of the application that runs on in `task`; whether that could be done."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the peer has all that it gets."""
-
-    @property
-    def late(self) -> asyncio.Task[None] | None:
-        """What is answering in the application's stead."""
-
 
 class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_send", "complete", "late", "refused", "request", "scope", "started")
+    __slots__ = ("_send", "late", "scope", "started")
 
-    def __init__(self, send: Send, scope: Scope, request: Timeout) -> None:
+    def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
         self.scope = scope
-        self.request = request
         self.started = False
-        self.complete = False
-        self.refused = False
-        """The peer has had its 504, or is about to: what the application sends from now on comes too late."""
         self.late: asyncio.Task[None] | None = None
         """What answers in the application's stead while that runs on, and has answered when it is done."""
 
     def send(self, message: Message) -> Awaitable[None]:
-        if self.refused:
-            return _dropped()
-        kind = message["type"]
-        if kind == "http.response.start":
+        if not self.started and message["type"] == "http.response.start":
             self.started = True
-        elif kind == "http.response.body":
-            self.complete = not message.get("more_body", False)
-        elif kind == "http.response.pathsend":  # the extension for files: all of the body at once
-            self.complete = True
         return self._send(message)
 
     async def expire(self, exc: DeadlineExceeded) -> None:
@@ -88,47 +59,50 @@ class Response:
         await self._refuse()
 
     def expire_late(self, task: asyncio.Task[Any]) -> bool:
+        """Tell the peer in place of the application that runs on in `task`; whether that could be done."""
         if self.started:
             return False
         own = getattr(task, "get_context", None)  # from 3.12 on: what wraps `send` finds its spans there
-        self.refused = self.complete = True
         self.late = task.get_loop().create_task(self._refuse(), context=None if own is None else own().copy())
         return True
 
-    async def _refuse(self) -> None:
-        self.refused = self.started = self.complete = True
-        await self._send({"type": "http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
-        body = b"" if self.scope["method"] == "HEAD" else PROBLEM
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+    @property
+    def refused(self) -> bool:
+        """Whether the peer has been told, or is being told: what the application sends from now on comes too late."""
+        return self._send is _drop
+
+    def _refuse(self) -> Coroutine[Any, Any, None]:
+        send, self._send = self._send, _drop
+        return _refuse(send, self.scope)
+
+
+async def _refuse(send: Send, scope: Scope) -> None:
+    await send({"type": "http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
+    body = b"" if scope["method"] == "HEAD" else PROBLEM
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class Socket:
     """A WebSocket: refused before it is accepted, closed after."""
 
-    __slots__ = ("_denies", "_send", "accepted", "complete", "late", "refused", "request", "scope")
+    __slots__ = ("_denies", "_send", "accepted", "complete", "refused")
 
-    def __init__(self, send: Send, scope: Scope, request: Timeout) -> None:
+    def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
-        self.scope = scope
-        self.request = request
         self._denies = "websocket.http.response" in (scope.get("extensions") or {})
         self.accepted = False
         self.complete = False
         self.refused = False
-        self.late: asyncio.Task[None] | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
         if self.refused:
-            return _dropped()
+            return _drop(message)
         kind = message["type"]
         if kind == "websocket.accept":
             self.accepted = True
         elif kind in ("websocket.close", "websocket.http.response.start"):
             self.complete = True
         return self._send(message)
-
-    def expire_late(self, task: asyncio.Task[Any]) -> bool:
-        return False
 
     async def expire(self, exc: DeadlineExceeded) -> None:
         if self.complete:
@@ -141,5 +115,5 @@ class Socket:
         await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
 
 
-async def _dropped() -> None:
+async def _drop(message: Message) -> None:
     """What becomes of an answer that comes too late."""

@@ -43,14 +43,17 @@ class Namer:
         self._complained = False
 
     def __call__(self, scope: Scope) -> str:
-        key = (scope.get("method", "GET"), scope["path"], scope.get("root_path"))
+        key = (scope.get("method", "GET"), scope["path"], scope.get("root_path", ""))
+        name = self.kept.get(key) if scope["type"] == "http" else None
+        if name is not None:
+            return name
         try:
             template, keep = self._found(scope)
         except Exception:
             self._complain()
             template, keep = None, False
         name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
-        if keep and template is not None and key[0] in METHODS and len(key[1] + (key[2] or "")) <= _LONGEST:
+        if keep and template is not None and key[0] in METHODS and len(key[1] + key[2]) <= _LONGEST:
             if len(self.kept) >= _MOST:
                 self.kept.clear()
             self.kept[key] = name

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
 
 from tracedtimeout import DeadlineExceeded, Timeout
+from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import lines_of
 from tracedtimeout.propagation import EMITTED, HEADERS, outgoing
@@ -89,7 +90,10 @@ def server_middleware(
     async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
         if DISABLED or getattr(request.match_info.handler, MARK, False):
             return await handler(request)
-        guard, bound = terms.admit(_name(request), lines_of(request.headers.items()))
+        try:
+            guard, bound = terms.admit(_name(request), lines_of(request.headers.items()))
+        except DeadlineExceeded:
+            return _gateway_timeout()
         if bound is None and guard.when() is not None and request.headers.get("upgrade", "").lower() == "websocket":
             _let_stay(guard, request)
         try:
@@ -121,21 +125,17 @@ def _let_stay(guard: Timeout, request: web.Request, delay: float = 0.001) -> Non
 
 async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        await guard.__aenter__()
-    except DeadlineExceeded:
-        return _gateway_timeout()
-    try:
         response = await handler(request)
     except BaseException as exc:
         if isinstance(exc, web.HTTPException) and not guard.expired():
-            await guard.__aexit__(None, None, None)  # an answer, by aiohttp's way of giving one
+            leave(guard)  # an answer, by aiohttp's way of giving one
             raise
         expiry = left_with(guard, exc)
         if expiry is None:
             raise
         _threads.count_abandoned(guard.name, exc)
         return _answer(request, expiry)
-    await guard.__aexit__(None, None, None)
+    leave(guard)
     return response
 
 

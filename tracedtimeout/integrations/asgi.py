@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from tracedtimeout import DeadlineExceeded
+from tracedtimeout import DeadlineExceeded, Timeout
 from tracedtimeout._asgi import Receive, Scope, Send
+from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import KNOWN
 from tracedtimeout._wire import HEADERS
@@ -72,74 +74,90 @@ class DeadlineMiddleware:
         self._cancel_on_disconnect = cancel_on_disconnect
         self._name_of = Namer(app, route_of)
         self._names = self._name_of.kept
-        self._open: Open | None = None
+        self._open = Open(self._name_of.in_thread)
+        self._answers = self._open.answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. In one piece, since each call saved is a twentieth of what this adds to a request."""
-        kind = scope["type"]
-        lines: list[tuple[object, object]] = []
-        if kind != "lifespan":
-            for line in scope["headers"]:
-                if line[0] in KNOWN:  # of most requests none is
-                    lines = [line for line in scope["headers"] if line[0] in KNOWN]
-                    break
-        if DISABLED or (not lines and kind != "http"):
-            await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
             return
-        key = scope.get("method"), scope["path"], scope.get("root_path")
-        name = (self._names.get(key) if kind == "http" else None) or self._name_of(scope)
-        if name == EXEMPT:
+        try:
+            name = self._names[scope["method"], scope["path"], scope["root_path"]]
+        except KeyError:
+            name = EXEMPT if DISABLED else self._name_of(scope)
+        if name is EXEMPT:
             await self.app(scope, receive, send)
             return
 
-        if lines:
-            request, bound = self._terms.admit(name, lines, stays=kind != "http")
-        else:
-            request, bound = self._terms.admit_unasked(name), None
-        answer: Answer = Response(send, scope, request) if kind == "http" else Socket(send, scope, request)
-        still_open: Open | None = None
-        watch: Watch | None = None
+        answer = Response(send, scope)
+        respond = answer.send
+        bound = watch = None
         try:
-            await request.__aenter__()
-            still_open = self._open
-            if still_open is None or still_open.here is not request._here:
-                still_open = self._open = Open(request._here, self._name_of.in_thread)
-            still_open.answers.add(answer)
-            if not still_open.looking:
-                still_open.look_later()
+            if none_of_ours(map(name_of_line, scope["headers"])):  # as mostly
+                request = self._terms.admit_unasked(name)
+            else:
+                request, bound = self._terms.admit(name, _ours(scope))
+        except DeadlineExceeded as exc:
+            await answer.expire(exc)
+            return
+        self._answers[request] = answer
+        try:
             if self._cancel_on_disconnect:
                 watch = Watch(receive, answer)
-                receive = watch.receive
-            await self.app(scope, receive, answer.send)
-            await request.__aexit__(None, None, None)
+                receive, respond = watch.receive, watch.send
+            await self.app(scope, receive, respond)
+            leave(request)
         except BaseException as exc:
-            if not await (_refused(answer, exc) if still_open is None else _ended(answer, exc, watch)):
+            if not await _ended(request, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
                 raise
         finally:
+            del self._answers[request]
             if watch is not None:
                 watch.stop()
-            if still_open is not None:
-                still_open.answers.remove(answer)
-                if still_open.overdue:
-                    still_open.forget(answer)
             if bound is not None:
                 bound.close()
             if answer.late is not None:
-                await answer.late
+                await self._open.come_back(request, answer.late)
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a WebSocket, bounded if a header came with its handshake; a lifespan is no business of ours."""
+        lines = _ours(scope) if scope["type"] == "websocket" and not DISABLED else []
+        name = self._name_of(scope) if lines else EXEMPT
+        if name is EXEMPT:
+            await self.app(scope, receive, send)
+            return
+        answer = Socket(send, scope)
+        try:
+            request, bound = self._terms.admit(name, lines, stays=True)
+        except DeadlineExceeded as exc:
+            await answer.expire(exc)
+            return
+        try:
+            await self.app(scope, receive, answer.send)
+            leave(request)
+        except BaseException as exc:
+            if not await _ended(request, answer, exc):
+                raise
+        finally:
+            if bound is not None:
+                bound.close()
 
 
-async def _refused(answer: Answer, exc: BaseException) -> bool:
-    """Whether the request was not let in, which its peer has been told."""
-    if isinstance(exc, DeadlineExceeded):
-        await answer.expire(exc)
-    return isinstance(exc, DeadlineExceeded)
+none_of_ours = frozenset(KNOWN).isdisjoint
+name_of_line = itemgetter(0)
 
 
-async def _ended(answer: Answer, exc: BaseException, watch: Watch | None) -> bool:
-    """Leave the request with `exc`; whether that is its deadline's or its disconnect's doing, and its peer told."""
-    expiry = left_with(answer.request, exc)
+def _ours(scope: Scope) -> list[tuple[object, object]]:
+    """The header lines that may carry a deadline."""
+    return [line for line in scope["headers"] if line[0] in KNOWN]
+
+
+async def _ended(request: Timeout, answer: Answer, exc: BaseException) -> bool:
+    """Leave the request with `exc`; whether its deadline is what ended it, and its peer has been told."""
+    expiry = left_with(request, exc)
     if expiry is None:
-        return watch is not None and watch.accounts_for(exc)
-    _threads.count_abandoned(answer.request.name, exc)
+        return False
+    _threads.count_abandoned(request.name, exc)
     await answer.expire(expiry)
     return True

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from tracedtimeout import DeadlineExceeded, remaining
+from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import lines_of
 from tracedtimeout.propagation import DEADLINE_BUDGET, GRPC_TIMEOUT, HEADERS, decode, encode, nanoseconds, outgoing
@@ -187,18 +188,19 @@ def _guard_for(behaviour: Any, kind: str) -> Callable[..., Any]:
 
 
 async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Any:
-    guard, bound = terms.admit(name, _lines(context))
+    try:
+        guard, bound = terms.admit(name, _lines(context))
+    except DeadlineExceeded:
+        return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
     try:
         try:
-            await guard.__aenter__()
             answer = await behaviour(request, context)
         except BaseException as exc:
-            if guard.outcome is None:  # it was entered
-                if left_with(guard, exc) is None:
-                    raise
-                _threads.count_abandoned(guard.name, exc)
+            if left_with(guard, exc) is None:
+                raise
+            _threads.count_abandoned(guard.name, exc)
         else:
-            await guard.__aexit__(None, None, None)
+            leave(guard)
             return answer
         await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
     finally:
