@@ -43,7 +43,7 @@ class BareTimeout:
 
 
 def starlette(wrap: Callable[[Any], Any] = lambda app: app) -> Any:
-    return wrap(Starlette(routes=[Route("/hello", hello)]))
+    return wrap(Starlette(routes=[Route("/hello", hello), Route("/bounded", hello)]))
 
 
 def instrumentator() -> Any:

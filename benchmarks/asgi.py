@@ -15,15 +15,27 @@ import asyncio
 import socket
 import statistics
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 CONNECTIONS = 8
 
-PLAIN = b"GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n"
-BUDGETED = PLAIN[:-2] + b"deadline-budget: 20000\r\n\r\n"
+
+def plain() -> bytes:
+    return b"GET /hello HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+def budgeted() -> bytes:
+    """As a caller of ours asks: another budget each time, and when it was sent."""
+    now = time.time_ns() // 10**6
+    said = b"deadline-budget: %d;sent=%d\r\n\r\n" % (20_000 - now % 5_000, now)
+    return b"GET /bounded HTTP/1.1\r\nhost: localhost\r\n" + said
+
+
+Request = Callable[[], bytes]
 
 
 class Way(NamedTuple):
@@ -31,15 +43,15 @@ class Way(NamedTuple):
 
     what: str
     beside: str
-    request: bytes = PLAIN
+    request: Request = plain
 
 
 WAYS = {
     "again": Way("no middleware, again (control)", "nothing"),
     "bare": Way("asyncio.timeout by hand", "nothing"),
     "ours": Way("DeadlineMiddleware(default=30)", "nothing"),
-    "header": Way("no middleware, deadline-budget sent", "nothing", BUDGETED),
-    "ours, a budget": Way("DeadlineMiddleware, deadline-budget sent", "header", BUDGETED),
+    "header": Way("no middleware, deadline-budget sent", "nothing", budgeted),
+    "ours, a budget": Way("DeadlineMiddleware, deadline-budget sent", "header", budgeted),
     "otel": Way("OpenTelemetry's, traces sampled", "nothing"),
     "instrumentator": Way("prometheus-fastapi-instrumentator", "fastapi"),
 }
@@ -48,7 +60,7 @@ WAYS = {
 class Server:
     """One of the servers of a process and the connections to it."""
 
-    def __init__(self, pid: int, request: bytes) -> None:
+    def __init__(self, pid: int, request: Request) -> None:
         self._pid, self._request = pid, request
         self._connections: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
@@ -69,7 +81,7 @@ class Server:
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, times: int) -> None:
         for _ in range(times):
-            writer.write(self._request)
+            writer.write(self._request())
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             await reader.readexactly(len(b"hello, world"))
@@ -80,7 +92,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(requests: dict[str, bytes]) -> AsyncIterator[dict[str, Server]]:
+async def serving(requests: dict[str, Request]) -> AsyncIterator[dict[str, Server]]:
     """A process with a server for each of `requests`, by the name of its app, warmed up."""
     with ExitStack() as stack:
         listening = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in requests}
@@ -102,7 +114,7 @@ async def serving(requests: dict[str, bytes]) -> AsyncIterator[dict[str, Server]
 
 async def main(processes: int, rounds: int, requests: int, ways: dict[str, Way]) -> None:
     named = {*ways, *(way.beside for way in ways.values())}
-    asked = {name: WAYS[name].request if name in WAYS else PLAIN for name in named}
+    asked = {name: WAYS[name].request if name in WAYS else plain for name in named}
     spent: dict[str, list[float]] = {name: [] for name in asked}
     for _ in range(processes):
         async with serving(asked) as servers:
@@ -119,9 +131,9 @@ async def main(processes: int, rounds: int, requests: int, ways: dict[str, Way])
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The server's CPU per request, with a middleware and without.")
-    parser.add_argument("--processes", type=int, default=3, help="one after the other")
-    parser.add_argument("--rounds", type=int, default=25, help="in each process")
+    parser.add_argument("--processes", type=int, default=8, help="one after the other")
+    parser.add_argument("--rounds", type=int, default=10, help="in each process")
     parser.add_argument("--only", choices=sorted(WAYS), nargs="+", default=list(WAYS), help="these rows")
-    parser.add_argument("--requests", type=int, default=800, help="in each round, to each server")
+    parser.add_argument("--requests", type=int, default=400, help="in each round, to each server")
     chosen = parser.parse_args()
     asyncio.run(main(chosen.processes, chosen.rounds, chosen.requests, {name: WAYS[name] for name in chosen.only}))

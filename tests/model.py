@@ -57,6 +57,8 @@ class Model(Reference):
         self.around: Model | Bare | None = None
         self.within: Model | Bare | None = None
         """What it was opened in; `around` may be further out while it cleans up."""
+        self.joined: Model | None = None
+        """The nearest timeout around it, past bare budgets and what had fired before it was entered."""
 
     @property
     def binds(self) -> bool:
@@ -69,6 +71,10 @@ class Model(Reference):
     async def __aenter__(self) -> Self:
         self.around = self.within = binding(innermost.get())
         innermost.set(self)
+        link = self.around
+        while isinstance(link, Bare):
+            link = binding(link.around)
+        self.joined = link
         _loop().open.append(self)
         return await super().__aenter__()
 
@@ -121,11 +127,11 @@ class Model(Reference):
         passed = [each for each in bare if not each.binds or (each.deadline or 0.0) <= _loop().now]
         self.around = passed[-1].around if passed else self.around
 
-    def supervised_by(self) -> Model | Bare | None:
-        """The nearest timeout around it that is not out of the picture: open, or fired."""
-        link = self.around
-        while isinstance(link, Bare) or (link is not None and link._state == "finished"):
-            link = link.around
+    def supervised_by(self) -> Model | None:
+        """The nearest timeout that it, and those around it, joined that has not been left without firing."""
+        link = self.joined
+        while link is not None and link._state == "finished":
+            link = link.joined
         return link
 
     def end(self, owner: str) -> None:
@@ -148,7 +154,7 @@ def end_the_unsupervised() -> None:
     loop = _loop()
     for each in loop.open:
         outer = each.supervised_by()
-        if isinstance(outer, Model) and outer._state == "expired" and not each.owner:
+        if outer is not None and outer._state == "expired" and not each.owner:
             each.owner = outer.owner
             loop.call_soon(each.end, outer.owner)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, permutations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
+from . import statements as p
 from . import strategies
 from .model import MODEL
 from .programs import Body, Event, Library, Trace, execute
@@ -108,8 +109,18 @@ def test_structured_programs_see_what_asyncio_shows_them(program: Body) -> None:
     agree(program, OURS, ASYNCIO)
 
 
+_SLEEP = (p.Sleep(1.0),)
+_scene, _slow_scene = strategies._scene, strategies._slow_scene
+BENEATH_A_BUDGET = _scene(1.0, p.Spawn, 0.0, (p.Bare(1.0, (_slow_scene(0.0, p.Spawn, 1.0, 1.0, _SLEEP),)),), _SLEEP)
+"""A timeout whose nearest budget was set before the one around that fired, and which is opened after."""
+DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, _SLEEP),), (p.Within(0.0, _SLEEP),))
+"""A timeout that is due when the one around it is left."""
+
+
 @many
 @given(strategies.unsupervised)
+@example((BENEATH_A_BUDGET,))
+@example((DUE_AND_ORPHANED,))
 def test_what_nobody_supervises_ends_with_the_timeout_around_it(program: Body) -> None:
     """Programs with tasks that outlive their creators agree with the model, and on whose deadline it was."""
     agree(program, OURS_NAMED, MODEL)

@@ -32,6 +32,7 @@ from tracedtimeout import (
 )
 from tracedtimeout import _received as received
 from tracedtimeout._core import _budget, _series
+from tracedtimeout._core._direct import leave
 from tracedtimeout._core._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
 from tracedtimeout._core._series import Histogram
 from tracedtimeout._wire import HEADERS, MOST_NS
@@ -426,10 +427,10 @@ def test_a_worker_started_under_an_attached_deadline(
         if how == "behind our door":
             guard, bound = Admission().admit("request", list(headers.items()))
             assert bound is not None
-            async with guard:
-                started = asyncio.create_task(worker(jobs))
-                jobs.put_nowait(None)
-                await jobs.join()
+            started = asyncio.create_task(worker(jobs))
+            jobs.put_nowait(None)
+            await jobs.join()
+            leave(guard)
             bound.close()
             return started
         with detach() if how == "detached" else nullcontext():

@@ -40,7 +40,7 @@ def seconds(
     """
     least: int | None = None
     granted, winner = 0, ""
-    seen: set[str] = set()
+    seen: list[str] = []
     ignored: list[tuple[str, str]] = []
     for name, value in lines:
         header = KNOWN.get(name)
@@ -51,7 +51,7 @@ def seconds(
             continue
         if not counted and header in seen:
             ignored.append((header, "malformed"))
-        seen.add(header)
+        seen.append(header)
         parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes) else value)
         if parsed is None:
             if not counted:
@@ -66,8 +66,9 @@ def seconds(
             left = _left(header, left, transit_ns, queued=queued, counted=counted)
         if least is None or left < least:
             least, granted, winner = left, budget_ns, header
-    for labels, times in Counter(ignored).items() if ignored else ():
-        _series.count(_metrics.HEADERS_IGNORED, labels, times)
+    if ignored:
+        for labels, times in Counter(ignored).items():
+            _series.count(_metrics.HEADERS_IGNORED, labels, times)
     if least is None:
         return None
     if not counted:

@@ -37,6 +37,10 @@ class Parsed(NamedTuple):
     sent_ms: int | None = None
 
 
+Said = tuple[int | None, int | None]
+"""`Parsed`, as it is read from each request: to give it its names costs 0.3 us."""
+
+
 def decode(header: str, value: str) -> int | None:
     """The nanoseconds that a header's value grants; None if it says that there is no deadline.
 
@@ -66,13 +70,13 @@ def parse(header: str, value: str) -> Parsed:
     """All that a header's value says. Raises ValueError as `decode` does."""
     if header not in _READERS:
         raise ValueError(f"{header!r} is not one of {sorted(_READERS)}")
-    parsed = read(header, value)
-    if parsed is None:
+    said = read(header, value)
+    if said is None:
         raise ValueError(f"malformed {header}: {value[:40]!r}")
-    return parsed
+    return Parsed(*said)
 
 
-def read(header: str, value: object) -> Parsed | None:
+def read(header: str, value: object) -> Said | None:
     """`parse`, of one of `HEADERS`; None if it is malformed: an error that nobody reads would double the cost."""
     return _READERS[header](value) if isinstance(value, str) and len(value) <= _LONGEST else None
 
@@ -81,11 +85,11 @@ _UNITS = {"n": 1, "u": 10**3, "m": _MS, "S": 10**9, "M": 60 * 10**9, "H": 3600 *
 """From the finest to the coarsest."""
 
 
-def _read_grpc(value: str) -> Parsed | None:
+def _read_grpc(value: str) -> Said | None:
     digits, size = value[:-1], _UNITS.get(value[-1:])
     if size is None or len(digits) > 8 or not _is_digits(digits):
         return None
-    return Parsed(min(int(digits) * size, MOST_NS))
+    return min(int(digits) * size, MOST_NS), None
 
 
 def _write_grpc(nanoseconds: int) -> str:
@@ -101,8 +105,8 @@ def _is_digits(text: str) -> bool:
 _CONNECT = re.compile("[0-9]{1,10}")
 
 
-def _read_connect(value: str) -> Parsed | None:
-    return Parsed(int(value) * _MS) if _CONNECT.fullmatch(value) else None  # ten digits are 116 days: no saturation
+def _read_connect(value: str) -> Said | None:
+    return (int(value) * _MS, None) if _CONNECT.fullmatch(value) else None  # ten digits are 116 days: no saturation
 
 
 def _write_connect(nanoseconds: int) -> str:
@@ -112,10 +116,10 @@ def _write_connect(nanoseconds: int) -> str:
 _ENVOY = re.compile("[0-9]{1,20}")
 
 
-def _read_envoy(value: str) -> Parsed | None:
+def _read_envoy(value: str) -> Said | None:
     if not _ENVOY.fullmatch(value) or (milliseconds := int(value)) >= 2**64:
         return None
-    return Parsed(min(milliseconds * _MS, MOST_NS) or None)
+    return min(milliseconds * _MS, MOST_NS) or None, None
 
 
 # RFC 9651, sections 3.1.2 and 3.3: an integer has 15 digits at most, a parameter's value may be any bare item.
@@ -132,14 +136,17 @@ _ITEM = re.compile(f" *([0-9]{{1,15}})((?:; *{_KEY}(?:=(?:{_BARE}))?)*) *")
 _INTEGER = re.compile("-?[0-9]{1,15}")
 
 
-def _read_budget(value: str) -> Parsed | None:
+def _read_budget(value: str) -> Said | None:
     budget, given, sent = value.partition(";sent=")  # what we send ourselves: read in a third of the grammar's time
-    if len(budget) <= 15 and _is_digits(budget) and (not given or (len(sent) <= 15 and _is_digits(sent))):
-        return Parsed(min(int(budget) * _MS, MOST_NS), int(sent) if given else None)
+    if value.isascii() and budget.isdigit() and len(budget) <= 15:
+        if not given:
+            return min(int(budget) * _MS, MOST_NS), None
+        if sent.isdigit() and len(sent) <= 15:
+            return min(int(budget) * _MS, MOST_NS), int(sent)
     return _read_item(value)
 
 
-def _read_item(value: str) -> Parsed | None:
+def _read_item(value: str) -> Said | None:
     """A deadline-budget by the whole grammar."""
     match = _ITEM.fullmatch(value)
     if match is None:
@@ -148,15 +155,15 @@ def _read_item(value: str) -> Parsed | None:
     parameters = {found[1]: found[2] or "" for found in _PARAMETER.finditer(match[2])}  # the last of a name wins
     sent = parameters.get("sent")
     if sent is None:
-        return Parsed(budget_ns)
-    return Parsed(budget_ns, int(sent)) if _INTEGER.fullmatch(sent) else None
+        return budget_ns, None
+    return (budget_ns, int(sent)) if _INTEGER.fullmatch(sent) else None
 
 
 def _write_budget(nanoseconds: int) -> str:
     return str(nanoseconds // _MS)
 
 
-_READERS: dict[str, Callable[[str], Parsed | None]] = {
+_READERS: dict[str, Callable[[str], Said | None]] = {
     DEADLINE_BUDGET: _read_budget,
     GRPC_TIMEOUT: _read_grpc,
     CONNECT_TIMEOUT: _read_connect,

@@ -111,7 +111,8 @@ class Budget:
 
     def open(self) -> None:
         """Put it in force in this context."""
-        self._parent = live(inherited(), self._here)
+        parent = inherited()
+        self._parent = None if parent is None else live(parent, self._here)
         self._state = State.ACTIVE
         current.set(self)
 

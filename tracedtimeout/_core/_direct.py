@@ -80,18 +80,21 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
 def leave(self: Timeout) -> None:
     """Leave `self`, whose body raised nothing."""
     now = self._here.stopwatch()
-    series = self._series
-    if self._details is None and now <= self._deadline and self._inner is None and series.usual_bounds:
+    if self._details is None and now <= self._deadline and self._inner is None:
         entries = self._entries
         del entries[self]
         self._elapsed = elapsed = now - self._started
         self._state = FINISHED
         self._task = None
+        series = self._series
         if elapsed <= series.quick_up_to:
             series.quick += 1
-        else:
+            series.usual_seconds += elapsed
+        elif series.usual_bounds:
             series.usual_counts[bisect_left(series.usual_bounds, elapsed)] += 1
-        series.usual_seconds += elapsed
+            series.usual_seconds += elapsed
+        else:
+            series.record_completed(elapsed, self._deadline - self._started)
         if not entries and not self._here.lanes.idle:
             self._here.lanes.rest()
         if self._parent is not None:

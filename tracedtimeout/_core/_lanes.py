@@ -115,6 +115,11 @@ class Lanes:
         """Whether the timer of `when` would run now: as in asyncio, within the clock's resolution is due."""
         return when <= self._clock() + self._resolution
 
+    def is_firing(self, entry: Entry) -> bool:
+        """Whether `entry` was due as it was queued: then its turn has come, and it is to keep its place in it."""
+        held = self.loose.get(entry)
+        return held is not None and not hasattr(held, "when")
+
     def rest(self) -> None:
         """A lane was emptied: see to it that the timer does not stay for long if all of them are."""
         loop = self._loop()

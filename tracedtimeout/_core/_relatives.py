@@ -178,7 +178,7 @@ def leave(self: Timeout, elapsed: float, *, fired: bool) -> None:
                 if orphan._here is not self._here:
                     orphan._here.soon(extend_inside, orphan)
                 else:
-                    if orphan._state is ACTIVE:
+                    if orphan._state is ACTIVE and not orphan._here.lanes.is_firing(orphan):
                         orphan._rearm()
                     extend_inside(orphan)
                 if outer is not None:

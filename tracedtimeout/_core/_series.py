@@ -97,15 +97,12 @@ def count(metric: Metric, labels: Labels, amount: int = 1) -> None:
 
 
 def record(metric: Metric, labels: Labels, value: float) -> None:
-    """Record into a histogram of the process as a whole: rare events only, this takes a lock."""
+    """Record into a histogram of the process as a whole: once a request at most, this takes a lock."""
     with _lock:
-        values = _process.get(metric)
-        if values is None:
-            values = _process[metric] = {}
-        histogram = values.get(labels)
-        if histogram is None:
-            histogram = values[labels] = Histogram(metric.bounds)
-        assert isinstance(histogram, Histogram)
+        try:
+            histogram: Any = _process[metric][labels]
+        except KeyError:
+            histogram = _process.setdefault(metric, {})[labels] = Histogram(metric.bounds)
         histogram.record(value)
 
 

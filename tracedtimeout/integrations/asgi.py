@@ -97,7 +97,7 @@ class DeadlineMiddleware:
             if none_of_ours(map(name_of_line, scope["headers"])):  # as mostly
                 request = self._terms.admit_unasked(name)
             else:
-                request, bound = self._terms.admit(name, _ours(scope))
+                request, bound = self._terms.admit(name, scope["headers"])
         except DeadlineExceeded as exc:
             await answer.expire(exc)
             return
