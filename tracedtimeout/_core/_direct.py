@@ -33,9 +33,11 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         series = here.series[name]
         now = here.clock()
         when = None if delay is None else now + delay
-    except (KeyError, AttributeError, TypeError, OverflowError):
+        if when is not None and not when <= INF:
+            raise ValueError  # NaN
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
         task = None  # nor is it raised from in here, which would stand in its `__context__`
-    if task is None or at_least != 0.0 or reserve is not None or when != when:  # noqa: PLR0124  # NaN
+    if task is None or at_least != 0.0 or reserve is not None:
         return _entered(delay, name, kind, at_least, reserve)
 
     self = new(Timeout)

@@ -95,10 +95,10 @@ def deadline_in(delay: float | None) -> float | None:
         return None
     try:
         when: float = loop._tracedtimeout.clock() + delay  # type: ignore[attr-defined]  # see state_of
-    except (AttributeError, TypeError, OverflowError):
+        if not when <= math.inf:
+            raise ValueError  # NaN
+    except (AttributeError, TypeError, ValueError, OverflowError):
         when = state_of(loop).clock() + seconds_of("delay", delay)
-    if math.isnan(when):
-        raise ValueError(f"delay must be a number of seconds, not {delay!r}")
     return when
 
 
