@@ -32,9 +32,11 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         here = loop._tracedtimeout  # type: ignore[attr-defined]  # see state_of
         series = here.series[name]
         now = here.clock()
-        when = None if delay is None else now + delay
-        if when is not None and not when <= INF:
-            raise ValueError  # NaN
+        when = None
+        if delay is not None:
+            when = now + delay
+            if not when <= INF:
+                raise ValueError  # NaN
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
         task = None  # nor is it raised from in here, which would stand in its `__context__`
     if task is None or at_least != 0.0 or reserve is not None:

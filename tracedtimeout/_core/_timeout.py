@@ -162,13 +162,9 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                     outer._inner = None
                     _inside.add_spent(outer, series.name, elapsed)
         elif (
-            exc_val is None
-            and now <= self._deadline
-            and self._inner is None
-            and (details := self._details)
-            and details.plain
+            exc_val is None and now <= self._deadline and self._inner is None and self._details and self._details.plain
         ):
-            self._details, closers = None, details.closers
+            self._details, closers = None, self._details.closers
             await self.__aexit__(None, None, None)
             if closers is not None:
                 _observers.closed(self, closers, in_time=True)
@@ -345,9 +341,11 @@ def timeout(
     try:
         here = get_running_loop()._tracedtimeout  # type: ignore[attr-defined]  # see state_of
         series = here.sites[id(_getframe(1).f_code)] if name is None else here.series[name]
-        when = None if delay is None else here.clock() + delay
-        if when is not None and not when <= INF:
-            raise ValueError  # NaN: a call of isnan costs 30 ns
+        when = None
+        if delay is not None:
+            when = here.clock() + delay
+            if not when <= INF:
+                raise ValueError  # NaN: a call of isnan costs 30 ns
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
         self = Timeout(deadline_in(delay), name=_names.of_caller(_getframe(1)) if name is None else name)
         self._kind = "timeout"
