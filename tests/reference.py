@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import Any, Self
 
 import tracedtimeout
+from tracedtimeout._core._direct import enter, leave
+from tracedtimeout._core._loop import state_of
 
 from .programs import AnyTimeout, Library
 
@@ -149,3 +151,51 @@ OURS_NAMED = Library(
 
 OURS = replace(OURS_NAMED, owners=False)
 """Ourselves, as far as asyncio can be compared."""
+
+
+class Direct:
+    """A timeout of ours, entered and left by plain calls, as doors do it; its name is no news to the loop."""
+
+    def __init__(self, delay: float | None, name: str) -> None:
+        self._delay, self._name = delay, name
+        self._timeout = tracedtimeout.timeout(delay, name=name)  # until it is entered
+
+    def when(self) -> float | None:
+        return self._timeout.when()
+
+    def reschedule(self, when: float | None) -> None:
+        self._timeout.reschedule(when)
+
+    def expired(self) -> bool:
+        return self._timeout.expired()
+
+    def __repr__(self) -> str:
+        return repr(self._timeout)
+
+    async def __aenter__(self) -> Self:
+        make_usual(self._name, self._delay)
+        self._timeout = enter(self._delay, self._name, "timeout")
+        return self
+
+    async def __aexit__(self, exc_type: object, exc: BaseException | None, exc_tb: object) -> None:
+        if exc is None:
+            leave(self._timeout)
+        else:
+            self._timeout._leave(exc)
+
+
+def make_usual(name: str, delay: float | None) -> None:
+    """As if the loop had seen some timeouts of that name and limit: the common case from the first on."""
+    series = state_of(asyncio.get_running_loop()).series_of(name)
+    if delay is not None:
+        series.record_limit(delay)
+        series.record_limit(delay)
+
+
+def _wait_for_usual(awaitable: Awaitable[Any], delay: float | None, name: str) -> Any:
+    make_usual(name, delay)
+    return tracedtimeout.wait_for(awaitable, delay, name=name)
+
+
+DIRECT = replace(OURS, timeout=Direct, wait_for=_wait_for_usual)
+"""Ourselves, by plain calls and in the common case."""

@@ -17,8 +17,8 @@ FLOORS = [
     {"demo"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.aiohttp", "integrations.grpc"},
-    {"integrations._admission", "integrations._outgoing"},
-    {"integrations._naming", "integrations._disconnect", "integrations._overdue"},
+    {"integrations._admission", "integrations._outgoing", "integrations._overdue"},
+    {"integrations._naming", "integrations._disconnect"},
     {"integrations._answers", "integrations._routes", "integrations._threads"},
     # What a user imports.
     {"__init__", "instrument", "propagation", "testing", "live"},

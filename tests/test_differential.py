@@ -13,7 +13,7 @@ from . import statements as p
 from . import strategies
 from .model import MODEL
 from .programs import Body, Event, Library, Trace, execute
-from .reference import ASYNCIO, OURS, OURS_NAMED
+from .reference import ASYNCIO, DIRECT, OURS, OURS_NAMED
 from .virtual import Order
 
 PROGRAMS = int(os.environ.get("TRACEDTIMEOUT_PROGRAMS", "2000"))
@@ -107,6 +107,13 @@ def test_one_task_sees_what_asyncio_shows_it(program: Body) -> None:
 def test_structured_programs_see_what_asyncio_shows_them(program: Body) -> None:
     """Programs whose child tasks are awaited by their creator agree with asyncio."""
     agree(program, OURS, ASYNCIO)
+
+
+@some
+@given(strategies.structured)
+def test_plain_calls_see_what_asyncio_shows(program: Body) -> None:
+    """What `wait_for` and the doors enter and leave without awaiting agrees with asyncio too."""
+    agree(program, DIRECT, ASYNCIO)
 
 
 _SLEEP = (p.Sleep(1.0),)

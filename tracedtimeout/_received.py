@@ -42,8 +42,8 @@ def seconds(
     granted, winner = 0, ""
     seen: list[str] = []
     ignored: list[tuple[str, str]] = []
-    for name, value in lines:
-        header = KNOWN.get(name)
+    for line in lines:
+        header = KNOWN.get(line[0])
         if header is None:
             continue
         if header not in accept:
@@ -52,6 +52,7 @@ def seconds(
         if not counted and header in seen:
             ignored.append((header, "malformed"))
         seen.append(header)
+        value = line[1]
         parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes) else value)
         if parsed is None:
             if not counted:

@@ -140,6 +140,7 @@ def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str
     if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:
         _warn.ran_on(self)
     if raised is not None:
+        del task  # which may end with what is raised, whose traceback leads to this frame
         try:
             raise raised from exc
         finally:

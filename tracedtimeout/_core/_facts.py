@@ -44,7 +44,7 @@ class Facts:
 
     __slots__ = ()
 
-    # Set by `timeout` or `__init__`
+    # Set as it is made, by `timeout`, `__init__` or `enter`
     _when: float | None
     _state: State
     _details: Details | None
@@ -52,17 +52,17 @@ class Facts:
     _spent: dict[str, tuple[float, int]] | tuple[str, float] | None  # by name, or of the only one so far
     _here: LoopState  # with `_series` only looked up, until it is entered in this loop
     _series: Series
-    # Set by `__aenter__`
+    # Set on entry, by `__aenter__` or `enter`
     _task: asyncio.Task[Any] | None
     _parent: Deadline | None
     _cancelling: int
     _started: float
     _deadline: float  # the effective one, on entry or since by `reschedule`; ``inf`` with none
     _entries: dict[Any, Any]
-    # Set by `__aexit__`. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot
+    # Set on exit. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot
     # would weigh 16 bytes.
     _elapsed: float
-    # Set for all kinds but the common one
+    # Set for all kinds but ``timeout``
     _kind: str
 
     def deadline(self) -> float | None:

@@ -161,10 +161,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
                 else:
                     outer._inner = None
                     _inside.add_spent(outer, series.name, elapsed)
-        elif (
-            exc_val is None and now <= self._deadline and self._inner is None and self._details and self._details.plain
-        ):
-            self._details, closers = None, self._details.closers
+        elif exc_val is None and now <= self._deadline and not self._inner and (it := self._details) and it.plain:
+            self._details, closers = None, it.closers
             await self.__aexit__(None, None, None)
             if closers is not None:
                 _observers.closed(self, closers, in_time=True)

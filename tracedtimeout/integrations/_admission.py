@@ -51,6 +51,7 @@ class Admission:
         self._at_least = 0.0 if dark else at_least
         self._default_is_enough = self._default is None or self._default >= self._at_least
         self._needed = 0.0 if dark else max(at_least, _ANY)
+        self._maximum_is_enough = maximum is None or maximum >= self._needed
         self._dark_below = max(at_least, _ANY) if dark else None
 
     def admit(
@@ -72,8 +73,9 @@ class Admission:
             return self.admit_unasked(name, stays=stays), None
         bound = Budget(granted, name=REMOTE)
         bound.open()
+        enough = granted >= self._needed and self._maximum_is_enough and bound._parent is None  # as nearly always
         try:
-            return enter(self._maximum, name, "request", self._needed if granted < self._needed else 0.0), bound
+            return enter(self._maximum, name, "request", 0.0 if enough else self._needed), bound
         except BaseException:
             bound.close()
             raise
@@ -107,7 +109,7 @@ class Admission:
         granted = _received.seconds(lines, accept=self._accept, counted=_attached.overrule())
         if granted is None or self._dark_below is None:
             return granted
-        left = min(granted, remaining())
+        left = min(granted, remaining(), math.inf if self._maximum is None else self._maximum)
         if left >= self._dark_below:
             return granted
         reason = "at_least" if left > 0.0 else "expired"

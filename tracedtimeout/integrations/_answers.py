@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Coroutine
-from typing import Any, Protocol
+from typing import Any
 
-from tracedtimeout import DeadlineExceeded
 from tracedtimeout._asgi import Message, Scope, Send
 
 PROBLEM = json.dumps(
@@ -21,16 +20,6 @@ PROBLEM_HEADERS = [
 ]
 _INTERNAL_ERROR = 1011
 """WebSocket's close code (RFC 6455, 7.4.1); it has none for a timeout."""
-
-
-class Answer(Protocol):
-    """One request's way back to its peer."""
-
-    def send(self, message: Message, /) -> Awaitable[None]:
-        """What the app calls."""
-
-    async def expire(self, exc: DeadlineExceeded) -> None:
-        """Tell the peer; raises `exc` where only the server can, by cutting the connection."""
 
 
 class Response:
@@ -47,16 +36,18 @@ class Response:
         """What answers in the application's stead while that runs on, and has answered when it is done."""
 
     def send(self, message: Message) -> Awaitable[None]:
+        """What the app calls."""
         if not self.started and message["type"] == "http.response.start":
             self.started = True
         return self._send(message)
 
-    async def expire(self, exc: DeadlineExceeded) -> None:
-        if self.late is not None:
-            return
-        if self.started:
-            raise exc
-        await self._refuse()
+    async def expire(self) -> bool:
+        """Tell the peer; whether that could be done: if not, the server has to cut the connection."""
+        if self.late is None:
+            if self.started:
+                return False
+            await self._refuse()
+        return True
 
     def expire_late(self, task: asyncio.Task[Any]) -> bool:
         """Tell the peer in place of the application that runs on in `task`; whether that could be done."""
@@ -95,6 +86,7 @@ class Socket:
         self.refused = False
 
     def send(self, message: Message) -> Awaitable[None]:
+        """What the app calls."""
         if self.refused:
             return _drop(message)
         kind = message["type"]
@@ -104,15 +96,18 @@ class Socket:
             self.complete = True
         return self._send(message)
 
-    async def expire(self, exc: DeadlineExceeded) -> None:
+    async def expire(self) -> bool:
+        """Tell the peer; whether that could be done: if not, the server has to cut the connection."""
         if self.complete:
-            raise exc
+            return False
         self.refused = self.complete = True
         if self.accepted or not self._denies:
             await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."})
-            return
-        await self._send({"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
-        await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
+        else:
+            start = {"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)}
+            await self._send(start)
+            await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
+        return True
 
 
 async def _drop(message: Message) -> None:

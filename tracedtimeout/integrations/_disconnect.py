@@ -59,11 +59,16 @@ class Watch:
         return self._task.uncancel() <= self._cancelling
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer: whoever still listens, such as a task that the application left, is told that it is over."""
         self._reader.cancel()
         if self._cancelled:
             self._cancelled = False
             self._task.uncancel()
+        del self._reader, self._task  # they may end with exceptions whose tracebacks lead back here
+        if self._last is None:
+            self._last = {"type": "http.disconnect"}
+            if self._ahead.empty():
+                self._ahead.put_nowait(self._last)
 
     async def _read(self) -> None:
         while self._last is None:

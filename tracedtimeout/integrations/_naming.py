@@ -20,6 +20,9 @@ METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PO
 MARK = "__tracedtimeout_exempt__"
 """Set on the endpoints that are exempt."""
 
+in_threads: set[str] = set()
+"""Names of requests that a plain function serves, as far as can be told: frameworks run those in threads."""
+
 _MOST, _LONGEST = 1024, 256
 """Names kept, and characters of a path whose name is: peers choose the paths."""
 
@@ -43,39 +46,35 @@ class Namer:
         self._complained = False
 
     def __call__(self, scope: Scope) -> str:
-        key = (scope.get("method", "GET"), scope["path"], scope.get("root_path", ""))
+        key = (scope.get("method", "GET"), scope["path"], scope.get("root_path") or "")
         name = self.kept.get(key) if scope["type"] == "http" else None
-        if name is not None:
+        if name is not None:  # not found by the door, where a server leaves out the root path
             return name
         try:
-            template, keep = self._found(scope)
+            template, endpoint, keep = self._found(scope)
         except Exception:
             self._complain()
-            template, keep = None, False
+            template, endpoint, keep = None, None, False
         name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
+        if inspect.isfunction(endpoint) and not inspect.iscoroutinefunction(endpoint):
+            in_threads.add(name)
         if keep and template is not None and key[0] in METHODS and len(key[1] + key[2]) <= _LONGEST:
             if len(self.kept) >= _MOST:
                 self.kept.clear()
             self.kept[key] = name
         return name
 
-    def _found(self, scope: Scope) -> tuple[str | None, bool]:
-        """The template, and whether that depends on nothing but the method and the paths."""
+    def _found(self, scope: Scope) -> tuple[str | None, object, bool]:
+        """The template, what serves it, and whether these depend on nothing but the method and the paths."""
         if self._route_of is not None:
-            return self._route_of(scope), False
+            return self._route_of(scope), None, False
         if self._resolver is None:
             self._resolver = _routes.resolver_for(self._app, scope)
         route = self._resolver(scope)
         keep = scope["type"] == "http" and self._resolver.by_path()
         if route is None:
-            return None, keep
-        return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, keep
-
-    def in_thread(self, scope: Scope) -> bool:
-        """Whether a plain function serves the request, as far as can be told: frameworks run those in threads."""
-        route = self._resolver(scope) if self._resolver is not None else None
-        endpoint = None if route is None else route.endpoint
-        return inspect.isfunction(endpoint) and not inspect.iscoroutinefunction(endpoint)
+            return None, None, keep
+        return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, route.endpoint, keep
 
     def _complain(self) -> None:
         if not self._complained:

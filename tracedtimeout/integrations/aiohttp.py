@@ -133,8 +133,11 @@ async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> we
         expiry = left_with(guard, exc)
         if expiry is None:
             raise
-        _threads.count_abandoned(guard.name, exc)
-        return _answer(request, expiry)
+        try:
+            _threads.count_abandoned(guard.name, exc)
+            return _answer(request, expiry)
+        finally:
+            del expiry  # its traceback leads to this frame, and would keep the request until the garbage collector runs
     leave(guard)
     return response
 

@@ -15,10 +15,10 @@ from tracedtimeout._wire import HEADERS
 
 from . import _threads
 from ._admission import Admission, left_with
-from ._answers import Answer, Response, Socket
+from ._answers import Response, Socket
 from ._disconnect import Watch
 from ._naming import EXEMPT, MARK, Namer
-from ._overdue import Open
+from ._overdue import answers, come_back
 
 __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]
 
@@ -74,8 +74,6 @@ class DeadlineMiddleware:
         self._cancel_on_disconnect = cancel_on_disconnect
         self._name_of = Namer(app, route_of)
         self._names = self._name_of.kept
-        self._open = Open(self._name_of.in_thread)
-        self._answers = self._open.answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. In one piece, since each call saved is a twentieth of what this adds to a request."""
@@ -98,27 +96,28 @@ class DeadlineMiddleware:
                 request = self._terms.admit_unasked(name)
             else:
                 request, bound = self._terms.admit(name, scope["headers"])
-        except DeadlineExceeded as exc:
-            await answer.expire(exc)
+        except DeadlineExceeded:
+            await answer.expire()
             return
-        self._answers[request] = answer
+        answers[request] = answer
         try:
             if self._cancel_on_disconnect:
                 watch = Watch(receive, answer)
                 receive, respond = watch.receive, watch.send
             await self.app(scope, receive, respond)
-            leave(request)
         except BaseException as exc:
             if not await _ended(request, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
                 raise
+        else:
+            leave(request)
         finally:
-            del self._answers[request]
+            del answers[request]
             if watch is not None:
                 watch.stop()
             if bound is not None:
                 bound.close()
             if answer.late is not None:
-                await self._open.come_back(request, answer.late)
+                await come_back(request, answer.late)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, bounded if a header came with its handshake; a lifespan is no business of ours."""
@@ -130,15 +129,16 @@ class DeadlineMiddleware:
         answer = Socket(send, scope)
         try:
             request, bound = self._terms.admit(name, lines, stays=True)
-        except DeadlineExceeded as exc:
-            await answer.expire(exc)
+        except DeadlineExceeded:
+            await answer.expire()
             return
         try:
             await self.app(scope, receive, answer.send)
-            leave(request)
         except BaseException as exc:
             if not await _ended(request, answer, exc):
                 raise
+        else:
+            leave(request)
         finally:
             if bound is not None:
                 bound.close()
@@ -153,11 +153,19 @@ def _ours(scope: Scope) -> list[tuple[object, object]]:
     return [line for line in scope["headers"] if line[0] in KNOWN]
 
 
-async def _ended(request: Timeout, answer: Answer, exc: BaseException) -> bool:
-    """Leave the request with `exc`; whether its deadline is what ended it, and its peer has been told."""
+async def _ended(request: Timeout, answer: Response | Socket, exc: BaseException) -> bool:
+    """Leave the request with `exc`; whether its deadline is what ended it, and its peer has been told.
+
+    Raises:
+        DeadlineExceeded: its deadline is, and only the server can tell its peer, by cutting the connection.
+    """
     expiry = left_with(request, exc)
     if expiry is None:
         return False
-    _threads.count_abandoned(request.name, exc)
-    await answer.expire(expiry)
+    try:
+        _threads.count_abandoned(request.name, exc)
+        if not await answer.expire():
+            raise expiry
+    finally:
+        del expiry  # its traceback leads to this frame, and would keep the request until the garbage collector runs
     return True
