@@ -161,6 +161,10 @@ def no_collector() -> Iterator[None]:
         gc.enable()
 
 
+def timeouts() -> list[Timeout]:
+    return [each for each in gc.get_objects() if isinstance(each, Timeout)]
+
+
 async def starts(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await forever()
@@ -192,9 +196,10 @@ def test_a_request_is_gone_when_it_is_over(app: App, receive: Receive, cancel_on
             with contextlib.suppress(DeadlineExceeded):
                 await asyncio.create_task(_served(door, scope_of(), receive, send))
         await asyncio.sleep(1.0)
-        assert [each for each in gc.get_objects() if isinstance(each, Timeout)] == []
+        assert [each for each in timeouts() if each not in before] == []
 
     with no_collector():
+        before = timeouts()  # what other tests have left
         run(main())
 
 
