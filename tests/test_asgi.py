@@ -124,19 +124,26 @@ async def test_expiry_while_streaming_in_steps() -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_expiry_after_the_response_is_complete(server: str) -> None:
-    """What runs on after its response is ended too; the peer has all of its answer."""
+    """What runs on after its response is ended too; its peer has all of its answer, and the next on its connection."""
+    asked = asyncio.Event()
 
     async def background(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/next":
+            asked.set()
+            await until(outcomes)
+            await respond(send, b"next")
+            return
         await respond(send)
+        await asked.wait()
         await forever()
 
     recorder = Recorder(middleware(background))
     async with client(recorder, server) as http:
-        response = await http.get("/background", headers=SHORT)
+        response = await http.get("/background", headers={"deadline-budget": "200"})
         assert (response.status_code, response.content) == (200, b"ok")
-        while not recorder.raised:
-            await asyncio.sleep(0.01)
-    assert (recorder.sent, recorder.raised) == (["start 200", "body"], ["DeadlineExceeded"])
+        assert (await http.get("/next")).content == b"next"
+    assert (recorder.sent, recorder.raised) == (["start 200", "body"] * 2, [])
+    assert outcomes() == {("GET /background", "inherited"): 1, ("GET /next", "completed"): 1}
 
 
 async def test_detached_work_outlives_the_request() -> None:

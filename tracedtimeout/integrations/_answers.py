@@ -26,26 +26,34 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_send", "late", "scope", "started")
+    __slots__ = ("_last", "_send", "late", "scope", "started")
 
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
         self.scope = scope
         self.started = False
+        self._last: Message | None = None
+        """What came after the start, last."""
         self.late: asyncio.Task[None] | None = None
         """What answers in the application's stead while that runs on, and has answered when it is done."""
 
     def send(self, message: Message) -> Awaitable[None]:
         """What the app calls."""
-        if not self.started and message["type"] == "http.response.start":
+        if self.started:
+            self._last = message
+        elif message["type"] == "http.response.start":
             self.started = True
         return self._send(message)
 
     async def expire(self) -> bool:
-        """Tell the peer; whether that could be done: if not, the server has to cut the connection."""
+        """Tell the peer, if it has not all of its response; whether it is not left waiting.
+
+        If it is, the server has to cut the connection. That is nothing to do to one that has moved on: uvicorn would
+        cut the next request on it.
+        """
+        if self.started:
+            return self.complete
         if self.late is None:
-            if self.started:
-                return False
             await self._refuse()
         return True
 
@@ -58,9 +66,14 @@ class Response:
         return True
 
     @property
-    def refused(self) -> bool:
-        """Whether the peer has been told, or is being told: what the application sends from now on comes too late."""
-        return self._send is _drop
+    def complete(self) -> bool:
+        """Whether the peer has all that it gets, of the application or of us, or it is on its way."""
+        last = self._last
+        if last is None:
+            return self._send is _drop
+        rest = {"http.response.body": "more_body", "http.response.trailers": "more_trailers"}
+        # The extension for files sends all of the body at once.
+        return last["type"] == "http.response.pathsend" or not last.get(rest.get(last["type"], "type"), False)
 
     def _refuse(self) -> Coroutine[Any, Any, None]:
         send, self._send = self._send, _drop

@@ -1,9 +1,8 @@
-"""Cancelling the work for a peer that has gone: `receive` read ahead, and `send` watched, between server and app."""
+"""Cancelling the work for a peer that has gone: `receive()` read ahead, and put between the server and the app."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 
 from tracedtimeout import detach
 from tracedtimeout._asgi import Message, Receive
@@ -23,8 +22,6 @@ class Watch:
         assert task is not None
         self._receive = receive
         self._answer = answer
-        self._complete = False
-        """Whether the peer has all of the response."""
         self._task = task
         self._cancelling = task.cancelling()
         self._ahead: asyncio.Queue[Message | Exception] = asyncio.Queue(maxsize=1)
@@ -41,15 +38,6 @@ class Watch:
         if isinstance(message, Exception):
             raise message
         return message
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """What the app calls."""
-        kind = message["type"]
-        if kind == "http.response.body":
-            self._complete = not message.get("more_body", False)
-        elif kind == "http.response.pathsend":  # the extension for files: all of the body at once
-            self._complete = True
-        return self._answer.send(message)
 
     def accounts_for(self, exc: BaseException) -> bool:
         """Whether `exc` is the cancellation for the disconnect and no other's; the task is then as it was."""
@@ -85,6 +73,6 @@ class Watch:
         self._last = last
         if self._ahead.empty():
             self._ahead.put_nowait(last)  # the app may be waiting for it
-        if not (isinstance(last, Exception) or self._complete or self._answer.refused):
+        if not (isinstance(last, Exception) or self._answer.complete):
             self._cancelled = True
             self._task.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from tracedtimeout import checkpoint, remaining
 
-_ROUNDING = 0.002
+ROUNDING = 0.002
 """Seconds: uvloop rounds timers to the millisecond, so that one may be early or late by one."""
 
 
@@ -35,13 +35,13 @@ async def time_to_send() -> float:
     return seconds_to_send()
 
 
-async def ended_by_budget(within: float = _ROUNDING) -> None:
+async def ended_by_budget(within: float = ROUNDING) -> None:
     """Raise `DeadlineExceeded` if the budget is spent: asked when a call timed out, and when more of an answer came.
 
     A timer of the timeout around it is due just then too. It has its turn first, so that this timeout fires.
     """
     if (left := remaining()) <= within:
-        await asyncio.sleep(left + _ROUNDING)
+        await asyncio.sleep(left + ROUNDING)
         checkpoint()
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
+import weakref
 from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
 
 from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
+from aiohttp.connector import Connection
 
-from tracedtimeout import DeadlineExceeded, Timeout
+from tracedtimeout import DeadlineExceeded, Timeout, checkpoint
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import lines_of
@@ -19,7 +22,7 @@ from . import _threads
 from ._admission import Admission, left_with
 from ._answers import PROBLEM, PROBLEM_HEADERS
 from ._naming import MARK, method_and_route
-from ._outgoing import Hosts, ended_by_budget, least, time_to_send
+from ._outgoing import ROUNDING, Hosts, ended_by_budget, least, time_to_send
 
 __all__ = ["client_middleware", "server_middleware"]
 
@@ -49,12 +52,15 @@ def client_middleware(
             return await handler(request)
         if request.url.host in told:
             request.headers.update(outgoing(left, headers=headers))
+            vars(request)["send"] = functools.partial(_tell_and_send, request, headers)
         try:
             async with asyncio.timeout(left):
                 response = await handler(request)
         except TimeoutError:
             await ended_by_budget()
             raise
+        finally:
+            vars(request).pop("send", None)
         if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
             _bound_body(response, left)
         return response
@@ -62,12 +68,36 @@ def client_middleware(
     return bounded
 
 
+def _tell_and_send(
+    request: ClientRequest, headers: Collection[str], connection: Connection
+) -> Awaitable[ClientResponse]:
+    """`ClientRequest.send`, of what is left now that a connection is there: to wait for one took of the budget, too."""
+    request.headers.update(outgoing(headers=headers))
+    return type(request).send(request, connection)
+
+
 def _bound_body(response: ClientResponse, left: float) -> None:
-    """Let no wait for more of the body take longer than what was left; a timeout around it bounds them all together."""
+    """Let no wait for more of the body take longer than what was left, nor all of them together.
+
+    A timeout around it ends them all by itself, and has its turn first; a bare budget has no timer.
+    """
     connection = response.connection
     if connection is not None and (protocol := connection.protocol) is not None:
         protocol.read_timeout = least(protocol.read_timeout, left)
         protocol.start_timeout()
+    if not response.content.is_eof():
+        late = asyncio.get_running_loop().call_later(left + 2 * ROUNDING, _end_body, weakref.ref(response))
+        response.content.on_eof(late.cancel)
+
+
+def _end_body(response: weakref.ref[ClientResponse]) -> None:
+    """The budget that the request was sent with is over; if nothing else has ended its body, and it still binds."""
+    receiving = response()
+    try:
+        checkpoint()
+    except DeadlineExceeded as exc:
+        if receiving is not None and not receiving.content.is_eof():
+            receiving.content.set_exception(exc)
 
 
 def server_middleware(

@@ -39,6 +39,8 @@ def exempt(endpoint: E) -> E:
 class DeadlineMiddleware:
     """Ends each request at its deadline: 504 if the response has not started, else the connection is cut.
 
+    A response that is complete stays so: what runs on behind it is ended, and its peer hears nothing of that.
+
     The deadline is the least that the caller's headers grant, and no later than `maximum`; with no such header it is
     `default`. Sits inside the middlewares of OpenTelemetry and Prometheus, so that they see the 504. An application's
     own TimeoutError is left alone. A WebSocket is ended only by the deadline of a header that came with its handshake.
@@ -89,7 +91,6 @@ class DeadlineMiddleware:
             return
 
         answer = Response(send, scope)
-        respond = answer.send
         bound = watch = None
         try:
             if none_of_ours(map(name_of_line, scope["headers"])):  # as mostly
@@ -103,8 +104,8 @@ class DeadlineMiddleware:
         try:
             if self._cancel_on_disconnect:
                 watch = Watch(receive, answer)
-                receive, respond = watch.receive, watch.send
-            await self.app(scope, receive, respond)
+                receive = watch.receive
+            await self.app(scope, receive, answer.send)
         except BaseException as exc:
             if not await _ended(request, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
                 raise
@@ -157,7 +158,7 @@ async def _ended(request: Timeout, answer: Response | Socket, exc: BaseException
     """Leave the request with `exc`; whether its deadline is what ended it, and its peer has been told.
 
     Raises:
-        DeadlineExceeded: its deadline is, and only the server can tell its peer, by cutting the connection.
+        DeadlineExceeded: its deadline is, and its peer has a part of the response: the server cuts the connection.
     """
     expiry = left_with(request, exc)
     if expiry is None:

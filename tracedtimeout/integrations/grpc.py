@@ -197,6 +197,7 @@ async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, co
             answer = await behaviour(request, context)
         except BaseException as exc:
             if left_with(guard, exc) is None:
+                _keep_in(exc)
                 raise
             _threads.count_abandoned(guard.name, exc)
         else:
@@ -243,12 +244,20 @@ def _bound_in_thread(terms: Admission, name: str, context: Any) -> Iterator[None
     bound.open()
     try:
         yield
-    except DeadlineExceeded:
+    except DeadlineExceeded as exc:
         if remaining() <= 0.0:
             context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+        _keep_in(exc)
         raise
     finally:
         bound.close()
+
+
+def _keep_in(exc: BaseException) -> None:
+    """Raise another in the place of a timeout's of the handler's own: grpc sends what an exception says to the peer,
+    and ours says names and places. The log has it, as the cause."""
+    if isinstance(exc, DeadlineExceeded):
+        raise TimeoutError("a timeout of the handler's own") from exc
 
 
 def _lines(context: Any) -> list[tuple[str, object]]:

@@ -16,6 +16,8 @@ from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send, time_to_s
 __all__ = ["AsyncDeadlineTransport", "DeadlineTransport"]
 
 _PHASES = ("connect", "read", "write", "pool")
+_SENDING = ".send_request_headers.started"
+"""What httpcore's trace extension says when a connection is there and the request is about to be written."""
 _SOONEST = 0.001
 """Seconds of a phase that begins with the budget spent: with 0 a socket does not wait, and so does not time out."""
 
@@ -47,7 +49,18 @@ class AsyncDeadlineTransport(httpx.AsyncBaseTransport):
         self._headers = tuple(headers)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        sent = _bounded(request, await time_to_send(), self._hosts, self._headers)
+        sent = _bounded(request, await time_to_send())
+        if request.url.host in self._hosts:
+            own, headers = request.extensions.get("trace"), self._headers
+
+            async def trace(event: str, info: dict[str, Any]) -> None:
+                if event.endswith(_SENDING):
+                    _tell(info["request"], await time_to_send(), headers)
+                if own is not None:
+                    await own(event, info)
+
+            sent.headers.update(outgoing(headers=headers))
+            sent.extensions["trace"] = trace
         try:
             response = await self._transport.handle_async_request(sent)
         except httpx.TimeoutException:
@@ -92,7 +105,18 @@ class DeadlineTransport(httpx.BaseTransport):
         self._headers = tuple(headers)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        sent = _bounded(request, seconds_to_send(), self._hosts, self._headers)
+        sent = _bounded(request, seconds_to_send())
+        if request.url.host in self._hosts:
+            own, headers = request.extensions.get("trace"), self._headers
+
+            def trace(event: str, info: dict[str, Any]) -> None:
+                if event.endswith(_SENDING):
+                    _tell(info["request"], seconds_to_send(), headers)
+                if own is not None:
+                    own(event, info)
+
+            sent.headers.update(outgoing(headers=headers))
+            sent.extensions["trace"] = trace
         try:
             response = self._transport.handle_request(sent)
         except httpx.TimeoutException:
@@ -118,18 +142,22 @@ class DeadlineTransport(httpx.BaseTransport):
         self._transport.close()
 
 
-def _bounded(request: httpx.Request, left: float, hosts: Hosts, headers: Collection[str]) -> httpx.Request:
+def _bounded(request: httpx.Request, left: float) -> httpx.Request:
     """What is sent in place of `request`, which stays as it is: httpx makes redirects and retries of it."""
-    sent = httpx.Request(
+    return httpx.Request(
         request.method,
         request.url,
         headers=request.headers,
         stream=request.stream,
         extensions={**request.extensions, "timeout": _Phases(request.extensions.get("timeout") or {}, left)},
     )
-    if request.url.host in hosts:
-        sent.headers.update(outgoing(left, headers=headers))
-    return sent
+
+
+def _tell(request: Any, left: float, headers: Collection[str]) -> None:
+    """Put what is `left` into httpcore's `request`, in the place of what it was as that was made: it may have waited
+    for a connection since, and tried for one several times."""
+    told = {header.encode(): value.encode() for header, value in outgoing(left, headers=headers).items()}
+    request.headers = [(name, told.get(name.lower(), value)) for name, value in request.headers]
 
 
 class _Phases(dict[str, Any]):
