@@ -30,10 +30,13 @@ SERVERS = ("h11", "httptools", "hypercorn")
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, server: str = "h11", *, lifespan: bool = False) -> AsyncIterator[str]:
-    """`app` on a free port of loopback; gives its base URL. Servers: uvicorn with h11 or httptools, and hypercorn."""
+async def serving(app: Any, server: str = "h11", *, lifespan: bool = False, port: int = 0) -> AsyncIterator[str]:
+    """`app` on a port of loopback, by default a free one; gives its base URL.
+
+    Servers: uvicorn with h11 or httptools, and hypercorn.
+    """
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind(("127.0.0.1", port))
         listening.listen(1024)
         listening.setblocking(False)
         run = _hypercorn if server == "hypercorn" else _uvicorn

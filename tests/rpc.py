@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from tracedtimeout import checkpoint, remaining
+from tracedtimeout import budget, checkpoint, remaining, timeout
 
 SERVICE = "shop.Payments"
+UNARY = ("in_thread", "nested", "nested_in_thread", "to_thread")
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
@@ -24,8 +26,11 @@ class Payments:
     metadata: list[dict[str, str]] = field(default_factory=list)
     granted: list[float | None] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
+    lines: list[tuple[str, object]] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
 
     async def note(self, request: bytes, context: Any) -> bytes:
+        self.lines += context.invocation_metadata()
         self.metadata.append({key: value for key, value in context.invocation_metadata() if isinstance(value, str)})
         self.granted.append(context.time_remaining())
         self.left.append(remaining())
@@ -55,6 +60,20 @@ class Payments:
         while True:
             yield bytes(1 << 16)
 
+    async def nested(self, request: bytes, context: Any) -> bytes:
+        async with timeout(0.01, name="secret"):
+            await asyncio.sleep(5.0)
+        return request
+
+    def nested_in_thread(self, request: bytes, context: Any) -> bytes:
+        with budget(0.0):
+            checkpoint()
+        return request
+
+    async def to_thread(self, request: bytes, context: Any) -> bytes:
+        await asyncio.to_thread(self.released.wait, 20)
+        return request
+
     def in_thread(self, request: bytes, context: Any) -> bytes:
         self.left.append(remaining())
         while request == b"wait":
@@ -69,6 +88,8 @@ class Payments:
         made = {kind: getattr(grpc, f"{kind}_rpc_method_handler")(getattr(self, kind)) for kind in KINDS}
         made["written"] = grpc.unary_stream_rpc_method_handler(self.written)
         made["flood"] = grpc.unary_stream_rpc_method_handler(self.flood)
+        for method in ("nested", "nested_in_thread", "to_thread"):
+            made[method] = grpc.unary_unary_rpc_method_handler(getattr(self, method))
         made["in_thread"] = grpc.unary_unary_rpc_method_handler(self.in_thread)
         made["stream_in_thread"] = grpc.unary_stream_rpc_method_handler(self.stream_in_thread)
         return grpc.method_handlers_generic_handler(SERVICE, made)
@@ -95,7 +116,7 @@ async def channel(
 
 async def call(calling: grpc.aio.Channel, method: str, request: bytes = b"pay", **options: Any) -> bytes:
     """The last answer of `method`, called in the way of its kind."""
-    kind = method if method in KINDS else "unary_unary" if method == "in_thread" else "unary_stream"
+    kind = method if method in KINDS else "unary_unary" if method in UNARY else "unary_stream"
     method_of: Any = getattr(calling, kind)(f"/{SERVICE}/{method}")
     given: Any = _one(request) if kind.startswith("stream") else request
     made = method_of(given, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,9 +12,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.asgi_servers import figures, outcomes
+from tests.asgi_servers import figures, outcomes, until
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
-from tracedtimeout._core._metrics import INTERRUPTIONS, REJECTIONS
+from tracedtimeout._core._metrics import INTERRUPTIONS, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
 from tracedtimeout.integrations.asgi import exempt
 from tracedtimeout.propagation import decode
@@ -21,6 +22,7 @@ from tracedtimeout.propagation import decode
 pytestmark = pytest.mark.slow  # a real server, and sockets that wait on the real clock
 
 SEEN: list[dict[str, str]] = []
+RELEASED = threading.Event()
 
 
 async def echo(request: web.Request) -> web.StreamResponse:
@@ -47,6 +49,27 @@ async def dripping(request: web.Request) -> web.StreamResponse:
     raise AssertionError("not ended")
 
 
+async def dripping_on(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(500):
+        await response.write(b"drop")
+        await asyncio.sleep(0.01)
+    return response
+
+
+async def forbids_late(request: web.Request) -> web.StreamResponse:
+    try:
+        await asyncio.sleep(5.0)
+    finally:
+        raise web.HTTPForbidden  # its own answer, in clean-up
+
+
+async def in_a_thread(request: web.Request) -> web.StreamResponse:
+    await asyncio.to_thread(RELEASED.wait, 20)
+    raise AssertionError("not ended")
+
+
 async def forbidden(request: web.Request) -> web.StreamResponse:
     raise web.HTTPForbidden
 
@@ -65,10 +88,24 @@ async def sockets(request: web.Request) -> web.StreamResponse:
     return socket
 
 
+HANDLERS = (
+    echo,
+    onward,
+    silent,
+    dripping,
+    dripping_on,
+    forbids_late,
+    in_a_thread,
+    forbidden,
+    endless,
+    sockets,
+)
+
+
 @asynccontextmanager
 async def serving(middleware: Any = None) -> AsyncIterator[str]:
     app = web.Application(middlewares=[] if middleware is None else [middleware])
-    for handler in (echo, onward, silent, dripping, forbidden, endless, sockets):
+    for handler in HANDLERS:
         app.router.add_get(f"/{handler.__name__}", handler)
     app.router.add_get("/item/{number}", echo)
     beneath = web.Application()
@@ -190,6 +227,46 @@ async def test_a_budget_without_a_timer_ends_a_request() -> None:
     assert caught.value.owner == "_budget"
 
 
+async def test_a_body_that_drips_ends_with_the_budget() -> None:
+    """A bare budget bounds all of a body, and not only each wait for more of it."""
+    async with client() as asking:
+        with budget(0.1), pytest.raises(DeadlineExceeded) as caught:
+            await (await asking.get("/dripping_on")).read()
+        assert caught.value.owner == "_budget"
+        with pytest.raises(DeadlineExceeded) as caught:
+            async with timeout(0.1, name="reading"):
+                await (await asking.get("/dripping_on")).read()
+        assert caught.value.name == "reading"
+    assert outcomes() == {("reading", "expired"): 1}
+
+
+async def test_a_body_read_after_its_budget_was_left() -> None:
+    """A budget that has been left ends no body that was begun under it."""
+    async with client() as asking:
+        with budget(0.05):
+            response = await asking.get("/dripping_on")
+        for _ in range(10):
+            assert await response.content.readany()
+        response.close()
+
+
+async def test_the_wait_for_a_connection_is_told() -> None:
+    """The header says what is left when a connection is there, not what was when one was asked for."""
+    async with (
+        serving() as url,
+        aiohttp.ClientSession(
+            url, middlewares=[client_middleware()], connector=aiohttp.TCPConnector(limit=1)
+        ) as asking,
+    ):
+        async with timeout(60.0):
+            blocking = await asking.get("/dripping_on")
+            asyncio.get_running_loop().call_later(0.3, blocking.close)
+            await asking.get("/echo")
+    granted = decode("deadline-budget", SEEN[-1]["deadline-budget"])
+    assert granted is not None
+    assert granted <= 59.7e9
+
+
 async def test_a_timeout_of_its_own_stays_aiohttp_s() -> None:
     """When the request's own timeout ends it, aiohttp's exception is raised, also with a budget."""
     async with client() as asking, timeout(60.0):
@@ -245,6 +322,23 @@ async def test_expiry_after_the_response_started_cuts_it() -> None:
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.read()
     assert outcomes() == {("GET /dripping", "inherited"): 1}
+
+
+async def test_an_answer_of_its_own_in_clean_up() -> None:
+    """A handler may still answer by raising once its deadline has fired: that took the deadline's place."""
+    async with serving(server_middleware(default=0.05)) as url, aiohttp.ClientSession(url) as asking:
+        assert (await asking.get("/forbids_late")).status == 403
+    assert outcomes() == {("GET /forbids_late", "replaced"): 1}
+
+
+async def test_a_thread_that_runs_on_is_counted() -> None:
+    """A worker thread cannot be stopped: the peer gets its 504, and the thread is counted until it ends."""
+    RELEASED.clear()
+    async with serving(server_middleware(default=0.05)) as url, aiohttp.ClientSession(url) as asking:
+        assert (await asking.get("/in_a_thread")).status == 504
+        assert figures(THREADS_ABANDONED) == {("GET /in_a_thread",): 1}
+        RELEASED.set()
+        await until(lambda: figures(THREADS_ABANDONED) == {})
 
 
 async def test_refusals() -> None:

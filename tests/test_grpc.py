@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
-from tests.asgi_servers import figures, outcomes
+from tests.asgi_servers import figures, outcomes, until
 from tests.rpc import KINDS, SERVICE, Payments, call, channel
 from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
-from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS
+from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
 from tracedtimeout.propagation import decode
 
@@ -213,6 +214,35 @@ async def test_expiry_says_nothing_of_what_is_inside() -> None:
             await call(calling, "unary_unary", b"wait")
     assert (caught.value.code(), caught.value.details()) == (DEADLINE_EXCEEDED, "The deadline has passed.")
     assert outcomes() == {(f"{SERVICE}/unary_unary", "expired"): 1}
+
+
+@pytest.mark.parametrize("method", ["nested", "nested_in_thread"])
+async def test_a_timeout_of_the_handlers_own_says_nothing_to_the_peer(method: str) -> None:
+    """It is an error of the handler's as grpc has it, without our names and places in it."""
+    async with channel(Payments(), server=[DeadlineServerInterceptor()]) as calling, timeout(60.0):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(calling, method)
+    assert (caught.value.code(), "own" in str(caught.value.details())) == (grpc.StatusCode.UNKNOWN, True)
+    assert not {"secret", "rpc", "Deadline"} & set(re.findall(r"\w+", str(caught.value.details())))
+
+
+async def test_a_thread_that_runs_on_is_counted() -> None:
+    """A worker thread cannot be stopped: the peer is told, and the thread is counted until it ends."""
+    payments = Payments()
+    async with channel(payments, server=[DeadlineServerInterceptor(default=0.05)]) as calling:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call(calling, "to_thread")
+        assert figures(THREADS_ABANDONED) == {(f"{SERVICE}/to_thread",): 1}
+        payments.released.set()
+        await until(lambda: figures(THREADS_ABANDONED) == {})
+
+
+async def test_one_line_says_the_budget() -> None:
+    """A deadline-budget that a caller put into the metadata is replaced, not sent beside ours."""
+    payments = Payments()
+    async with channel(payments, client=client()) as calling, timeout(2.0):
+        await call(calling, "unary_unary", metadata=[("deadline-budget", "9000")])
+    assert [key for key, _ in payments.lines].count("deadline-budget") == 1
 
 
 async def test_a_peer_that_reads_slowly() -> None:

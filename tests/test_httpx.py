@@ -160,6 +160,67 @@ async def test_every_phase_gets_the_least(own: float | None) -> None:
     assert all(0.9 < left <= 1.0 or left == own for phase in seen for left in phase.values())
 
 
+async def test_the_wait_for_a_connection_is_told() -> None:
+    """The header says what is left when a connection is there, not what was when one was asked for."""
+    transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+    events: list[str] = []
+
+    async def trace(event: str, info: object) -> None:
+        events.append(event)
+
+    async with client(transport=transport) as asking, timeout(60.0):
+        async with asking.stream("GET", "/dripping") as blocking:
+            waiting = asyncio.create_task(asking.get("/echo", extensions={"trace": trace}))
+            await asyncio.sleep(0.3)
+            await blocking.aclose()
+            await waiting
+    assert milliseconds(SEEN[-1]) <= 59_700
+    assert "http11.send_request_headers.started" in events  # its user's own trace is told too
+
+
+async def test_attempts_to_connect_are_told() -> None:
+    """What a transport's own attempts to connect took is not granted again."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    transport = AsyncDeadlineTransport(httpx.AsyncHTTPTransport(retries=3))
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://127.0.0.1:{port}") as asking, timeout(60.0):
+        waiting = asyncio.create_task(asking.get("/echo"))
+        await asyncio.sleep(0.2)  # the first two attempts were at once, the third is 0.5 s later
+        async with serving(APP, port=port):
+            await waiting
+    assert milliseconds(SEEN[-1]) <= 59_500
+
+
+def test_sync_attempts_are_told() -> None:
+    """The synchronous transport makes its headers as late."""
+    told: list[bytes] = []
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            time.sleep(0.2)
+        if event == "http11.send_request_headers.started":
+            told.extend(value for name, value in info["request"].headers if name == b"deadline-budget")
+
+    with sync_client() as asking, budget(60.0):
+        asking.get("/echo", extensions={"trace": trace})
+    assert milliseconds(SEEN[-1]) <= 59_800
+    assert [SEEN[-1]["deadline-budget"].encode()] == told
+
+
+async def test_a_budget_spent_while_waiting_for_a_connection_is_not_sent() -> None:
+    """With the budget gone when a connection is there, nothing is written to it."""
+    transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+    async with client(transport=transport) as asking:
+        blocking = await asking.send(asking.build_request("GET", "/dripping"), stream=True)
+        asyncio.get_running_loop().call_later(0.1, time.sleep, 0.1)  # so that no timer comes first
+        asyncio.get_running_loop().call_later(0.1, asyncio.ensure_future, blocking.aclose())
+        with budget(0.15), pytest.raises(DeadlineExceeded) as caught:
+            await asking.get("/echo")
+    assert caught.value.owner == "_budget"
+    assert SEEN == []
+
+
 async def test_a_spent_budget_sends_nothing() -> None:
     """With the budget spent the request fails at once, unsent, and says whose deadline it was."""
     async with client() as asking, timeout(60.0):

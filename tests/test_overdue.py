@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.asgi_servers import (
     App,
@@ -24,10 +29,11 @@ from tests.asgi_servers import (
     stuck,
 )
 from tests.support import running_loop
-from tracedtimeout import DeadlineExceeded, Timeout, detach, timeout
+from tracedtimeout import DeadlineExceeded, Timeout, detach, remaining, timeout
 from tracedtimeout._core import _observers
 from tracedtimeout._core._metrics import REJECTIONS
 from tracedtimeout.integrations import _overdue
+from tracedtimeout.integrations.asgi import DeadlineMiddleware
 from tracedtimeout.testing import run
 
 BUDGET = (b"deadline-budget", b"1000")
@@ -139,6 +145,45 @@ def test_at_least_holds_beneath_a_timeout(headers: list[tuple[bytes, bytes]]) ->
 
     run(outer(scope_of(headers=headers), nothing_more, send))
     assert sent == [504, None]
+
+
+def test_the_dark_refuses_nothing_without_a_header() -> None:
+    """In the dark no default is too little."""
+    assert asked(hello, default=0.01, at_least=0.05, dark=True) == [200, "http.response.body"]
+    assert figures(REJECTIONS) == {}
+
+
+def test_the_caller_binds_nothing_after_the_request() -> None:
+    """What its caller granted is over with the request, for the code that served it too."""
+    left: list[float] = []
+
+    async def send(message: Message) -> None: ...
+
+    async def main() -> None:
+        await middleware(hello)(scope_of(headers=[BUDGET]), nothing_more, send)
+        left.append(remaining())
+
+    run(main())
+    assert left == [math.inf]
+
+
+def test_paths_of_strangers_grow_no_book() -> None:
+    """The names that are kept are of routes, and so many at most."""
+
+    async def send(message: Message) -> None: ...
+
+    async def item(request: Request) -> Response:
+        return Response()
+
+    async def main() -> None:
+        door = DeadlineMiddleware(Starlette(routes=[Route("/item/{number}", item)]), default=1.0)
+        for number in range(3000):
+            for path in (f"/item/{number}", f"/stranger/{number}"):
+                await door(scope_of(path=path, query_string=b"", server=("x", 80)), nothing_more, send)
+        assert len(door._names) <= 1024
+        assert set(door._names.values()) == {"GET /item/{number}"}
+
+    run(main())
 
 
 def test_the_dark_counts_the_maximum_too() -> None:
