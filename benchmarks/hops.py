@@ -3,8 +3,9 @@
     python -m benchmarks.hops
 
 This process asks B, which asks C, which never answers, under a timeout of 0.2 s, over and over, one request at a time.
-In milliseconds: C's own deadline less A's (never above 0: none outlives its caller), and when C's handler ended less
-A's deadline (below 0: C had ended before). ``otel`` is a B that only OpenTelemetry instruments, nothing of ours in it.
+In milliseconds: C's own deadline less A's (above 0 only by what transit took that nobody may subtract), and when C's
+handler ended less A's deadline (below 0: C had ended before). ``otel`` is a B that only OpenTelemetry instruments,
+nothing of ours in it.
 """
 
 from __future__ import annotations

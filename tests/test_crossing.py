@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -15,12 +16,12 @@ from tests.support import missing
 
 pytestmark = pytest.mark.slow  # each way a process of its own: instrumentation and propagators are for a whole process
 
-PACKAGES = ("aiohttp_client", "aiohttp_server", "asgi", "grpc", "httpx", "requests")
+PACKAGES = ("aiohttp_client", "aiohttp_server", "asgi", "celery", "grpc", "httpx", "requests")
 BUDGET_MS = 1500
 
 
-def crossed(way: str) -> dict[str, object]:
-    """What the server's handler saw of a budget of `BUDGET_MS`."""
+def printed(*command: str) -> str:
+    """What a module of ours prints that runs with the propagator, and every instrumentation at hand."""
     if not entry_points(group="opentelemetry_propagator", name="deadline"):
         missing("the installed package", "pip install -e .")
     for package in PACKAGES:
@@ -28,10 +29,15 @@ def crossed(way: str) -> dict[str, object]:
             name = package.replace("_", "-")
             missing(f"OpenTelemetry's {name} instrumentation", f"pip install opentelemetry-instrumentation-{name}")
     environment = os.environ | {"OTEL_PROPAGATORS": "tracecontext,baggage,deadline"}
-    command = [sys.executable, "-m", "tests.crossing", way]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    run = [sys.executable, "-m", *command]
+    ran = subprocess.run(run, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert ran.returncode == 0, ran.stderr
-    seen: dict[str, object] = json.loads(ran.stdout)
+    return ran.stdout
+
+
+def crossed(way: str) -> dict[str, object]:
+    """What the server's handler saw of a budget of `BUDGET_MS`."""
+    seen: dict[str, object] = json.loads(printed("tests.crossing", way))
     return seen
 
 
@@ -54,3 +60,10 @@ def test_aiohttp_server_attaches_nothing() -> None:
     seen = crossed("aiohttp-server")
     assert int(str(seen["header"])) < BUDGET_MS
     assert seen["left"] == float("inf")
+
+
+def test_a_task_of_celery_is_bounded() -> None:
+    """By the budget that it was sent under; the next one of the same worker is not."""
+    bounded, free = map(float, printed("tests.examples.queue_celery").split())
+    assert 0.0 < bounded < 60.0
+    assert free == math.inf

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import gc
 import math
+import os
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,9 +33,10 @@ from tests.asgi_servers import (
 from tests.support import running_loop
 from tracedtimeout import DeadlineExceeded, Timeout, detach, remaining, timeout
 from tracedtimeout._core import _observers
-from tracedtimeout._core._metrics import REJECTIONS
+from tracedtimeout._core._metrics import HEADERS_IGNORED, REJECTIONS
 from tracedtimeout.integrations import _overdue
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
+from tracedtimeout.propagation import HEADERS, decode
 from tracedtimeout.testing import run
 
 BUDGET = (b"deadline-budget", b"1000")
@@ -191,6 +194,60 @@ def test_the_dark_counts_the_maximum_too() -> None:
     scope = scope_of(headers=[BUDGET])
     assert asked(hello, scope=scope, maximum=0.01, at_least=0.05, dark=True) == [200, "http.response.body"]
     assert figures(REJECTIONS) == {("GET /", "at_least", "dark"): 1}
+
+
+def _malformed(lines: list[tuple[bytes, bytes]]) -> int:
+    """How many of them are, each that repeats a header one more."""
+    found = len(lines) - len({name for name, _ in lines})
+    for name, value in lines:
+        try:
+            decode(name.decode(), value.decode("latin-1"))
+        except ValueError:
+            found += 1
+    return found
+
+
+def test_fuzz() -> None:
+    """``TRACEDTIMEOUT_FUZZ=1000000`` requests with hostile headers: none fails, none has more than `maximum`, all that
+    is malformed is counted, and there is one name."""
+    dice = random.Random(7)
+    left: list[float] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        left[:] = [remaining()]
+        await respond(send)
+
+    async def send(message: Message) -> None:
+        assert message.get("status", 200) in {200, 504}
+
+    async def main() -> None:
+        door = middleware(app, maximum=2.0)
+        malformed = 0
+        for _ in range(int(os.environ.get("TRACEDTIMEOUT_FUZZ", "2000"))):
+            lines = [(dice.choice(HEADERS).encode(), hostile(dice)) for _ in range(dice.randrange(1, 4))]
+            malformed += _malformed(lines)
+            left[:] = [0.0]
+            await door(scope_of(headers=lines), nothing_more, send)
+            assert 0.0 <= left[0] <= 2.0
+        ignored = figures(HEADERS_IGNORED)
+        assert sum(count for (_, reason), count in ignored.items() if reason == "malformed") == malformed
+        assert {name for name, _ in outcomes()} == {"GET /"}
+
+    run(main())
+
+
+def hostile(dice: random.Random) -> bytes:
+    """A value: good, bent, of any bytes, or huge."""
+    value = bytearray(dice.choice([b"1500", b"1500;sent=1763823600123", b"500m", b"0", b"99999999H", b"1e3", b"-1"]))
+    kind = dice.randrange(8)
+    if kind == 0:
+        return dice.randbytes(dice.randrange(20))
+    if kind == 1:
+        return bytes(value) * dice.randrange(2000)
+    for _ in range(dice.randrange(3)):
+        at = dice.randrange(len(value) + 1)
+        value[at : at + dice.randrange(3)] = dice.randbytes(dice.randrange(3))
+    return bytes(value)
 
 
 # What is left behind

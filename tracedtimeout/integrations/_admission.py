@@ -41,8 +41,10 @@ class Admission:
         dark: bool = False,
     ) -> None:
         for parameter, value in (("default", default), ("maximum", maximum), ("at_least", at_least)):
-            if value is not None and seconds_of(parameter, value) < 0.0:
+            if (value is not None or parameter == "at_least") and seconds_of(parameter, value) < 0.0:
                 raise ValueError(f"{parameter} must not be negative, not {value!r}")
+        if not isinstance(accept, Collection):
+            raise TypeError(f"accept must be some of {HEADERS}, not {accept!r}")
         if isinstance(accept, str) or not set(accept) <= set(HEADERS):
             raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
         self._default = min((bound for bound in (default, maximum) if bound is not None), default=None)

@@ -41,7 +41,8 @@ def client_middleware(
     `DeadlineExceeded`. Each attempt and redirect carries what is left then. The middlewares that retry go before it.
 
     Args:
-        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one; by default all.
+        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one; by default all. Of no
+            account where OpenTelemetry's instrumentation carries the budget as well: that tells all.
         headers: the headers that tell it.
     """
     told = Hosts(hosts)

@@ -71,6 +71,8 @@ class DeadlineMiddleware:
         cancel_on_disconnect: bool = False,
         route_of: Callable[[Scope], str | None] | None = None,
     ) -> None:
+        if not (route_of is None or callable(route_of)):
+            raise TypeError(f"route_of must be a function of the scope, not {route_of!r}")
         self.app = app
         self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
         self._cancel_on_disconnect = cancel_on_disconnect

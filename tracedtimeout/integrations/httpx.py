@@ -30,7 +30,8 @@ class AsyncDeadlineTransport(httpx.AsyncBaseTransport):
 
     Args:
         transport: what sends; by default a new `httpx.AsyncHTTPTransport`.
-        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one; by default all.
+        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one; by default all. Of no
+            account where OpenTelemetry's instrumentation carries the budget as well: that tells all.
         headers: the headers that tell it.
 
     Raises (of a request):
