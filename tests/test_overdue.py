@@ -104,6 +104,20 @@ def test_the_grace_is_a_tenth_of_a_second() -> None:
     assert asked(unwinding(0, 0.0, seconds=0.11), default=1.0) == [504, "http.response.body"]
 
 
+def test_what_comes_after_the_504_cuts_nothing() -> None:
+    """An application that begins to answer when it has been answered for, and is ended then, cuts no connection."""
+
+    async def begins(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await forever()
+        await asyncio.sleep(0.2)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"part", "more_body": True})
+        raise asyncio.CancelledError
+
+    assert asked(begins, default=1.0) == [504, "http.response.body"]
+
+
 # Scopes
 
 

@@ -26,7 +26,7 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_last", "_send", "late", "scope", "started")
+    __slots__ = ("_last", "_send", "scope", "started")
 
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
@@ -34,8 +34,6 @@ class Response:
         self.started = False
         self._last: Message | None = None
         """What came after the start, last."""
-        self.late: asyncio.Task[None] | None = None
-        """What answers in the application's stead while that runs on, and has answered when it is done."""
 
     def send(self, message: Message) -> Awaitable[None]:
         """What the app calls."""
@@ -53,24 +51,28 @@ class Response:
         """
         if self.started:
             return self.complete
-        if self.late is None:
+        if not self.refused:
             await self._refuse()
         return True
 
-    def expire_late(self, task: asyncio.Task[Any]) -> bool:
-        """Tell the peer in place of the application that runs on in `task`; whether that could be done."""
-        if self.started:
-            return False
+    def expire_late(self, task: asyncio.Task[Any]) -> asyncio.Task[None] | None:
+        """Tell the peer in place of the application that runs on in `task`: what does; None if it cannot be done."""
+        if self.started or self.refused:
+            return None
         own = getattr(task, "get_context", None)  # from 3.12 on: what wraps `send` finds its spans there
-        self.late = task.get_loop().create_task(self._refuse(), context=None if own is None else own().copy())
-        return True
+        return task.get_loop().create_task(self._refuse(), context=None if own is None else own().copy())
+
+    @property
+    def refused(self) -> bool:
+        """Whether the peer has been told, or is being told: what the application sends from now on comes too late."""
+        return self._send is _drop
 
     @property
     def complete(self) -> bool:
         """Whether the peer has all that it gets, of the application or of us, or it is on its way."""
         last = self._last
-        if last is None:
-            return self._send is _drop
+        if last is None or self.refused:
+            return self.refused
         rest = {"http.response.body": "more_body", "http.response.trailers": "more_trailers"}
         # The extension for files sends all of the body at once.
         return last["type"] == "http.response.pathsend" or not last.get(rest.get(last["type"], "type"), False)

@@ -42,14 +42,17 @@ class Namer:
         self._route_of = route_of
         self._resolver: _routes.Resolver | None = None
         self.kept: dict[tuple[Any, Any, Any], str] = {}
-        """Names of HTTP requests, by method, path and root path, to be looked for here first."""
+        """Names of HTTP requests, by method, path and root path, to be looked for here first; none is exempt."""
+        self._exempt: dict[tuple[Any, Any, Any], str] = {}
         self._complained = False
 
     def __call__(self, scope: Scope) -> str:
         key = (scope.get("method", "GET"), scope["path"], scope.get("root_path") or "")
-        name = self.kept.get(key) if scope["type"] == "http" else None
-        if name is not None:  # not found by the door, where a server leaves out the root path
-            return name
+        if scope["type"] == "http":
+            if key in self._exempt:
+                return EXEMPT
+            if key in self.kept:  # and not found there by the door: a server may leave out the root path
+                return self.kept[key]
         try:
             template, endpoint, keep = self._found(scope)
         except Exception:
@@ -59,9 +62,10 @@ class Namer:
         if inspect.isfunction(endpoint) and not inspect.iscoroutinefunction(endpoint):
             in_threads.add(name)
         if keep and template is not None and key[0] in METHODS and len(key[1] + key[2]) <= _LONGEST:
-            if len(self.kept) >= _MOST:
-                self.kept.clear()
-            self.kept[key] = name
+            kept = self._exempt if name is EXEMPT else self.kept
+            if len(kept) >= _MOST:
+                kept.clear()
+            kept[key] = name
         return name
 
     def _found(self, scope: Scope) -> tuple[str | None, object, bool]:

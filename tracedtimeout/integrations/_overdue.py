@@ -24,7 +24,11 @@ request), and a class of their own would cost all other timeouts of the process 
 the hot path hold one class.
 """
 
+late: dict[Timeout, asyncio.Task[None]] = {}
+"""Those that run on, with what has answered, or is answering, in their application's stead."""
+
 _abandoned: set[Timeout] = set()
+"""Those among them that run on in a thread."""
 
 
 def _fired(request: Timeout) -> None:
@@ -41,19 +45,22 @@ def _still_open(request: Timeout) -> None:
 
 def _answer(request: Timeout) -> None:
     answer, task = answers.get(request), request._task
-    if answer is None or task is None or answer.late is not None:
-        return
-    if answer.expire_late(task) and request.name in in_threads:
-        _abandoned.add(request)
-        _count(request, 1)
+    answering = None if answer is None or task is None else answer.expire_late(task)
+    if answering is not None:
+        late[request] = answering
+        if request.name in in_threads:
+            _abandoned.add(request)
+            _count(request, 1)
 
 
-async def come_back(request: Timeout, answered: asyncio.Task[None]) -> None:
-    """The application has, whose peer was answered meanwhile: whatever ran on is over."""
+async def come_back(request: Timeout) -> None:
+    """The application has. If its peer was answered meanwhile, whatever ran on is over."""
+    answered = late.pop(request, None)
     if request in _abandoned:
         _abandoned.remove(request)
         _count(request, -1)
-    await answered
+    if answered is not None:
+        await answered
 
 
 def _after_half_the_grace(callback: Callable[[Timeout], None], request: Timeout) -> None:

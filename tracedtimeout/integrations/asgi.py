@@ -18,7 +18,7 @@ from ._admission import Admission, left_with
 from ._answers import Response, Socket
 from ._disconnect import Watch
 from ._naming import EXEMPT, MARK, Namer
-from ._overdue import answers, come_back
+from ._overdue import answers, come_back, late
 
 __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]
 
@@ -88,9 +88,9 @@ class DeadlineMiddleware:
             name = self._names[scope["method"], scope["path"], scope["root_path"]]
         except KeyError:
             name = EXEMPT if DISABLED else self._name_of(scope)
-        if name is EXEMPT:
-            await self.app(scope, receive, send)
-            return
+            if name is EXEMPT:
+                await self.app(scope, receive, send)
+                return
 
         answer = Response(send, scope)
         bound = watch = None
@@ -119,8 +119,8 @@ class DeadlineMiddleware:
                 watch.stop()
             if bound is not None:
                 bound.close()
-            if answer.late is not None:
-                await come_back(request, answer.late)
+            if late:
+                await come_back(request)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, bounded if a header came with its handshake; a lifespan is no business of ours."""
