@@ -47,11 +47,11 @@ class Admission:
             raise TypeError(f"accept must be some of {HEADERS}, not {accept!r}")
         if isinstance(accept, str) or not set(accept) <= set(HEADERS):
             raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
-        self._default = min((bound for bound in (default, maximum) if bound is not None), default=None)
+        self.default = min((bound for bound in (default, maximum) if bound is not None), default=None)
         self._maximum = maximum
         self._accept = frozenset(accept)
-        self._at_least = 0.0 if dark else at_least
-        self._default_is_enough = self._default is None or self._default >= self._at_least
+        self.at_least = 0.0 if dark else at_least
+        self._default_is_enough = self.default is None or self.default >= self.at_least
         self._needed = 0.0 if dark else max(at_least, _ANY)
         self._maximum_is_enough = maximum is None or maximum >= self._needed
         self._dark_below = max(at_least, _ANY) if dark else None
@@ -84,10 +84,10 @@ class Admission:
 
     def admit_unasked(self, name: str, stays: bool = False) -> Timeout:
         """`admit`, of a request that came with no deadline."""
-        at_least = self._at_least
+        at_least = self.at_least
         if at_least and self._default_is_enough and _budget.inherited() is None:
             at_least = 0.0  # as nearly always: asking costs 4 us
-        return enter(None if stays else self._default, name, "request", at_least)
+        return enter(None if stays else self.default, name, "request", at_least)
 
     def admit_to_thread(self, name: str, lines: Sequence[tuple[object, object]]) -> Budget:
         """The deadline of a request that is served in a thread, where no timeout can end it; not opened yet.
@@ -96,9 +96,9 @@ class Admission:
             DeadlineExceeded: it is refused.
         """
         granted = self.granted(name, lines)
-        bounds = (self._default,) if granted is None else (granted, self._maximum)
+        bounds = (self.default,) if granted is None else (granted, self._maximum)
         seconds = min((bound for bound in bounds if bound is not None), default=math.inf)
-        if seconds < (self._at_least if granted is None else self._needed):
+        if seconds < (self.at_least if granted is None else self._needed):
             reason = "at_least" if seconds > 0.0 else "expired"
             _series.count(_metrics.REJECTIONS, (_series.label(name), reason, "enforce"))
             raise DeadlineExceeded(

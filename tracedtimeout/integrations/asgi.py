@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tracedtimeout import DeadlineExceeded, Timeout
 from tracedtimeout._asgi import Receive, Scope, Send
-from tracedtimeout._core._direct import leave
+from tracedtimeout._core._direct import enter, leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._received import KNOWN
 from tracedtimeout._wire import HEADERS
@@ -75,6 +75,7 @@ class DeadlineMiddleware:
             raise TypeError(f"route_of must be a function of the scope, not {route_of!r}")
         self.app = app
         self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
+        self._default, self._at_least = self._terms.default, self._terms.at_least
         self._cancel_on_disconnect = cancel_on_disconnect
         self._name_of = Namer(app, route_of)
         self._names = self._name_of.kept
@@ -95,10 +96,12 @@ class DeadlineMiddleware:
         answer = Response(send, scope)
         bound = watch = None
         try:
-            if none_of_ours(map(name_of_line, scope["headers"])):  # as mostly
-                request = self._terms.admit_unasked(name)
-            else:
+            if not none_of_ours(map(name_of_line, scope["headers"])):
                 request, bound = self._terms.admit(name, scope["headers"])
+            elif self._at_least:
+                request = self._terms.admit_unasked(name)
+            else:  # as mostly
+                request = enter(self._default, name, "request")
         except DeadlineExceeded:
             await answer.expire()
             return
