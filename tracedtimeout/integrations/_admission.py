@@ -48,9 +48,11 @@ class Admission:
         if isinstance(accept, str) or not set(accept) <= set(HEADERS):
             raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
         self.default = min((bound for bound in (default, maximum) if bound is not None), default=None)
+        """Seconds for a request that came with no deadline: no more than `maximum` either."""
         self._maximum = maximum
         self._accept = frozenset(accept)
         self.at_least = 0.0 if dark else at_least
+        """Seconds, less than which refuse a request that came with no deadline."""
         self._default_is_enough = self.default is None or self.default >= self.at_least
         self._needed = 0.0 if dark else max(at_least, _ANY)
         self._maximum_is_enough = maximum is None or maximum >= self._needed
