@@ -87,7 +87,8 @@ def _bound_body(response: ClientResponse, left: float) -> None:
         protocol.read_timeout = least(protocol.read_timeout, left)
         protocol.start_timeout()
     if not response.content.is_eof():
-        late = asyncio.get_running_loop().call_later(left + 2 * ROUNDING, _end_body, weakref.ref(response))
+        receiving = weakref.ref(response, lambda _: late.cancel())  # it may be dropped long before, half read
+        late = asyncio.get_running_loop().call_later(left + 2 * ROUNDING, _end_body, receiving)
         response.content.on_eof(late.cancel)
 
 
