@@ -198,7 +198,7 @@ def test_sync_attempts_are_told() -> None:
 
     def trace(event: str, info: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
-            time.sleep(0.2)
+            time.sleep(0.2)  # what a slow connection would take
         if event == "http11.send_request_headers.started":
             told.extend(value for name, value in info["request"].headers if name == b"deadline-budget")
 

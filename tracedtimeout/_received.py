@@ -49,9 +49,10 @@ def seconds(
         if header not in accept:
             ignored.append((header, "untrusted"))
             continue
-        if not counted and header in seen:
+        if header not in seen:  # a list of four at most
+            seen.append(header)
+        elif not counted:
             ignored.append((header, "malformed"))
-        seen.append(header)
         value = line[1]
         parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes) else value)
         if parsed is None:

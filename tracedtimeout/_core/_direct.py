@@ -1,7 +1,7 @@
 """`enter()` and `leave()`: entry and exit by plain calls, for `wait_for`, `with_timeout` and doors.
 
-Who opens a timeout for others need not await it, and makes it where it is entered: that takes a sixth off `wait_for`
-(0.59 of asyncio's and not 0.73 on 3.12) and a fifth off what the ASGI door adds to a request. The common case of
+Who opens a timeout for others need not await it, and makes it where it is entered: that takes a fifth off `wait_for`
+(0.59 of asyncio's and not 0.73 on 3.12) and off what the ASGI door adds to a request. The common case of
 `_timeout` stands here once more, since a call of a function that both shared would cost `async with` 3 %; all else is
 left to the methods.
 """

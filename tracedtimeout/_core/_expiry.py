@@ -64,7 +64,7 @@ def note(self: Timeout) -> None:
     _expiring[id(self)] = self
 
 
-told: list[Callable[[Timeout], None]] = []
+listeners: list[Callable[[Timeout], None]] = []
 """Who else is told of each timeout that fires, once its task is cancelled: a door that must answer for it."""
 
 
@@ -93,8 +93,8 @@ def fire(self: Timeout, ended_by: str | None = None) -> None:
     expiry.cancelling = task.cancelling()
     self._state = State.EXPIRING
     note(self)
-    for tell in told:
-        tell(self)
+    for listener in listeners:
+        listener(self)
 
 
 def close(self: Timeout, exc: BaseException | None, elapsed: float, package: str | None) -> None:

@@ -71,4 +71,4 @@ def _count(request: Timeout, amount: int) -> None:
     _series.count(_metrics.THREADS_ABANDONED, (_series.label(request.name),), amount)
 
 
-_expiry.told.append(_fired)
+_expiry.listeners.append(_fired)
