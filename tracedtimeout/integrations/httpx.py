@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Collection, Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -50,8 +51,9 @@ class AsyncDeadlineTransport(httpx.AsyncBaseTransport):
         self._headers = tuple(headers)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        sent = _bounded(request, await time_to_send())
-        if request.url.host in self._hosts:
+        left = await time_to_send()
+        sent = _bounded(request, left)
+        if left < math.inf and request.url.host in self._hosts:
             own, headers = request.extensions.get("trace"), self._headers
 
             async def trace(event: str, info: dict[str, Any]) -> None:
@@ -60,7 +62,7 @@ class AsyncDeadlineTransport(httpx.AsyncBaseTransport):
                 if own is not None:
                     await own(event, info)
 
-            sent.headers.update(outgoing(headers=headers))
+            sent.headers.update(outgoing(left, headers=headers))
             sent.extensions["trace"] = trace
         try:
             response = await self._transport.handle_async_request(sent)
@@ -106,8 +108,9 @@ class DeadlineTransport(httpx.BaseTransport):
         self._headers = tuple(headers)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        sent = _bounded(request, seconds_to_send())
-        if request.url.host in self._hosts:
+        left = seconds_to_send()
+        sent = _bounded(request, left)
+        if left < math.inf and request.url.host in self._hosts:
             own, headers = request.extensions.get("trace"), self._headers
 
             def trace(event: str, info: dict[str, Any]) -> None:
@@ -116,7 +119,7 @@ class DeadlineTransport(httpx.BaseTransport):
                 if own is not None:
                     own(event, info)
 
-            sent.headers.update(outgoing(headers=headers))
+            sent.headers.update(outgoing(left, headers=headers))
             sent.extensions["trace"] = trace
         try:
             response = self._transport.handle_request(sent)
