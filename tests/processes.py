@@ -88,7 +88,7 @@ async def shop(folder: Path, *, faults: str = "", load: bool = False, slower: in
 
     Their clocks may run so many times slower.
     """
-    serve = [*(["tests.slow_motion", str(slower)] if slower != 1 else []), "tracedtimeout.demo.serve"]
+    serve = [*(["tests.slow_motion", str(slower)] if slower != 1 else []), "tracedtimeout.demo.run.serve"]
     async with AsyncExitStack() as stack:
 
         async def start(name: str, *command: str) -> str:
@@ -101,7 +101,7 @@ async def shop(folder: Path, *, faults: str = "", load: bool = False, slower: in
         await answers(f"http://{payments}/metrics", folder / "payments.log")
         await answers(f"http://{where}/metrics", folder / "shop.log")
         if load:
-            await start("load", "tracedtimeout.demo.load", f"http://{where}")
+            await start("load", "tracedtimeout.demo.run.load", f"http://{where}")
         yield Shop(where, payments)
 
 

@@ -14,7 +14,7 @@ from tracedtimeout import Outcome
 from tracedtimeout._core import _metrics as metrics
 from tracedtimeout._core._metrics import Metric
 from tracedtimeout._wire import HEADERS
-from tracedtimeout.demo.faults import Fault
+from tracedtimeout.demo.run.faults import Fault
 
 TEXT = (DASHBOARDS / "README.md").read_text()
 OWN_EXPIRIES = 4

@@ -18,8 +18,8 @@ import pytest
 
 from tests.processes import shop
 from tracedtimeout import Outcome
-from tracedtimeout.demo import figures, ledger
-from tracedtimeout.demo.ledger import Line
+from tracedtimeout.demo.run import figures, ledger
+from tracedtimeout.demo.run.ledger import Line
 
 ROOT = Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "tracedtimeout.demo")
@@ -105,13 +105,13 @@ def test_an_unmodified_client_is_told_what_the_readme_says() -> None:
         assert search.status_code == 504
         assert re.fullmatch(
             r"'search' exceeded its 0\.300 s deadline after \d\.\d{3} s: \d\.\d{3} s in db\.search \(unfinished\); "
-            r"waiting at tracedtimeout\.demo\.database:\d+ in \w+",
+            r"waiting at tracedtimeout\.demo\.service\.database:\d+ in \w+",
             search.json()["detail"],
         )
 
         slow_card = running.post("/checkout?card=4009")
         assert slow_card.status_code == 504
-        assert "in charge (unfinished); waiting at tracedtimeout.demo.gateway:" in slow_card.json()["detail"]
+        assert "in charge (unfinished); waiting at tracedtimeout.demo.service.gateway:" in slow_card.json()["detail"]
 
         hurried = running.post("/checkout?card=4000", deadline_budget="100")
         assert hurried.status_code == 503

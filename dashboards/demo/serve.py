@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 
-from tracedtimeout.demo import load, serve
+from tracedtimeout.demo.run import load, serve
 
 
 def main(service: str, *arguments: str) -> None:

@@ -23,7 +23,7 @@ def start() -> int | str:
     """Run the demo; returns what to exit with."""
     if missing := lacking():
         return f"The demo needs {', '.join(missing)}: pip install 'tracedtimeout[demo]'"
-    from tracedtimeout.demo.cli import main  # noqa: PLC0415  # not before it is known that it can be
+    from tracedtimeout.demo.run.cli import main  # noqa: PLC0415  # not before it is known that it can be
 
     return main()
 

@@ -8,7 +8,7 @@ import contextlib
 import socket
 import sys
 
-from .run import Options, run
+from .demo import Options, run
 
 BUSY = 2
 INTERRUPTED = 130

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -69,12 +69,12 @@ ROUTES = [
 ]
 
 
-def application() -> Starlette:
-    """The payments service, with a bank of its own."""
+def application(pace: Callable[[float], float] = float) -> Starlette:
+    """The payments service, with a bank of its own: its line at the pace that `pace` makes of its good one."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with bank() as app.state.bank:
+        async with bank(pace) as app.state.bank:
             yield
 
     return Starlette(routes=ROUTES, exception_handlers=problems.HANDLERS, lifespan=lifespan)

@@ -13,17 +13,18 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tracedtimeout.demo.service import payments, shop
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
 from tracedtimeout.live import live_app
 from tracedtimeout.prometheus import metrics_app
 
-from . import faults, payments, shop
+from . import faults
 from .lifeline import on_parent_gone
 from .telemetry import Telemetry, continued
 
 SERVICES: Mapping[str, tuple[Callable[..., ASGIApp], float]] = {
     "shop": (shop.application, 2.5),
-    "payments": (payments.application, 10.0),
+    "payments": (lambda: payments.application(faults.pace), 10.0),
 }
 """The application of each, and the seconds that it gives any request; its caller may give less."""
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import cast
-
-from . import faults
 
 QUICK = 2_000.0
 SLOW = 12.0
@@ -18,9 +16,9 @@ SLOW_CARD = "4009"
 
 
 @asynccontextmanager
-async def bank() -> AsyncIterator[int]:
-    """Run the bank; yields its port."""
-    server = await asyncio.get_running_loop().create_server(Line, "127.0.0.1", 0)
+async def bank(pace: Callable[[float], float]) -> AsyncIterator[int]:
+    """Run the bank, its line at the pace that `pace` makes of its good one; yields its port."""
+    server = await asyncio.get_running_loop().create_server(lambda: Line(pace), "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -29,6 +27,9 @@ async def bank() -> AsyncIterator[int]:
 
 class Line(asyncio.Protocol):
     """One connection: takes ``<verb> <card>`` and answers at the pace of that card's line."""
+
+    def __init__(self, pace: Callable[[float], float]) -> None:
+        self._pace = pace
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
@@ -39,7 +40,7 @@ class Line(asyncio.Protocol):
         if self._asked.endswith(b"\n"):
             verb, card = self._asked.decode().split()
             self._asked = b""
-            pace = SLOW if card == SLOW_CARD else faults.pace(QUICK)
+            pace = SLOW if card == SLOW_CARD else self._pace(QUICK)
             self._carry(_answer(verb, card), 1.0 / pace, asyncio.get_running_loop().time())
 
     def _carry(self, answer: Iterator[bytes], every: float, due: float) -> None:
