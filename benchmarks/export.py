@@ -22,8 +22,9 @@ from collections.abc import Awaitable, Callable
 from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from tracedtimeout import _exemplars, _multiprocess, install, timeout
+from tracedtimeout import _exemplars, install, timeout
 from tracedtimeout._core import _observers
+from tracedtimeout.prometheus import _multiprocess
 from tracedtimeout.spans import SpanObserver
 
 TIMES = 500

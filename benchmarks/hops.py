@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from tests.chain import Chain, chain
+from tests.services.chain import Chain, chain
 
 LIMIT = 0.2
 WAYS = {
-    "http": ("http", "tests.hop"),
-    "http, otel": ("http", "tests.carrier"),
-    "grpc": ("grpc", "tests.hop"),
-    "grpc, otel": ("grpc", "tests.carrier"),
+    "http": ("http", "tests.services.hop"),
+    "http, otel": ("http", "tests.services.carrier"),
+    "grpc": ("grpc", "tests.services.hop"),
+    "grpc, otel": ("grpc", "tests.services.carrier"),
 }
 
 

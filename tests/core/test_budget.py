@@ -10,7 +10,7 @@ import pytest
 
 import tracedtimeout
 from tests.support import VIRTUAL
-from tests.watching import Ended, deadline_within, now
+from tests.support.watching import Ended, deadline_within, now
 from tracedtimeout import DeadlineExceeded, Outcome, budget, checkpoint, remaining, timeout, timeout_at
 from tracedtimeout._core import _reserves
 

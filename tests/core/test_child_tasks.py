@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tests.support import VIRTUAL, running_task
-from tests.watching import Ended, deadline_within, in_child, now
+from tests.support.watching import Ended, deadline_within, in_child, now
 from tracedtimeout import DeadlineExceeded, Outcome, budget, detach, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests import cpython
-from tests.support import FLAVOURS, available, missing
+from tests.support import FLAVOURS, available, cpython, missing
 
 FILES = ("test_timeouts.py", "test_waitfor.py")
 

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import tracedtimeout
-from tests import cpython
-from tests.support import VIRTUAL, figures, missing, outcome_of, running_loop, running_task
+from tests.support import VIRTUAL, cpython, figures, missing, outcome_of, running_loop, running_task
 from tracedtimeout._core import _observers
 
 pytestmark = pytest.mark.loops(*VIRTUAL)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import VIRTUAL, running_loop
-from tests.watching import Ended, deadline_within, now
+from tests.support.watching import Ended, deadline_within, now
 from tracedtimeout import DeadlineExceeded, budget, checkpoint, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)

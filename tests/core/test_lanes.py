@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import FLAVOURS, running_loop
-from tests.watching import live_timers
+from tests.support.watching import live_timers
 from tracedtimeout import timeout, timeout_at
 from tracedtimeout._core._lanes import MOST, Entry, Lanes
 from tracedtimeout._core._loop import state_of

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import FLAVOURS, running_loop
-from tests.watching import at_once, live_timers
+from tests.support.watching import at_once, live_timers
 from tracedtimeout import timeout
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._lanes import LINGER

@@ -15,7 +15,7 @@ from tracedtimeout._core import _names
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
-HERE = "tests.test_names"
+HERE = "tests.core.test_names"
 
 
 async def name_in(guarded: Awaitable[object]) -> str:

@@ -407,12 +407,12 @@ async def test_the_message_tells_whose_deadline_and_where_the_time_went() -> Non
     line = charge.__code__.co_firstlineno + 2
     assert str(exc) == (
         "'checkout' exceeded its 2.000 s deadline after 2.000 s: 1.750 s in db.query (x3), 0.125 s in cache, "
-        f"0.125 s in charge (unfinished); waiting at tests.test_timeout:{line} in charge"
+        f"0.125 s in charge (unfinished); waiting at tests.core.test_timeout:{line} in charge"
     )
     assert exc.spent == (Spent("db.query", 1.75, 3), Spent("cache", 0.125), Spent("charge", 0.125, 1, unfinished=True))
     assert (exc.name, exc.owner, exc.limit, exc.elapsed) == ("checkout", "checkout", 2.0, 2.0)
     assert exc.where is not None
-    assert (exc.where.module, exc.where.line, exc.where.function) == ("tests.test_timeout", line, "charge")
+    assert (exc.where.module, exc.where.line, exc.where.function) == ("tests.core.test_timeout", line, "charge")
     assert exc.where.path == __file__
 
 

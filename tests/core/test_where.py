@@ -27,7 +27,7 @@ async def shop() -> None:
     await bank()
 
 
-IN_BANK = f"tests.test_where:{bank.__code__.co_firstlineno + 1} in bank"
+IN_BANK = f"tests.core.test_where:{bank.__code__.co_firstlineno + 1} in bank"
 
 
 async def where(awaitable: Awaitable[object]) -> Where | None:
@@ -119,7 +119,7 @@ async def test_where_is_the_innermost_frame_of_the_users_own(program: Any) -> No
     """Through coroutines, generators, tasks, gathers and groups, to the line that waits."""
     found = await where(program())
     assert found == IN_BANK
-    assert (found.module, found.function, found.path) == ("tests.test_where", "bank", __file__)
+    assert (found.module, found.function, found.path) == ("tests.core.test_where", "bank", __file__)
 
 
 @pytest.mark.loops("virtual", "virtual-debug")  # 3.13.0 calls all eager tasks "None"
@@ -137,7 +137,7 @@ async def test_code_of_others_is_passed_over_for_ones_own() -> None:
         await library["acquire"]()
 
     line = inspect.getsourcelines(mine)[1] + 1
-    assert await where(mine()) == f"tests.test_where:{line} in mine"
+    assert await where(mine()) == f"tests.core.test_where:{line} in mine"
 
 
 async def test_without_a_frame_of_ones_own_it_is_the_librarys() -> None:

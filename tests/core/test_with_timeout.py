@@ -21,7 +21,7 @@ from tracedtimeout import DeadlineExceeded, timeout, with_timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
-HERE = "tests.test_with_timeout"
+HERE = "tests.core.test_with_timeout"
 
 
 @with_timeout(1.0)

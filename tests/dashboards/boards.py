@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.stack import DASHBOARDS
+from tests.dashboards.stack import DASHBOARDS
 
 PATHS = sorted((DASHBOARDS / "grafana/dashboards").glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in PATHS}

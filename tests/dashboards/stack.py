@@ -14,10 +14,10 @@ import yaml
 
 from dashboards import rules
 from dashboards._windows import duration
-from tests.processes import answers, free_port, process
 from tests.support import missing
+from tests.support.processes import answers, free_port, process
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "dashboards"
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 import yaml
 
-from tests.asgi_servers import serving
-from tests.processes import PATIENCE, answers, free_port, process
-from tests.stack import DASHBOARDS, ROOT, program
+from tests.dashboards.stack import DASHBOARDS, ROOT, program
+from tests.services.asgi_servers import serving
+from tests.support.processes import PATIENCE, answers, free_port, process
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -9,8 +9,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.__main__ import files
-from tests.boards import BOARDS, Panel, panels
-from tests.stack import DASHBOARDS
+from tests.dashboards.boards import BOARDS, Panel, panels
+from tests.dashboards.stack import DASHBOARDS
 from tracedtimeout import Outcome
 from tracedtimeout._core._metrics import METRICS
 

@@ -9,12 +9,12 @@ from subprocess import run
 import pytest
 
 from dashboards import rules
-from tests.stack import DASHBOARDS, program
+from tests.dashboards.stack import DASHBOARDS, program
 from tracedtimeout import Outcome
 from tracedtimeout._core import _metrics as metrics
 from tracedtimeout._core._metrics import Metric
-from tracedtimeout._wire import HEADERS
 from tracedtimeout.demo.run.faults import Fault
+from tracedtimeout.propagation._wire import HEADERS
 
 TEXT = (DASHBOARDS / "README.md").read_text()
 OWN_EXPIRIES = 4

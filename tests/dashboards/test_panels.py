@@ -10,10 +10,10 @@ import pytest
 
 from dashboards import rules
 from dashboards._windows import scaled
-from tests.boards import panels
-from tests.door import ask_everything
-from tests.processes import door, shop
-from tests.stack import Prometheus, prometheus
+from tests.dashboards.boards import panels
+from tests.dashboards.stack import Prometheus, prometheus
+from tests.services.door import ask_everything
+from tests.support.processes import door, shop
 
 SECONDS = 16
 """Seconds that the demo runs: its rarest customers come every ten."""

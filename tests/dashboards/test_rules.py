@@ -9,7 +9,7 @@ import pytest
 
 from dashboards import rules
 from dashboards._windows import duration, scaled
-from tests.stack import DASHBOARDS, program
+from tests.dashboards.stack import DASHBOARDS, program
 from tracedtimeout._core._metrics import METRICS
 
 PROMETHEUS = DASHBOARDS / "prometheus"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dashboards import _promql as promql
-from tests.stack import program
+from tests.dashboards.stack import program
 
 CASES: dict[str, dict[str, Any]] = {
     "fits": {"limit": 1.0, "bucket": "0.5", "uses": 100, "expired": 0, "verdict": "fits"},

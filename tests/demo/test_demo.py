@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import shop
+from tests.support.processes import shop
 from tracedtimeout import Outcome
 from tracedtimeout.demo.run import figures, ledger
 from tracedtimeout.demo.run.ledger import Line
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "tracedtimeout.demo")
 PATIENCE = 60.0
 

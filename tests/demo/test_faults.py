@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import shop
-from tests.stack import prometheus
+from tests.dashboards.stack import prometheus
+from tests.support.processes import shop
 
 SECONDS = 18
 """Seconds, by the demo's clocks, that each shop is visited; rules see them as so many minutes."""

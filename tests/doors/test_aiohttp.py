@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.asgi_servers import figures, outcomes, until
+from tests.services.asgi_servers import figures, outcomes, until
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
 from tracedtimeout._core._metrics import INTERRUPTIONS, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.asgi_servers import (
+from tests.services.asgi_servers import (
     LONG,
     SERVERS,
     SHORT,

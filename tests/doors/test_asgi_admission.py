@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi_servers import (
+from tests.services.asgi_servers import (
     LONG,
     SPENT,
     Receive,

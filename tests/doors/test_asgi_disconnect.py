@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi_servers import (
+from tests.services.asgi_servers import (
     SERVERS,
     SHORT,
     App,

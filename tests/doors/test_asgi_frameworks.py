@@ -31,12 +31,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 
-from tests.asgi_servers import SHORT, App, Recorder, Scope, client, figures, forever, outcomes, until
+from tests.services.asgi_servers import SHORT, App, Recorder, Scope, client, figures, forever, outcomes, until
 from tracedtimeout import remaining, timeout
 from tracedtimeout._core import _budget
 from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, THREADS_ABANDONED, TRANSIT
-from tracedtimeout.integrations._routes import resolver_for
 from tracedtimeout.integrations.asgi import DeadlineMiddleware, exempt
+from tracedtimeout.integrations.asgi._routes import resolver_for
 from tracedtimeout.propagation import DeadlinePropagator
 
 pytestmark = pytest.mark.slow  # real sockets, so the real clock

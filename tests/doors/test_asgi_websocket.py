@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.asgi_servers import (
+from tests.services.asgi_servers import (
     LONG,
     SERVERS,
     SHORT,

@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from tests.asgi_servers import figures, outcomes, until
-from tests.rpc import KINDS, SERVICE, Payments, call, channel
+from tests.services.asgi_servers import figures, outcomes, until
+from tests.services.rpc import KINDS, SERVICE, Payments, call, channel
 from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
 from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors

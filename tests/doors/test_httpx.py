@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.asgi_servers import serving
+from tests.services.asgi_servers import serving
 from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
 from tracedtimeout.integrations.httpx import AsyncDeadlineTransport, DeadlineTransport
 from tracedtimeout.propagation import decode

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.asgi_servers import (
+from tests.services.asgi_servers import (
     App,
     Message,
     Receive,
@@ -34,8 +34,7 @@ from tests.support import running_loop
 from tracedtimeout import DeadlineExceeded, Timeout, detach, remaining, timeout
 from tracedtimeout._core import _observers
 from tracedtimeout._core._metrics import HEADERS_IGNORED, REJECTIONS
-from tracedtimeout.integrations import _overdue
-from tracedtimeout.integrations.asgi import DeadlineMiddleware
+from tracedtimeout.integrations.asgi import DeadlineMiddleware, _overdue
 from tracedtimeout.propagation import HEADERS, decode
 from tracedtimeout.testing import run
 

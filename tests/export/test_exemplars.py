@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 from opentelemetry.trace import format_span_id, format_trace_id
 from prometheus_client import generate_latest
 
-from tests.prometheus_server import answer, prometheus
-from tests.scraping import lint, parsed, registry_of_ours, serving
-from tests.telemetry import Spans
+from tests.services.prometheus_server import answer, prometheus
+from tests.support.scraping import lint, parsed, registry_of_ours, serving
+from tests.support.telemetry import Spans
 from tracedtimeout import _exemplars, timeout
 from tracedtimeout._core import _observers, _series
 from tracedtimeout.prometheus import metrics_app

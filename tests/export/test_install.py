@@ -13,10 +13,10 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from tests.scraping import shown
+from tests.support.scraping import shown
 from tracedtimeout import Timeout, install, timeout
 from tracedtimeout._core import _metrics, _observers, _series
-from tracedtimeout._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS
+from tracedtimeout._install._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS
 from tracedtimeout.logs import LogObserver
 from tracedtimeout.spans import SpanObserver
 from tracedtimeout.testing import run

@@ -42,7 +42,7 @@ def test_an_expiry_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """Its message is the exception's; the nested timeout that it cancelled has none of its own."""
     (line,) = lines(caplog, checkout())
     assert (line.startswith("'checkout' exceeded its 2.000 s deadline after 2.000 s: "), "\n" in line) == (True, False)
-    assert line.partition("; waiting at ")[2].startswith("tests.test_logs:")
+    assert line.partition("; waiting at ")[2].startswith("tests.export.test_logs:")
 
 
 def test_a_line_has_fields(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,7 +51,7 @@ def test_a_line_has_fields(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = caplog.records
     fields = {key: value for key, value in vars(record).items() if key.startswith("timeout_")}
     where = fields.pop("timeout_where")
-    assert where.startswith("tests.test_logs:")
+    assert where.startswith("tests.export.test_logs:")
     assert (record.levelname, fields) == (
         "ERROR",
         {

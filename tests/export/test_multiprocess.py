@@ -20,15 +20,17 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tests.scraping import lint, shown
+from tests.export.test_prometheus import EVERY_METRIC
 from tests.support import missing
-from tests.test_prometheus import EVERY_METRIC
+from tests.support.scraping import lint, shown
 from tracedtimeout._core import _metrics
 
 pytestmark = pytest.mark.slow  # real processes
 
+APP = "tests.services.worker_app:app"
+
 GUNICORN = """
-from tests.worker_app import child_exit
+from tests.services.worker_app import child_exit
 control_socket_disable = True
 workers = 4
 worker_class = "uvicorn_worker.UvicornWorker"
@@ -38,13 +40,13 @@ worker_class = "uvicorn_worker.UvicornWorker"
 def command(kind: str, port: int, folder: Path) -> list[str]:
     """How to start four workers."""
     if kind == "uvicorn":
-        return ["-m", "uvicorn", "tests.worker_app:app", "--workers=4", f"--port={port}", "--log-level=warning"]
+        return ["-m", "uvicorn", APP, "--workers=4", f"--port={port}", "--log-level=warning"]
     if find_spec("gunicorn") is None or find_spec("uvicorn_worker") is None:
         missing("gunicorn", "pip install gunicorn uvicorn-worker")
     (folder / "gunicorn.conf.py").write_text(GUNICORN)
     preload = ["--preload"] if kind == "gunicorn, preloaded" else []
     config = f"--config={folder / 'gunicorn.conf.py'}"
-    return ["-m", "gunicorn", "tests.worker_app:app", config, f"--bind=127.0.0.1:{port}", *preload]
+    return ["-m", "gunicorn", APP, config, f"--bind=127.0.0.1:{port}", *preload]
 
 
 @asynccontextmanager
@@ -195,7 +197,7 @@ async def test_all_families_are_announced(tmp_path: Path) -> None:
 
 
 ONE_PROCESS = """
-from tests.test_prometheus import every_metric
+from tests.export.test_prometheus import every_metric
 from tracedtimeout import install
 from tracedtimeout.prometheus import metrics_app
 from tracedtimeout.testing import run
@@ -221,7 +223,7 @@ def test_the_files_hold_what_the_collector_shows(tmp_path: Path) -> None:
 
 
 UNDONE_BY_NOBODY = """
-from tests.test_prometheus import pass_by
+from tests.export.test_prometheus import pass_by
 from tracedtimeout import install
 from tracedtimeout.testing import run
 install(spans="off")
@@ -241,7 +243,7 @@ def test_a_process_that_exits_leaves_all_its_figures(tmp_path: Path) -> None:
 
 FORKED = """
 import os
-from tests.test_prometheus import pass_by
+from tests.export.test_prometheus import pass_by
 from tracedtimeout import install
 from tracedtimeout.testing import run
 undo = install(spans="off")
@@ -267,8 +269,9 @@ def test_a_fork_counts_nothing_twice(tmp_path: Path) -> None:
 
 NOWHERE = """
 import os, time
-from tests.test_prometheus import pass_by
-from tracedtimeout import _multiprocess, install
+from tests.export.test_prometheus import pass_by
+from tracedtimeout import install
+from tracedtimeout.prometheus import _multiprocess
 from tracedtimeout.testing import run
 _multiprocess.EVERY = 0.01
 install(spans="off")
@@ -290,7 +293,7 @@ def test_a_folder_that_is_gone_is_told_of_once(tmp_path: Path) -> None:
 
 UNDONE_NOWHERE = """
 import os
-from tests.test_prometheus import pass_by
+from tests.export.test_prometheus import pass_by
 from tracedtimeout import install
 from tracedtimeout.testing import run
 undo = install(spans="off")
@@ -313,8 +316,9 @@ def test_undoing_survives_a_folder_that_is_gone(tmp_path: Path) -> None:
 
 REFUSED = """
 import time
-from tests.test_prometheus import pass_by
-from tracedtimeout import _multiprocess, install
+from tests.export.test_prometheus import pass_by
+from tracedtimeout import install
+from tracedtimeout.prometheus import _multiprocess
 from tracedtimeout.testing import run
 _multiprocess.EVERY = 0.01
 install(spans="off")

@@ -36,12 +36,13 @@ from opentelemetry.sdk.metrics.view import DropAggregation, LastValueAggregation
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.registry import CollectorRegistry
 
-from tests.telemetry import Spans, python, run
-from tests.test_prometheus import every_metric
+from tests.export.test_prometheus import every_metric
+from tests.support.telemetry import Spans, python, run
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _metrics, _observers, _series
-from tracedtimeout._meters import SCOPE, pipeline_at
 from tracedtimeout._version import VERSION
+from tracedtimeout.otlp import _histograms
+from tracedtimeout.otlp._meters import SCOPE, pipeline_at
 from tracedtimeout.prometheus import Collector
 from tracedtimeout.spans import SpanObserver
 
@@ -374,7 +375,7 @@ class _Older:
 
 def test_readers_are_found_in_older_sdks() -> None:
     """OpenTelemetry 1.30 keeps the readers of a provider elsewhere."""
-    assert otlp._readers_of(_Older()) == _Older._sdk_config.metric_readers
+    assert _histograms._readers_of(_Older()) == _Older._sdk_config.metric_readers
 
 
 def test_a_provider_of_another_make_is_no_error() -> None:
@@ -397,7 +398,7 @@ GLOBAL = """
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from tests.test_otlp import points, read, work
+from tests.export.test_otlp import points, read, work
 from tracedtimeout import install, otlp
 reader = InMemoryMetricReader()
 provider = MeterProvider([reader])
@@ -440,7 +441,7 @@ def test_no_registry_has_our_families_twice() -> None:
         "from opentelemetry.exporter.prometheus import PrometheusMetricReader\n"
         "from opentelemetry.sdk.metrics import MeterProvider\n"
         "from prometheus_client import REGISTRY\n"
-        "from tests.test_otlp import work\n"
+        "from tests.export.test_otlp import work\n"
         "from tracedtimeout import install\n"
         "metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))\n"
         "metrics.get_meter('app').create_counter('orders').add(1)\n"

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector as AnyCollector
 
-from tests.scraping import lint, parsed, registry_of_ours, serving, shown
-from tests.telemetry import python
+from tests.support.scraping import lint, parsed, registry_of_ours, serving, shown
+from tests.support.telemetry import python
 from tracedtimeout import DeadlineExceeded, budget, timeout
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout.prometheus import Collector, metrics_app, start_metrics_server
@@ -211,7 +211,7 @@ async def test_a_scrape_happens_off_the_loop() -> None:
 
 SCRAPED_AND_FORKED = """
 import asyncio, os, warnings
-from tests.test_prometheus import scraped
+from tests.export.test_prometheus import scraped
 from tracedtimeout.prometheus import metrics_app
 app = metrics_app()
 asyncio.run(scraped(app))

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
-from tests.telemetry import Seen, Spans, block, run
+from tests.support.telemetry import Seen, Spans, block, run
 from tracedtimeout import Timeout, budget, detach, timeout, timeout_at, wait_for, with_timeout
 from tracedtimeout._core import _observers
 from tracedtimeout._version import VERSION

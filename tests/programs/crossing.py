@@ -1,7 +1,7 @@
 """A request by a client, to a server, that OpenTelemetry's own packages instrument: how much of a budget arrives.
 
-``python -m tests.crossing httpx`` prints, as JSON, what was left at the client and what its server's handler saw: the
-header, what is left there, and how a timeout opened there ended. Its environment names the propagators.
+``python -m tests.programs.crossing httpx`` prints, as JSON, what was left at the client and what its server's handler
+saw: the header, what is left there, and how a timeout opened there ended. Its environment names the propagators.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
-from tests.asgi_servers import Receive, Scope, Send, serving
-from tests.rpc import Payments, channel
+from tests.services.asgi_servers import Receive, Scope, Send, serving
+from tests.services.rpc import Payments, channel
 from tracedtimeout import DeadlineExceeded, budget, remaining, timeout
 
 BUDGET = 1.5

@@ -1,6 +1,6 @@
 """A program in slow motion: its event loop's clock runs slower, so the hiccups of a busy machine are shorter by it.
 
-python -m tests.slow_motion 4 tracedtimeout.demo.run.serve shop ...
+python -m tests.programs.slow_motion 4 tracedtimeout.demo.run.serve shop ...
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A program that knows nothing of tracedtimeout: libraries and its own code time out against real servers.
 
-``python tests/unchanged_app.py HTTP_PORT REDIS_PORT``. The web server does not answer. It prints what it caught.
+``python tests/programs/unchanged_app.py HTTP_PORT REDIS_PORT``. The web server does not answer. What was caught is
+printed.
 """
 
 import asyncio

@@ -15,8 +15,8 @@ import grpc
 import grpc.aio
 import httpx
 
-from tests.hop import FOREVER, Ended
-from tests.processes import PATIENCE, SOCKET, free_port, module, process
+from tests.services.hop import FOREVER, Ended
+from tests.support.processes import PATIENCE, SOCKET, free_port, module, process
 from tracedtimeout import DeadlineExceeded, timeout
 from tracedtimeout.integrations.grpc import client_interceptors
 from tracedtimeout.integrations.httpx import AsyncDeadlineTransport
@@ -83,7 +83,7 @@ class Chain:
 
 
 @asynccontextmanager
-async def chain(folder: Path, carrier: str, middle: str = "tests.hop") -> AsyncIterator[Chain]:
+async def chain(folder: Path, carrier: str, middle: str = "tests.services.hop") -> AsyncIterator[Chain]:
     """Processes B, of the module `middle`, and C, ready and warm."""
     async with AsyncExitStack() as stack:
 
@@ -97,12 +97,12 @@ async def chain(folder: Path, carrier: str, middle: str = "tests.hop") -> AsyncI
             await stack.enter_async_context(process(*command, log=log, environment=PROPAGATORS))
             return where
 
-        last = await start("last", ["tests.hop"])
+        last = await start("last", ["tests.services.hop"])
         made = Chain(carrier, await start("middle", [middle], last), last)
         async with asyncio.timeout(PATIENCE):
             while not (await made.told(last)).ended:  # the first request of a process pays for what it loads
                 await made.expire(0.5)
         await made.told(made.last)
-        if middle == "tests.hop":
+        if middle == "tests.services.hop":
             await made.told(made.middle)
         yield made

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.scraping import program
+from tests.support.scraping import program
 
 CONFIG = """
 global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}

@@ -1,7 +1,7 @@
 """CPython's own asyncio tests, read from the installed interpreters at run time and run against us.
 
-``python -m tests.cpython [--patched] test_tasks ...`` runs whole suites of the running interpreter and prints the tests
-that fail, one a line.
+``python -m tests.support.cpython [--patched] test_tasks ...`` runs whole suites of the running interpreter and
+prints the tests that fail, one a line.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def failing(suites: list[str], *, patched: bool) -> tuple[int, list[str]]:
     Raises RuntimeError if a suite does not end as a suite does.
     """
     command = [sys.executable, "-m", __name__, *(["--patched"] if patched else [])]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     running = [
         subprocess.Popen([*command, suite], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=root)
         for suite in suites

@@ -88,7 +88,7 @@ async def shop(folder: Path, *, faults: str = "", load: bool = False, slower: in
 
     Their clocks may run so many times slower.
     """
-    serve = [*(["tests.slow_motion", str(slower)] if slower != 1 else []), "tracedtimeout.demo.run.serve"]
+    serve = [*(["tests.programs.slow_motion", str(slower)] if slower != 1 else []), "tracedtimeout.demo.run.serve"]
     async with AsyncExitStack() as stack:
 
         async def start(name: str, *command: str) -> str:
@@ -107,9 +107,9 @@ async def shop(folder: Path, *, faults: str = "", load: bool = False, slower: in
 
 @asynccontextmanager
 async def door(folder: Path) -> AsyncIterator[str]:
-    """The service of tests/door.py; yields its ``host:port`` once it is ready."""
+    """The service of tests/services/door.py; yields its ``host:port`` once it is ready."""
     log = folder / "door.log"
-    async with module("tests.door", SOCKET, log=log) as where:
+    async with module("tests.services.door", SOCKET, log=log) as where:
         await answers(f"http://{where}/metrics", log)
         yield where
 

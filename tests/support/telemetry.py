@@ -17,7 +17,7 @@ from tracedtimeout.testing import VirtualClockLoop, run
 
 __all__ = ["ROOT", "Seen", "Spans", "block", "python", "run"]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 async def block(seconds: float) -> None:

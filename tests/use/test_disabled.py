@@ -72,7 +72,7 @@ DOORS = """
 import asyncio
 import aiohttp
 from aiohttp import web
-from tests.rpc import Payments, call, channel
+from tests.services.rpc import Payments, call, channel
 from tracedtimeout import remaining, timeout
 from tracedtimeout._core import _series
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware

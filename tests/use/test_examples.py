@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.asgi_servers import figures, outcomes
 from tests.examples import queue_redis
+from tests.services.asgi_servers import figures, outcomes
 from tests.support import missing
 from tracedtimeout import budget
 from tracedtimeout._core._metrics import INTERRUPTIONS, RECEIVED, REJECTIONS
 
 pytestmark = pytest.mark.slow  # a real Redis, and real time in its queue
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

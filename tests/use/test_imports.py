@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.telemetry import python
+from tests.support.telemetry import python
 
 OPTIONAL = (
     "opentelemetry.sdk",

@@ -27,12 +27,11 @@ from typing import Any
 import pytest
 
 import tracedtimeout
-from tests import cpython
-from tests.support import missing
-from tests.telemetry import ROOT, Seen, Spans, block, python, run
+from tests.support import cpython, missing
+from tests.support.telemetry import ROOT, Seen, Spans, block, python, run
 from tracedtimeout import Timeout, remaining
-from tracedtimeout._core import _observers, _series, _watched
-from tracedtimeout.instrument import TracedTimeoutInstrumentor
+from tracedtimeout._core import _observers, _series
+from tracedtimeout.instrument import TracedTimeoutInstrumentor, _watched
 from tracedtimeout.spans import SpanObserver
 
 ORIGINALS = (asyncio.timeout, asyncio.timeout_at, asyncio.Timeout, asyncio.wait_for)
@@ -285,10 +284,10 @@ def test_names_can_say_the_function() -> None:
     ("options", "watched"),
     [
         ({"include": ["tests"]}, True),
-        ({"include": "tests.test_instrument,other"}, True),
+        ({"include": "tests.use.test_instrument,other"}, True),
         ({"include": ["test"]}, False),
-        ({"exclude": ["tests.test_instrument"]}, False),
-        ({"exclude": ["tests.test"]}, True),
+        ({"exclude": ["tests.use.test_instrument"]}, False),
+        ({"exclude": ["tests.use.test"]}, True),
         ({"include": ["tests"], "exclude": ["tests"]}, False),
     ],
 )
@@ -545,7 +544,7 @@ def test_an_unchanged_program_is_observed(http_port: int, redis_port: int, tmp_p
         "OTEL_LOGS_EXPORTER": "none",
         "PYTHONPATH": os.pathsep.join([str(_with_entry_points(tmp_path)), str(ROOT)]),
     }
-    app = ROOT / "tests" / "unchanged_app.py"
+    app = ROOT / "tests" / "programs" / "unchanged_app.py"
     command = [str(program), sys.executable, str(app), str(http_port), str(redis_port)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "TimeoutError TimeoutError TimeoutError\n")

@@ -18,13 +18,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.asgi_servers import client, until
+from tests.services.asgi_servers import client, until
 from tracedtimeout import budget, timeout, wait_for
 from tracedtimeout._core._series import Histogram
-from tracedtimeout._live_figures import GAP, Names, percentile
-from tracedtimeout._live_page import page
-from tracedtimeout._tree import gather, text
 from tracedtimeout.live import LiveApp, _json, dump_on_signal, live_app
+from tracedtimeout.live._figures import GAP, Names, percentile
+from tracedtimeout.live._page import page
+from tracedtimeout.live._tree import gather, text
 
 EVIL = "<script>alert(1)</script>"
 

@@ -13,9 +13,9 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from dashboards.screenshots import ARGUMENTS, CHROMIUM
-from tests.asgi_servers import serving
-from tests.processes import shop
+from tests.services.asgi_servers import serving
 from tests.support import missing
+from tests.support.processes import shop
 from tracedtimeout import timeout, wait_for
 from tracedtimeout.live import live_app
 

@@ -37,7 +37,7 @@ def printed(*command: str) -> str:
 
 def crossed(way: str) -> dict[str, object]:
     """What the server's handler saw of a budget of `BUDGET_MS`."""
-    seen: dict[str, object] = json.loads(printed("tests.crossing", way))
+    seen: dict[str, object] = json.loads(printed("tests.programs.crossing", way))
     return seen
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chain import Chain, Told, chain
-from tests.hop import Ended
+from tests.services.chain import Chain, Told, chain
+from tests.services.hop import Ended
 from tests.support import missing
 
 pytestmark = pytest.mark.slow  # three processes, and a deadline that passes on the clock they have in common
@@ -70,7 +70,7 @@ async def test_a_hop_with_nothing_of_ours(tmp_path: Path, carrier: str) -> None:
             missing(
                 f"OpenTelemetry's {package} instrumentation", f"pip install opentelemetry-instrumentation-{package}"
             )
-    async with chain(tmp_path, carrier, "tests.carrier") as made:
+    async with chain(tmp_path, carrier, "tests.services.carrier") as made:
         first, (last,) = await expired(made, made.last)
     assert [verdict(each) for each in last.ended] == [(NAMES[carrier], "inherited", "_remote")]
     assert counted(last, NAMES[carrier]) == ["_remote"]

@@ -30,14 +30,14 @@ from tracedtimeout import (
     remaining,
     timeout,
 )
-from tracedtimeout import _received as received
 from tracedtimeout._core import _budget, _series
 from tracedtimeout._core._direct import leave
 from tracedtimeout._core._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
 from tracedtimeout._core._series import Histogram
-from tracedtimeout._wire import HEADERS, MOST_NS
 from tracedtimeout.integrations._admission import Admission
 from tracedtimeout.propagation import DeadlinePropagator, extract, inject, nanoseconds, outgoing
+from tracedtimeout.propagation import _received as received
+from tracedtimeout.propagation._wire import HEADERS, MOST_NS
 from tracedtimeout.testing import run
 
 SENT = 1_763_823_600_123

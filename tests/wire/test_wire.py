@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracedtimeout._wire import MOST_NS, Parsed, parse
 from tracedtimeout.propagation import (
     CONNECT_TIMEOUT,
     DEADLINE_BUDGET,
@@ -21,6 +20,7 @@ from tracedtimeout.propagation import (
     decode,
     encode,
 )
+from tracedtimeout.propagation._wire import MOST_NS, Parsed, parse
 
 US, MS, S = 10**3, 10**6, 10**9
 WRITTEN = (DEADLINE_BUDGET, GRPC_TIMEOUT, CONNECT_TIMEOUT)

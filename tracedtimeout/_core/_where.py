@@ -24,7 +24,7 @@ _DEEPEST = 200
 
 _STDLIB = tuple({sysconfig.get_paths()["stdlib"], sysconfig.get_paths()["platstdlib"]})
 _SITE = tuple({sysconfig.get_paths()["purelib"], sysconfig.get_paths()["platlib"]})
-_OURS = (f"{__package__}.", f"{__package__.partition('.')[0]}.integrations.")
+_OURS = tuple(f"{__package__.partition('.')[0]}.{room}." for room in ("_core", "instrument", "integrations"))
 
 
 _WITH_FRAMES = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)

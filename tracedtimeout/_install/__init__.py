@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.registry import CollectorRegistry
 
-from . import _multiprocess, prometheus
-from ._core import _metrics, _observers, _series
-from ._core._observers import Observer
-from ._disabled import DISABLED
+from tracedtimeout import prometheus
+from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._core._observers import Observer
+from tracedtimeout._disabled import DISABLED
+from tracedtimeout.prometheus import _multiprocess
+
 from ._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
 
 if TYPE_CHECKING:
-    from ._meters import Pipeline
+    from tracedtimeout.otlp._meters import Pipeline
 
 
 def install(
@@ -71,7 +73,7 @@ def install(
 def _span_observers(policy: Spans) -> tuple[Observer, ...]:
     if policy == "off":
         return ()
-    from .spans import SpanObserver  # noqa: PLC0415  # not paid for without spans
+    from tracedtimeout.spans import SpanObserver  # noqa: PLC0415  # not paid for without spans
 
     return (SpanObserver(policy),)
 
@@ -83,7 +85,7 @@ def _prometheus(registry: Registry) -> _Registered | _multiprocess.Transfer | No
 
 
 def _meters() -> Pipeline:
-    from ._meters import pipeline_at  # noqa: PLC0415  # OpenTelemetry's metrics take 8 ms to import
+    from tracedtimeout.otlp._meters import pipeline_at  # noqa: PLC0415  # OpenTelemetry's metrics take 8 ms to import
 
     return pipeline_at(None, _join)
 
@@ -91,9 +93,9 @@ def _meters() -> Pipeline:
 def _join(pipeline: Pipeline) -> None:
     """Have the histograms join OpenTelemetry's metrics; in a collection of its SDK, so that it is imported anyway."""
     with suppress(ImportError):  # of another SDK, that has but our counters
-        from . import otlp  # noqa: PLC0415  # see above
+        from tracedtimeout.otlp import _histograms  # noqa: PLC0415  # see above
 
-        otlp.join(pipeline)
+        _histograms.join(pipeline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any, Generic, Literal, TypeVar, cast, get_args
 import prometheus_client
 from prometheus_client.registry import CollectorRegistry
 
-from ._core import _metrics
-from ._core._observers import Observer
+from tracedtimeout._core import _metrics
+from tracedtimeout._core._observers import Observer
 
 T = TypeVar("T")
 Registry = CollectorRegistry | None

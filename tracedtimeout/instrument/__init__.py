@@ -25,11 +25,13 @@ from typing import Any, Literal, cast, get_args
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # not in its __all__
 from opentelemetry.metrics import MeterProvider
 
-from ._core import _names, _observers, _watched
-from ._core._observers import Observer
-from ._core._standins import STANDINS
-from ._disabled import DISABLED
-from .spans import SpanObserver
+from tracedtimeout._core import _names, _observers
+from tracedtimeout._core._observers import Observer
+from tracedtimeout._disabled import DISABLED
+from tracedtimeout.spans import SpanObserver
+
+from . import _watched
+from ._standins import STANDINS
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -134,11 +136,12 @@ def _checked(names: object) -> Names:
 
 
 def _export_metrics(meter_provider: MeterProvider | None) -> Callable[[], None] | None:
+    from tracedtimeout import otlp  # noqa: PLC0415  # OpenTelemetry's metrics take 8 ms to import
+
     try:
-        from . import otlp  # noqa: PLC0415  # the SDK is the application's, and may not be there
-    except ImportError:
+        return otlp.instrument(meter_provider)
+    except ImportError:  # the SDK is the application's, and may not be there
         return None
-    return otlp.instrument(meter_provider)
 
 
 def _warn_of_holders(watcher: _Watcher) -> None:

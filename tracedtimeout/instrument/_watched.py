@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple, ParamSpec, Protocol, Self, cast
 
-from . import _observers, _warn, _where
-from ._expiry import Expiry
-from ._loop import LoopState, state_of
-from ._outcome import Outcome, Where
-from ._tally import Series
-from ._timeout import Timeout
+from tracedtimeout._core import _observers, _warn, _where
+from tracedtimeout._core._expiry import Expiry
+from tracedtimeout._core._loop import LoopState, state_of
+from tracedtimeout._core._outcome import Outcome, Where
+from tracedtimeout._core._tally import Series
+from tracedtimeout._core._timeout import Timeout
 
 P = ParamSpec("P")
 

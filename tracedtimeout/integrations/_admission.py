@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from tracedtimeout import DeadlineExceeded, _attached, _received, remaining
+from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core import _budget, _metrics, _series
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
 from tracedtimeout._core._direct import enter
 from tracedtimeout._core._timeout import Timeout
-from tracedtimeout._wire import HEADERS
+from tracedtimeout.propagation import _attached, _received
+from tracedtimeout.propagation._wire import HEADERS
 
 _ANY = 1e-9
 """Seconds that must be left on arrival for a request to be served at all."""

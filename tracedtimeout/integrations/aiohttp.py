@@ -15,14 +15,14 @@ from aiohttp.connector import Connection
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
-from tracedtimeout._received import lines_of
 from tracedtimeout.propagation import EMITTED, HEADERS, outgoing
+from tracedtimeout.propagation._received import lines_of
 
 from . import _threads
 from ._admission import Admission, left_with
-from ._answers import PROBLEM, PROBLEM_HEADERS
 from ._naming import MARK, method_and_route
 from ._outgoing import ROUNDING, Hosts, ended_by_budget, least, time_to_send
+from ._problem import PROBLEM, PROBLEM_HEADERS
 
 __all__ = ["client_middleware", "server_middleware"]
 

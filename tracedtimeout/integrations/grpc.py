@@ -14,8 +14,8 @@ import grpc.aio
 from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
-from tracedtimeout._received import lines_of
 from tracedtimeout.propagation import DEADLINE_BUDGET, GRPC_TIMEOUT, HEADERS, decode, encode, nanoseconds, outgoing
+from tracedtimeout.propagation._received import lines_of
 
 from . import _threads
 from ._admission import Admission, left_with

@@ -22,11 +22,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
-from . import _live_page, _tree
-from ._asgi import Receive, Scope, Send, answer_but_http
-from ._core import _observers
-from ._live_figures import Ended, Figures, Names, Recent
-from ._live_view import view
+from tracedtimeout._asgi import Receive, Scope, Send, answer_but_http
+from tracedtimeout._core import _observers
+
+from . import _page, _tree
+from ._figures import Ended, Figures, Names, Recent
+from ._view import view
 
 STREAM = 20.0
 """Seconds after which a stream of events ends, and the browser opens the next: a server that ends waits for them."""
@@ -95,8 +96,8 @@ class LiveApp:
         elif path.endswith("/events"):
             await (_send(send, 200, _EVENTS, b"") if head else self._stream(receive, send))
         else:
-            policy = (b"content-security-policy", _live_page.POLICY.encode())
-            page = b"" if head else _live_page.page(self._view(), path).encode(errors="replace")
+            policy = (b"content-security-policy", _page.POLICY.encode())
+            page = b"" if head else _page.page(self._view(), path).encode(errors="replace")
             await _send(send, 200, [(b"content-type", b"text/html; charset=utf-8"), policy], page)
 
     def _view(self) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ._core import _series
-from ._core._metrics import ACTIVE, DURATION, LIMIT
-from ._core._observers import Unhurried
-from ._core._outcome import DeadlineExceeded, Outcome, Spent
-from ._core._series import Histogram
-from ._core._timeout import Timeout
+from tracedtimeout._core import _series
+from tracedtimeout._core._metrics import ACTIVE, DURATION, LIMIT
+from tracedtimeout._core._observers import Unhurried
+from tracedtimeout._core._outcome import DeadlineExceeded, Outcome, Spent
+from tracedtimeout._core._series import Histogram
+from tracedtimeout._core._timeout import Timeout
 
 OUT_OF_TIME = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
 """Outcomes in which a deadline had a part."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from ._core import _expiry, _where
-from ._core._budget import Budget, Deadline, State, earliest
-from ._core._loop import states
-from ._core._timeout import Timeout
+from tracedtimeout._core import _expiry, _where
+from tracedtimeout._core._budget import Budget, Deadline, State, earliest
+from tracedtimeout._core._loop import states
+from tracedtimeout._core._timeout import Timeout
 
 MOST = 200
 """Rows that are gathered: where each one waits takes some 10 us to find, in the loop that serves everybody else."""

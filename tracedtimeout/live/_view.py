@@ -7,8 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ._core._outcome import Spent
-from ._live_figures import Ended, Figures
+from tracedtimeout._core._outcome import Spent
+
+from ._figures import Ended, Figures
 from ._tree import Node, Tree
 
 Cell = dict[str, Any]

@@ -1,23 +1,4 @@
-"""OpenTelemetry metrics: the core's numbers in the application's own metric pipeline.
-
-`tracedtimeout.install()` exports them through the global meter provider, set before or after. This is for any other:
-
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-    from tracedtimeout import otlp
-
-    provider = MeterProvider(metric_readers=[PeriodicExportingMetricReader(OTLPMetricExporter())])
-    otlp.instrument(provider)
-
-That is all, for every reader of the provider: OTLP, console, Prometheus, in memory. A record into one of the SDK's
-histograms costs 6-12 us, so nothing is recorded there. Counters and `tracedtimeout.active` are observable
-instruments; histograms join what a reader receives, built from the core's numbers with the SDK's data classes. So views
-apply to the former alone, but for one that drops them all: that is without histograms then. Buckets are chosen with
-``install(buckets=)``. `min` and `max` are not known, and not sent.
-
-A reader of OpenTelemetry's that writes to the Prometheus registry where `install` put our families is left out: each
-would be there twice, and every sum over it double.
-"""
+"""The core's histograms in what the readers of OpenTelemetry's SDK receive, as its own data classes."""
 
 from __future__ import annotations
 
@@ -30,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import prometheus_client
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -47,11 +27,13 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.registry import CollectorRegistry
 
-from . import _exemplars, _meters
-from ._core import _metrics, _series
-from ._core._series import Labels, Table, Value
+from tracedtimeout import _exemplars
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._series import Labels, Table, Value
+from tracedtimeout._version import VERSION
+
+from . import _meters
 from ._meters import SCOPE, Pipeline, attributes
-from ._version import VERSION
 
 DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE
 
@@ -61,33 +43,13 @@ _BY_NAME = {metric.name: metric for metric in _meters.OBSERVABLES}
 _log = logging.getLogger("tracedtimeout")
 
 
-def instrument(
-    meter_provider: MeterProvider | None = None, *, readers: Iterable[MetricReader] | None = None
-) -> Callable[[], None]:
-    """Export the metrics of all timeouts through `meter_provider`; what it returns undoes it.
-
-    They are exported once, however often that is asked for (`install` asks too, for the global one), and until all who
-    asked have undone it. Figures count from the start of the process, whenever this is called.
-
-    Args:
-        meter_provider: by default the global one, whenever it is set.
-        readers: those whose data the histograms join; by default the provider's, if it is the SDK's.
-    """
-    pipeline = _meters.pipeline_at(meter_provider, join)
-    if readers is not None:
-        _named[pipeline] = tuple(readers)
-    asker = object()
-    pipeline.start(asker)
-    return partial(pipeline.stop, asker)
-
-
-_named: weakref.WeakKeyDictionary[Pipeline, tuple[MetricReader, ...]] = weakref.WeakKeyDictionary()
+named: weakref.WeakKeyDictionary[Pipeline, tuple[MetricReader, ...]] = weakref.WeakKeyDictionary()
 _joined: weakref.WeakKeyDictionary[MetricReader, list[Pipeline]] = weakref.WeakKeyDictionary()
 
 
 def join(pipeline: Pipeline) -> None:
     """Have the histograms join what readers receive; in a collection, since a provider may be given a reader late."""
-    for reader in _named.get(pipeline) or _readers_of(pipeline.provider):
+    for reader in named.get(pipeline) or _readers_of(pipeline.provider):
         pipelines = _joined.setdefault(reader, [])
         if pipeline not in pipelines:
             pipelines.append(pipeline)

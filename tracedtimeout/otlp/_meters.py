@@ -10,9 +10,9 @@ from functools import partial
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from ._core import _metrics, _series
-from ._core._series import Labels, Table
-from ._version import VERSION
+from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core._series import Labels, Table
+from tracedtimeout._version import VERSION
 
 SCOPE = "tracedtimeout"
 

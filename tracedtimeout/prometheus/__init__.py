@@ -24,9 +24,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector as AnyCollector
 from prometheus_client.registry import CollectorRegistry
 
+from tracedtimeout._asgi import Receive, Scope, Send, answer_but_http
+from tracedtimeout._core import _metrics, _series
+
 from . import _multiprocess
-from ._asgi import Receive, Scope, Send, answer_but_http
-from ._core import _metrics, _series
 from ._families import family_of
 
 

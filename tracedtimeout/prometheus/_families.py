@@ -10,8 +10,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
-from . import _exemplars
-from ._core import _metrics, _series
+from tracedtimeout import _exemplars
+from tracedtimeout._core import _metrics, _series
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import values
 
-from ._core import _observers, _series
-from ._core._metrics import Metric
+from tracedtimeout._core import _observers, _series
+from tracedtimeout._core._metrics import Metric
+
 from ._families import les
 
 if TYPE_CHECKING:
-    from ._core._timeout import Timeout
+    from tracedtimeout._core._timeout import Timeout
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 

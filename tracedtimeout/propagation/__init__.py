@@ -17,8 +17,9 @@ from opentelemetry.propagators.textmap import (
     default_setter,
 )
 
+from tracedtimeout._core._budget import here, instant, remaining
+
 from . import _attached, _received
-from ._core._budget import here, instant, remaining
 from ._wire import (
     CONNECT_TIMEOUT,
     DEADLINE_BUDGET,

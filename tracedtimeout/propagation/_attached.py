@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from opentelemetry.context import Context, create_key, get_current, get_value, set_value
 
-from ._core import _budget
-from ._core._budget import REMOTE, Budget, Clock, Deadline, State
+from tracedtimeout._core import _budget
+from tracedtimeout._core._budget import REMOTE, Budget, Clock, Deadline, State
 
 _KEY = create_key("tracedtimeout-deadline")
 

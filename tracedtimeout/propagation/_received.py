@@ -6,8 +6,9 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+from tracedtimeout._core import _metrics, _series
+
 from . import _wire
-from ._core import _metrics, _series
 from ._wire import HEADERS
 
 KNOWN: dict[object, str] = {name: header for header in HEADERS for name in (header, header.encode())}

@@ -10,14 +10,15 @@ from tracedtimeout import DeadlineExceeded, Timeout
 from tracedtimeout._asgi import Receive, Scope, Send
 from tracedtimeout._core._direct import enter, leave
 from tracedtimeout._disabled import DISABLED
-from tracedtimeout._received import KNOWN
-from tracedtimeout._wire import HEADERS
+from tracedtimeout.integrations import _threads
+from tracedtimeout.integrations._admission import Admission, left_with
+from tracedtimeout.integrations._naming import MARK
+from tracedtimeout.propagation._received import KNOWN
+from tracedtimeout.propagation._wire import HEADERS
 
-from . import _threads
-from ._admission import Admission, left_with
 from ._answers import Response, Socket
 from ._disconnect import Watch
-from ._naming import EXEMPT, MARK, Namer
+from ._namer import EXEMPT, Namer
 from ._overdue import answers, come_back, late
 
 __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from tracedtimeout._asgi import Message, Scope, Send
+from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
-PROBLEM = json.dumps(
-    {"type": "about:blank", "title": "Gateway Timeout", "status": 504, "detail": "The deadline has passed."}
-).encode()
-"""Of a refusal and an expiry alike: what the limits are is nobody's business."""
-PROBLEM_HEADERS = [
-    (b"content-type", b"application/problem+json"),
-    (b"content-length", b"%d" % len(PROBLEM)),
-    (b"deadline-expired", b"1"),
-]
 _INTERNAL_ERROR = 1011
 """WebSocket's close code (RFC 6455, 7.4.1); it has none for a timeout."""
 

@@ -1,4 +1,4 @@
-"""What a request's timeout is called: its method and its route's template, never anything that a peer may choose."""
+"""The names of one ASGI application's requests, found before it routes them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tracedtimeout._asgi import Scope
+from tracedtimeout.integrations._naming import MARK, METHODS, UNMATCHED, method_and_route
 
 from . import _routes
 
 EXEMPT = "_exempt"
 """What a `route_of` returns for a route that no deadline shall end."""
-UNMATCHED = "_unmatched"
-OTHER = "_OTHER"
-METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-"""Those that OpenTelemetry's semantic conventions know; a peer may send any other."""
-MARK = "__tracedtimeout_exempt__"
-"""Set on the endpoints that are exempt."""
 
 in_threads: set[str] = set()
 """Names of requests that a plain function serves, as far as can be told: frameworks run those in threads."""
@@ -27,11 +22,6 @@ _MOST, _LONGEST = 1024, 256
 """Names kept, and characters of a path whose name is: peers choose the paths."""
 
 _log = logging.getLogger("tracedtimeout")
-
-
-def method_and_route(method: str, template: str | None) -> str:
-    """What a request with that method, for the route with that template, is called; None is for no route."""
-    return f"{method if method in METHODS else OTHER} {UNMATCHED if template is None else template}"
 
 
 class Namer:

@@ -10,7 +10,7 @@ from tracedtimeout import Timeout
 from tracedtimeout._core import _expiry, _metrics, _series
 
 from ._answers import Response
-from ._naming import in_threads
+from ._namer import in_threads
 
 GRACE = 0.1
 """Seconds that an application has to unwind or to answer for itself."""

@@ -1,0 +1,57 @@
+"""OpenTelemetry metrics: the core's numbers in the application's own metric pipeline.
+
+`tracedtimeout.install()` exports them through the global meter provider, set before or after. This is for any other:
+
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from tracedtimeout import otlp
+
+    provider = MeterProvider(metric_readers=[PeriodicExportingMetricReader(OTLPMetricExporter())])
+    otlp.instrument(provider)
+
+That is all, for every reader of the provider: OTLP, console, Prometheus, in memory. A record into one of the SDK's
+histograms costs 6-12 us, so nothing is recorded there. Counters and `tracedtimeout.active` are observable
+instruments; histograms join what a reader receives, built from the core's numbers with the SDK's data classes. So views
+apply to the former alone, but for one that drops them all: that is without histograms then. Buckets are chosen with
+``install(buckets=)``. `min` and `max` are not known, and not sent.
+
+A reader of OpenTelemetry's that writes to the Prometheus registry where `install` put our families is left out: each
+would be there twice, and every sum over it double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from opentelemetry.metrics import MeterProvider
+
+from ._meters import pipeline_at
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.export import MetricReader
+
+__all__ = ["instrument"]
+
+
+def instrument(
+    meter_provider: MeterProvider | None = None, *, readers: Iterable[MetricReader] | None = None
+) -> Callable[[], None]:
+    """Export the metrics of all timeouts through `meter_provider`; what it returns undoes it.
+
+    They are exported once, however often that is asked for (`install` asks too, for the global one), and until all who
+    asked have undone it. Figures count from the start of the process, whenever this is called.
+
+    Args:
+        meter_provider: by default the global one, whenever it is set.
+        readers: those whose data the histograms join; by default the provider's, if it is the SDK's.
+    """
+    from . import _histograms  # noqa: PLC0415  # it needs the SDK, and what `install` takes from this package does not
+
+    pipeline = pipeline_at(meter_provider, _histograms.join)
+    if readers is not None:
+        _histograms.named[pipeline] = tuple(readers)
+    asker = object()
+    pipeline.start(asker)
+    return partial(pipeline.stop, asker)
