@@ -29,7 +29,7 @@ import pytest
 import tracedtimeout
 from tests.support import cpython, missing
 from tests.support.telemetry import ROOT, Seen, Spans, block, python, run
-from tracedtimeout import Timeout, remaining
+from tracedtimeout import Timeout, otlp, remaining
 from tracedtimeout._core import _observers, _series
 from tracedtimeout.instrument import TracedTimeoutInstrumentor, _watched
 from tracedtimeout.spans import SpanObserver
@@ -457,8 +457,8 @@ def test_what_fails_in_watching_is_logged_once(caplog: pytest.LogCaptureFixture,
 
 def test_a_provider_set_up_without_the_sdk_gets_no_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where OpenTelemetry's SDK is not installed, timeouts are watched all the same."""
-    monkeypatch.setitem(sys.modules, "tracedtimeout.otlp", None)
-    monkeypatch.delattr(tracedtimeout, "otlp", raising=False)
+    monkeypatch.setitem(sys.modules, "tracedtimeout.otlp._histograms", None)
+    monkeypatch.delattr(otlp, "_histograms", raising=False)
     with instrumented():
         run(in_timeout(waiting(0.5)))
     assert counted("duration") == {(__name__, "completed"): 1}
@@ -469,7 +469,7 @@ import logging, sys
 from tracedtimeout.instrument import TracedTimeoutInstrumentor
 logging.disable()
 TracedTimeoutInstrumentor().instrument()
-from tests import cpython
+from tests.support import cpython
 cpython.main(sys.argv[1:])
 """
 
