@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
+import tomllib
 from pathlib import Path
 
 import pytest
 
-import tracedtimeout
-
-PACKAGE = Path(tracedtimeout.__file__).parent
+from tests.support.imports import PACKAGE, absolute, modules, private_attributes, private_names, room, taken
 
 FLOORS = [
     # What a user starts; everything below is open to it, by its public names.
@@ -55,6 +52,59 @@ FLOORS = [
 ]
 """From the top of the house to its foundations: a module imports from the floors below its own only."""
 
+NO_ROOMS = {"_core", "integrations"}
+"""Packages whose `__init__` holds nothing."""
+
+UPWARDS = {
+    "_core._expiry imports _core._timeout",
+    "_core._facts imports _core._timeout",
+    "_core._inside imports _core._timeout",
+    "_core._observers imports _core._timeout",
+    "_core._raised imports _core._timeout",
+    "_core._relatives imports _core._timeout",
+    "_core._reserves imports _core._timeout",
+    "_core._tally imports _core._lanes",
+    "_core._warn imports _core._timeout",
+}
+"""The one circle, for typing only. It may only shrink: take out what is mended, and add nothing."""
+
+EXPORTERS = {"logs", "otlp", "prometheus", "spans"}
+
+PRIVATE_NAMES_OF_DEMO: set[str] = set()
+"""What the demo takes that its readers could not. It may only shrink."""
+
+PRIVATE_NAMES_OF_INTEGRATIONS = {
+    "_asgi.Message",
+    "_asgi.Receive",
+    "_asgi.Scope",
+    "_asgi.Send",
+    "_core._arguments.seconds_of",
+    "_core._budget.BUDGET",
+    "_core._budget.Budget",
+    "_core._budget.REMOTE",
+    "_core._budget.inherited",
+    "_core._direct.enter",
+    "_core._direct.leave",
+    "_core._expiry.listeners",
+    "_core._metrics.REJECTIONS",
+    "_core._metrics.THREADS_ABANDONED",
+    "_core._series.count",
+    "_core._series.label",
+    "_core._timeout.Timeout",
+    "_disabled.DISABLED",
+    "propagation._attached.overrule",
+    "propagation._received.KNOWN",
+    "propagation._received.lines_of",
+    "propagation._received.seconds",
+    "propagation.nanoseconds",
+}
+PRIVATE_ATTRIBUTES_OF_INTEGRATIONS = {
+    "integrations._admission: _leave",
+    "integrations._admission: _parent",
+    "integrations.asgi._overdue: _task",
+}
+"""What the doors take of the rest of the package that a door of somebody else's could not. Both may only shrink."""
+
 OPTIONAL = {
     "aiohttp": "integrations.aiohttp",
     "grpc": "integrations.grpc",
@@ -64,35 +114,47 @@ OPTIONAL = {
 }
 """An optional package is imported in the one module that is for it (and in the demo)."""
 
+ENTRIES = 20
+"""Files and folders at the root of the package: a listing of it fits one screen."""
+
 
 def test_every_module_has_a_floor() -> None:
-    """The table is complete, and names nothing that is not there."""
-    named = set().union(*FLOORS)
-    assert {_room(module) for module in _modules()} - {"integrations", "_core"} == named
+    """The table is complete, and names nothing that is not there, and nothing twice."""
+    named = [name for rooms in FLOORS for name in rooms]
+    assert sorted(named) == sorted({room(module) for module in modules()} - NO_ROOMS)
 
 
 def test_imports_point_down() -> None:
-    """No module imports from its own floor or from one above."""
-    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-    upwards = [
-        f"{_room(module)} imports {imported}"
-        for module in _modules()
-        for imported in _imports(module)
-        if _room(module) in floor
-        and imported in floor
-        and imported != _room(module)
-        and floor[imported] <= floor[_room(module)]
-    ]
-    assert upwards == []
+    """No module imports from its own floor or from one above, for typing neither, but for what is listed."""
+    floor = {name: number for number, rooms in enumerate(FLOORS) for name in rooms}
+    upwards = {
+        f"{room(module)} imports {each.room}"
+        for module in modules()
+        if room(module) in floor
+        for each in taken(module)
+        if each.room in floor and each.room != room(module) and floor[each.room] <= floor[room(module)]
+    }
+    assert upwards == UPWARDS
+
+
+def test_exporters_never_import_each_other() -> None:
+    """Each of them could be taken out, and the others would not notice."""
+    across = {
+        f"{room(module)} imports {each.room}"
+        for module in modules()
+        for each in taken(module)
+        if {(mine := room(module).split(".")[0]), (other := each.room.split(".")[0])} <= EXPORTERS and mine != other
+    }
+    assert across == set()
 
 
 def test_the_core_stands_on_the_standard_library_alone() -> None:
     """It knows no exporter and no third party."""
     foreign = {
         imported
-        for module in _modules()
-        if _room(module).startswith("_core.")
-        for imported in _absolute(module)
+        for module in modules()
+        if room(module).startswith("_core.")
+        for imported in absolute(module)
         if imported.split(".")[0] in {"opentelemetry", "prometheus_client", "tracedtimeout"}
     }
     assert foreign == set()
@@ -101,13 +163,41 @@ def test_the_core_stands_on_the_standard_library_alone() -> None:
 def test_optional_packages_are_imported_where_they_are_for() -> None:
     """Nobody needs a package of which he does not use the module."""
     strays = [
-        f"{_room(module)} imports {imported}"
-        for module in _modules()
-        for imported in _absolute(module)
-        for package, room in OPTIONAL.items()
-        if (imported + ".").startswith(package + ".") and _room(module) not in {room, "demo"}
+        f"{room(module)} imports {imported}"
+        for module in modules()
+        for imported in absolute(module)
+        for package, place in OPTIONAL.items()
+        if (imported + ".").startswith(package + ".") and room(module) not in {place, "demo"}
     ]
     assert strays == []
+
+
+def test_the_demo_takes_public_names_only() -> None:
+    """A reader who copies it has all that it has, but for what is listed."""
+    assert private_names("demo") == PRIVATE_NAMES_OF_DEMO
+    assert private_attributes("demo") == set()
+
+
+def test_the_doors_take_no_more_private_names() -> None:
+    """What a door of somebody else's would want for is listed: attributes of our modules each by itself."""
+    assert private_names("integrations") == PRIVATE_NAMES_OF_INTEGRATIONS
+    assert private_attributes("integrations") == PRIVATE_ATTRIBUTES_OF_INTEGRATIONS
+
+
+def test_ruff_lets_pass_what_is_there_only() -> None:
+    """A module that takes no private attribute of another's any more is struck from the list of those that may."""
+    lint = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
+    listed = {path for path, rules in lint["per-file-ignores"].items() if "SLF001" in rules} - {"tests/**"}
+    taking = {
+        folder for folder in listed if private_attributes(folder.removeprefix("tracedtimeout/").removesuffix("**"))
+    }
+    assert listed == taking
+
+
+def test_the_root_of_the_package_fits_one_screen() -> None:
+    """It keeps what a user imports and little else; private modules stand with what they serve."""
+    entries = [entry.name for entry in PACKAGE.iterdir() if entry.name != "__pycache__"]
+    assert len(entries) <= ENTRIES, sorted(entries)
 
 
 @pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -115,52 +205,3 @@ def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
     """About 250 lines at most; `_timeout`, which is one page of hot path with its factories, may have 385."""
     most = {"_timeout.py": 385}
     assert len(module.read_text().splitlines()) <= most.get(module.name, 270)
-
-
-def _modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def _room(module: Path) -> str:
-    """The dotted name within the package; the demo is one room."""
-    parts = module.relative_to(PACKAGE).with_suffix("").parts
-    return "demo" if parts[0] == "demo" else ".".join(parts).removesuffix(".__init__")
-
-
-def _imports(module: Path) -> Iterator[str]:
-    """The rooms that `module` imports from, for typing only apart."""
-    package = module.relative_to(PACKAGE).parent.parts
-    for node in _nodes(ast.parse(module.read_text())):
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        if node.level:
-            base = ".".join([*package[: len(package) - node.level + 1], *(node.module or "").split(".")]).strip(".")
-        elif (node.module or "").split(".")[0] == "tracedtimeout":
-            base = ".".join((node.module or "").split(".")[1:])
-        else:
-            continue
-        for alias in node.names:
-            inner = f"{base}.{alias.name}".strip(".")
-            yield inner if _is_module(inner) else base or "__init__"
-
-
-def _is_module(room: str) -> bool:
-    path = PACKAGE.joinpath(*room.split("."))
-    return path.with_suffix(".py").is_file() or path.is_dir()
-
-
-def _absolute(module: Path) -> Iterator[str]:
-    for node in _nodes(ast.parse(module.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All of a module's nodes but what is imported for typing only."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
-            continue
-        yield child
-        yield from _nodes(child)

@@ -99,13 +99,13 @@ class SpanObserver:
 class _Inside(Context):
     """OTel's context in the body of a timeout: its span is current. Attached when made."""
 
-    __slots__ = ("_before", "_left", "_span", "_token")
+    __slots__ = ("_span", "_token", "before", "left")
 
     def __init__(self, before: Context, span: Span) -> None:
         super().__init__(before)
         dict.__setitem__(self, _CURRENT_SPAN, span)  # `set_span_in_context` copies once more
-        self._before = before
-        self._left = False
+        self.before = before
+        self.left = False
         self._span = span
         self._token: Token[Context] = attach(self)
 
@@ -116,7 +116,7 @@ class _Inside(Context):
         `detach` logs an error then), nor while something attached later is still current: who detaches that, puts
         back what was before us.
         """
-        self._left = True
+        self.left = True
         token = self._token
         del self._token  # it leads to the task's Context, which tasks begun inside would keep alive
         if get_current() is self:
@@ -125,15 +125,15 @@ class _Inside(Context):
             except ValueError:
                 pass  # another Context, that copied this
             else:
-                if isinstance(self._before, _Inside):
+                if isinstance(self.before, _Inside):
                     _drop_left()
         _end(self._span, timeout)
 
 
 def _drop_left() -> None:
     """Replace the contexts of bodies that were left out of turn."""
-    while isinstance(context := get_current(), _Inside) and context._left:
-        attach(context._before)
+    while isinstance(context := get_current(), _Inside) and context.left:
+        attach(context.before)
 
 
 class _AtStart(Mapping[str, AttributeValue]):

@@ -11,8 +11,7 @@ from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
 from tracedtimeout._core._direct import enter
 from tracedtimeout._core._timeout import Timeout
-from tracedtimeout.propagation import _attached, _received
-from tracedtimeout.propagation._wire import HEADERS
+from tracedtimeout.propagation import HEADERS, _attached, _received
 
 _ANY = 1e-9
 """Seconds that must be left on arrival for a request to be served at all."""

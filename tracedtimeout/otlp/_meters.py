@@ -33,7 +33,7 @@ class Pipeline:
         self.figures: Table = {}
         self._join = join
         self._complained = False
-        self._askers: set[object] = set()
+        self.askers: set[object] = set()
         self._provider = None if provider is None else weakref.ref(provider)
         meter = metrics.get_meter(SCOPE, VERSION, provider)
         for metric in OBSERVABLES:
@@ -51,7 +51,7 @@ class Pipeline:
         provider = self.provider
         both = (None if provider is None else _pipelines.get(provider), _of_global)
         here = [each for each in both if each is not None and each.provider is provider]
-        return here[:1] == [self] and any(each._askers for each in here)
+        return here[:1] == [self] and any(each.askers for each in here)
 
     @property
     def provider(self) -> MeterProvider | None:
@@ -60,14 +60,14 @@ class Pipeline:
 
     def start(self, asker: object) -> None:
         """Export for `asker`, once however many ask."""
-        self._askers.add(asker)
+        self.askers.add(asker)
 
     def stop(self, asker: object) -> None:
         """Export no more, unless others ask for it.
 
         (OpenTelemetry cannot take an instrument back: they stay, and have nothing to say.)
         """
-        self._askers.discard(asker)
+        self.askers.discard(asker)
 
     def _observe(self, metric: _metrics.Metric, _: CallbackOptions) -> Iterable[Observation]:
         """One instrument's values. The first one asked takes the figures for all, and for the histograms."""

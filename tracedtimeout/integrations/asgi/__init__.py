@@ -13,8 +13,8 @@ from tracedtimeout._disabled import DISABLED
 from tracedtimeout.integrations import _threads
 from tracedtimeout.integrations._admission import Admission, left_with
 from tracedtimeout.integrations._naming import MARK
+from tracedtimeout.propagation import HEADERS
 from tracedtimeout.propagation._received import KNOWN
-from tracedtimeout.propagation._wire import HEADERS
 
 from ._answers import Response, Socket
 from ._disconnect import Watch
