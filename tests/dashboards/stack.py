@@ -65,7 +65,8 @@ async def prometheus(targets: Mapping[str, Sequence[str]], folder: Path, *, scal
     """Prometheus as the compose stack runs it, but on loopback, scraping `targets` by job, its windows scaled."""
     config, data, address = folder / "prometheus.yml", folder / "tsdb", f"127.0.0.1:{free_port()}"
     config.write_text(yaml.safe_dump(_configuration(targets, duration("30s", scale))))
-    for name, text in rules.files(scale).items():
+    table = DASHBOARDS / "prometheus/objectives.yml"
+    for name, text in {**rules.files(scale), table.name: table.read_text()}.items():
         (folder / name).write_text(text)
     own = {"--config.file": config, "--storage.tsdb.path": data, "--web.listen-address": address}
     flags = {flag.partition("=")[0]: flag.partition("=")[2] for flag in _flags()} | own

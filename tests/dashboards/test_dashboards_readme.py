@@ -8,7 +8,7 @@ from subprocess import run
 
 import pytest
 
-from dashboards import rules
+from dashboards import alerts, records
 from tests.dashboards.stack import DASHBOARDS, program
 from tracedtimeout import Outcome
 from tracedtimeout._core import _metrics as metrics
@@ -41,7 +41,7 @@ EVERYTHING = (
 )
 INSTANCE = size(metrics.TIMER_LAG) + size(metrics.SCRAPE_DURATION)
 HEADER = size(metrics.RECEIVED) + size(metrics.TRANSIT) + 3  # reasons to ignore it
-RECORDED = sum(record.record.startswith("job_timeout:") for record in rules.RECORDS)
+RECORDED = sum(record.record.startswith("job_timeout:") for record in records.RECORDS)
 
 
 def test_series_are_counted_right() -> None:
@@ -55,14 +55,15 @@ def test_series_are_counted_right() -> None:
 
 def test_every_alert_and_fault_is_explained() -> None:
     """The page names each alert of the table and each fault of the demo."""
-    assert set(re.findall(r"^\| `(Timeout\w+)`", TEXT, re.MULTILINE)) == {alert.alert for alert in rules.ALERTS}
+    assert set(re.findall(r"^\| `(Timeout\w+)`", TEXT, re.MULTILINE)) == {alert.alert for alert in alerts.ALERTS}
     assert [fault for fault in Fault if f"`{fault}`" not in TEXT] == []
 
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
 def test_prometheus_accepts_what_the_page_says_to_configure(block: str, tmp_path: Path) -> None:
-    """`promtool check config` finds nothing wrong with the snippets."""
-    (tmp_path / "prometheus.yml").write_text(block)
-    command = [program("promtool"), "check", "config", str(tmp_path / "prometheus.yml")]
+    """`promtool check` finds nothing wrong with the snippets, be they configuration or rules."""
+    (tmp_path / "snippet.yml").write_text(block)
+    kind = "rules" if block.startswith("groups:") else "config"
+    command = [program("promtool"), "check", kind, str(tmp_path / "snippet.yml")]
     done = run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

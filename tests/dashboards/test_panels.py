@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import rules
+from dashboards import alerts, records
 from dashboards._windows import scaled
 from tests.dashboards.boards import panels
 from tests.dashboards.stack import Prometheus, prometheus
@@ -50,9 +50,9 @@ async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
 def expressions() -> list[tuple[str, str]]:
     """Every expression there is, with all variables at *All*."""
     shown = [(f"{panel} {target['refId']}", target["expr"]) for panel in panels() for target in panel.targets]
-    recorded = [(record.record, scaled(record.expr, SCALE)) for record in rules.RECORDS]
-    alerts = [(alert.alert, scaled(alert.expr, SCALE)) for alert in rules.ALERTS]
-    return [(name, expanded(expr)) for name, expr in [*shown, *recorded, *alerts]]
+    recorded = [(record.record, scaled(record.expr, SCALE)) for record in records.RECORDS]
+    fired = [(alert.alert, scaled(alert.expr, SCALE)) for alert in alerts.ALERTS]
+    return [(name, expanded(expr)) for name, expr in [*shown, *recorded, *fired]]
 
 
 def expanded(expr: str) -> str:
