@@ -12,6 +12,15 @@ import tracedtimeout
 
 PACKAGE = Path(tracedtimeout.__file__).parent
 
+OPTIONAL = {
+    "aiohttp": "integrations.aiohttp",
+    "grpc": "integrations.grpc",
+    "httpx": "integrations.httpx",
+    "opentelemetry.instrumentation": "instrument",
+    "opentelemetry.sdk": "otlp._histograms",
+}
+"""An optional package is imported in the one module that is for it (and in the demo)."""
+
 
 class Taken(NamedTuple):
     """What an import takes of the package: a name, and the room that has it; the name is empty for a room itself."""

@@ -22,7 +22,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import FrameType, ModuleType
 from typing import Any, Literal, cast, get_args
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # not in its __all__
 from opentelemetry.metrics import MeterProvider
 
 from tracedtimeout._core import _names, _observers
@@ -32,6 +31,12 @@ from tracedtimeout.spans import SpanObserver
 
 from . import _watched
 from ._standins import STANDINS
+
+try:
+    from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # no __all__
+except ImportError as exc:
+    message = f"tracedtimeout.instrument needs an extra: pip install 'tracedtimeout[instrument]' ({exc})"
+    raise ImportError(message, name=exc.name) from exc
 
 _log = logging.getLogger("tracedtimeout")
 

@@ -9,9 +9,6 @@ import weakref
 from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
 
-from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
-from aiohttp.connector import Connection
-
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
@@ -20,9 +17,14 @@ from tracedtimeout.propagation._received import lines_of
 
 from . import _threads
 from ._admission import Admission, left_with
+from ._extra import extra
 from ._naming import MARK, method_and_route
 from ._outgoing import ROUNDING, Hosts, ended_by_budget, least, time_to_send
 from ._problem import PROBLEM, PROBLEM_HEADERS
+
+with extra("aiohttp"):
+    from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
+    from aiohttp.connector import Connection
 
 __all__ = ["client_middleware", "server_middleware"]
 

@@ -8,9 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Gene
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import grpc.aio
-
 from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
@@ -19,7 +16,11 @@ from tracedtimeout.propagation._received import lines_of
 
 from . import _threads
 from ._admission import Admission, left_with
+from ._extra import extra
 from ._outgoing import ended_by_budget, least, time_to_send
+
+with extra("grpc"):
+    import grpc.aio
 
 __all__ = ["DeadlineServerInterceptor", "client_interceptors"]
 

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from tracedtimeout import checkpoint, remaining
 from tracedtimeout.propagation import EMITTED, outgoing
 
+from ._extra import extra
 from ._outgoing import Hosts, ended_by_budget, least, seconds_to_send, time_to_send
+
+with extra("httpx"):
+    import httpx
 
 __all__ = ["AsyncDeadlineTransport", "DeadlineTransport"]
 

@@ -46,8 +46,15 @@ def instrument(
     Args:
         meter_provider: by default the global one, whenever it is set.
         readers: those whose data the histograms join; by default the provider's, if it is the SDK's.
+
+    Raises:
+        ImportError: OpenTelemetry's SDK is not installed.
     """
-    from . import _histograms  # noqa: PLC0415  # it needs the SDK, and what `install` takes from this package does not
+    try:
+        from . import _histograms  # noqa: PLC0415  # `install` takes of this package what needs no SDK
+    except ImportError as exc:
+        message = f"tracedtimeout.otlp needs an extra: pip install 'tracedtimeout[otlp]' ({exc})"
+        raise ImportError(message, name=exc.name) from exc
 
     pipeline = pipeline_at(meter_provider, _histograms.join)
     if readers is not None:
