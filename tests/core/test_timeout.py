@@ -35,7 +35,7 @@ from tracedtimeout import (
 from tracedtimeout._core import _observers, _warn
 from tracedtimeout._core._budget import REMOTE, Budget
 from tracedtimeout._core._outcome import Spent, Where
-from tracedtimeout.testing import run
+from tracedtimeout.testing import VirtualClockLoop, run
 
 virtual = pytest.mark.loops(*VIRTUAL)
 
@@ -548,3 +548,23 @@ def test_a_program_of_ours_ends_when_it_should() -> None:
         return t.elapsed, now()
 
     assert run(main()) == (300.0, 300.0)
+
+
+def test_tasks_in_python_are_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks written in Python have timeouts: from 3.14 on, who runs them swaps `current_task` after it was imported."""
+    tasks: Any = asyncio.tasks
+    if hasattr(tasks, "_py_current_task"):  # from 3.12 on
+        monkeypatch.setattr(tasks, "current_task", tasks._py_current_task)
+
+    async def main() -> tuple[Outcome | None, str]:
+        with suppress(TimeoutError):
+            async with timeout(1.0, name="t") as t:
+                await asyncio.sleep(2.0)
+        return t.outcome, await wait_for(asyncio.sleep(1.0, "slept"), 2.0)
+
+    def in_python(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Any:
+        return tasks._PyTask(coro, loop=loop, **options)
+
+    with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+        runner.get_loop().set_task_factory(in_python)
+        assert runner.run(main()) == (Outcome.EXPIRED, "slept")

@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from . import _budget, _observers, _relatives
-from ._loop import current_task
+from ._loop import tasks
 from ._timeout import ACTIVE, FINISHED, INF, Timeout, current_set, new, timeout
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         DeadlineExceeded, TypeError, ValueError, RuntimeError: as `timeout()` and entering what it returns do.
     """
     loop = get_running_loop()
-    task = current_task(loop)
+    task = tasks.current_task(loop)
     try:
         here = loop._tracedtimeout  # type: ignore[attr-defined]  # see state_of
         series = here.series[name]

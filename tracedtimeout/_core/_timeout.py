@@ -19,7 +19,7 @@ from . import _budget, _expiry, _inside, _names, _observers, _relatives, _reserv
 from ._arguments import seconds_of
 from ._budget import Budget, State, current
 from ._facts import Facts, set_options
-from ._loop import LoopState, current_task, deadline_in, state_of
+from ._loop import LoopState, deadline_in, state_of, tasks
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
 INF = math.inf
@@ -83,7 +83,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         if self._state is not CREATED:
             raise RuntimeError("Timeout has already been entered")
         loop = get_running_loop()
-        task = current_task(loop)
+        task = tasks.current_task(loop)
         if task is None:
             raise RuntimeError("Timeout should be used inside a task")
         try:
