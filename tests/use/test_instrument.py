@@ -6,6 +6,7 @@ import asyncio
 import asyncio.tasks
 import asyncio.timeouts
 import functools
+import gc
 import inspect
 import json
 import os
@@ -21,7 +22,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -360,6 +361,19 @@ def test_what_others_patched_over_us_is_left() -> None:
         asyncio.timeout = original
 
 
+async def test_what_an_expiry_raises_is_in_no_cycle(spans: Spans) -> None:
+    """An expiry's exceptions go without the garbage collector: no frame of the watching holds what leads back to it."""
+    gc.disable()
+    try:
+        async with asyncio.timeout(0):
+            await waiting()
+    except TimeoutError as exc:
+        cause = exc.__cause__
+    finally:
+        gc.enable()
+    assert [kept for kept in gc.get_referrers(cause) if isinstance(kept, (FrameType, TimeoutError))] == []
+
+
 def test_the_stand_ins_pass_for_asyncios(spans: Spans) -> None:
     """Types, signatures and reprs are those of asyncio, also for timeouts that were made before."""
     timeout, _, timeout_class, wait_for = patched()
@@ -369,7 +383,7 @@ def test_the_stand_ins_pass_for_asyncios(spans: Spans) -> None:
     assert repr(asyncio.Timeout(None)) == "<Timeout [created]>"
     assert inspect.signature(timeout) == inspect.signature(ORIGINALS[0])  # type: ignore[arg-type]  # callables
     assert inspect.signature(wait_for) == inspect.signature(ORIGINALS[3])  # type: ignore[arg-type]  # callables
-    assert asyncio.iscoroutinefunction(wait_for)
+    assert inspect.iscoroutinefunction(wait_for)
     assert timeout_class is not ORIGINALS[2]
 
 
@@ -529,6 +543,7 @@ def redis_port(tmp_path: Path) -> Iterator[int]:
         server.terminate()
 
 
+@pytest.mark.server
 @pytest.mark.slow
 def test_an_unchanged_program_is_observed(http_port: int, redis_port: int, tmp_path: Path) -> None:
     """`opentelemetry-instrument python app.py` watches a program and its libraries. (Real processes and servers.)"""

@@ -124,14 +124,12 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        raised: BaseException | None = None
         try:
             await super().__aexit__(exc_type, exc_val, exc_tb)
-        except BaseException as exc:
-            raised = exc
+        except BaseException as exc:  # kept in no other variable: its traceback holds this frame
+            self.end(exc, converted=True)
             raise
-        finally:
-            self.end(raised or exc_val, converted=raised is not None)
+        self.end(exc_val, converted=False)
 
     def reschedule(self, when: float | None) -> None:
         super().reschedule(when)
