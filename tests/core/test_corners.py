@@ -24,7 +24,7 @@ def library(request: pytest.FixtureRequest) -> Any:
         return tracedtimeout
     found = cpython.newest_asyncio()
     if found is None:
-        missing("CPython 3.13", "pyenv install 3.13")
+        missing(f"CPython {cpython.NEWEST}", f"pyenv install {cpython.NEWEST}")
     return found
 
 
