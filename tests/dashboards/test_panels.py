@@ -16,7 +16,10 @@ from tests.services.door import ask_everything
 from tests.support.processes import door, shop
 
 SECONDS = 16
-"""Seconds that the demo runs: its rarest customers come every ten."""
+"""Seconds that the demo runs before it is looked at: its rarest customers come every ten."""
+
+ROUNDS = 6
+"""Times that the demo runs so long at most: on a busy machine customers and scrapes are late."""
 
 SCALE = 1 / 60
 """A rule's five minutes are five seconds."""
@@ -29,6 +32,7 @@ EMPTY = {
 """What need not say anything, and why."""
 
 
+@pytest.mark.server
 @pytest.mark.slow
 async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
     """No expression of a dashboard or a rule is an error or empty while the demo runs.
@@ -39,10 +43,14 @@ async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
         targets = {"demo-shop": [demo.shop], "otel-collector": [demo.payments], "door": [other]}
         async with prometheus(targets, tmp_path, scale=SCALE) as server:
             start = time.time()
-            await ask_everything(f"http://{other}", SECONDS)
-            asked = [(name, await shows(server, expr, start)) for name, expr in expressions()]
+            silent = asked = expressions()
+            for _ in range(ROUNDS):
+                await ask_everything(f"http://{other}", SECONDS)
+                silent = [(name, expr) for name, expr in silent if not await shows(server, expr, start)]
+                if {name for name, _ in silent} <= EMPTY.keys():
+                    break
             exemplars = await server.exemplars("tracedtimeout_duration_seconds_bucket", start, time.time())
-    assert [name for name, seen in asked if not seen and name not in EMPTY] == []
+    assert [name for name, _ in silent if name not in EMPTY] == []
     assert len(asked) > 80
     assert {"trace_id"} <= set.union(*map(set, exemplars))
 
