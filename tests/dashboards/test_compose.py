@@ -36,6 +36,7 @@ def test_the_compose_file_fulfils_the_compose_specification() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.server
 def test_prometheus_accepts_its_configuration() -> None:
     """`promtool check config` finds nothing wrong, in the rule files neither."""
     command = [program("promtool"), "check", "config", str(DASHBOARDS / "prometheus/prometheus.yml")]
@@ -43,6 +44,7 @@ def test_prometheus_accepts_its_configuration() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.server
 def test_alertmanager_accepts_its_configuration() -> None:
     """`amtool check-config` finds nothing wrong."""
     command = [program("amtool"), "check-config", str(DASHBOARDS / "alertmanager/alertmanager.yml")]

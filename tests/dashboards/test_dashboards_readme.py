@@ -59,6 +59,7 @@ def test_every_alert_and_fault_is_explained() -> None:
     assert [fault for fault in Fault if f"`{fault}`" not in TEXT] == []
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL))
 def test_prometheus_accepts_what_the_page_says_to_configure(block: str, tmp_path: Path) -> None:
     """`promtool check` finds nothing wrong with the snippets, be they configuration or rules."""

@@ -25,6 +25,7 @@ def promtool(*arguments: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.name)
 def test_the_rules_fire_and_stay_silent_as_they_should(path: Path) -> None:
     """Prometheus's own unit tests of the rules pass, at the windows that operators have."""
@@ -37,6 +38,7 @@ def test_every_alert_is_unit_tested() -> None:
     assert {name for name in ALERTS if name not in text} == set()
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", [*rules.files(), "objectives.yml"])
 def test_the_rules_are_valid_at_any_scale(name: str) -> None:
     """Prometheus loads the committed files, and those with windows scaled down for a test."""

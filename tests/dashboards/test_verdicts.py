@@ -66,6 +66,7 @@ def series(name: str, case: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", CASES)
 def test_a_limit_is_judged_by_what_durations_say_of_it(name: str, tmp_path: Path) -> None:
     """A limit fits, is too tight or too loose, or cannot be judged: too few uses, or ends that hide the rest."""

@@ -94,6 +94,7 @@ def test_ctrl_c_ends_all_of_it_with_a_summary() -> None:
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
 
+@pytest.mark.server
 @slow
 def test_an_unmodified_client_is_told_what_the_readme_says() -> None:
     """Without the load, a plain HTTP client gets each answer of the README, and finds it counted at /metrics."""

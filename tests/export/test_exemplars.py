@@ -142,6 +142,7 @@ def test_there_are_as_many_as_series() -> None:
     assert sorted(exemplar.span for exemplar in shown()) == sorted([first, last])
 
 
+@pytest.mark.server
 def test_the_older_text_format_leaves_them_out() -> None:
     """Prometheus's own checker accepts it as ever."""
     observed(0.25, 3.0)
@@ -149,6 +150,7 @@ def test_the_older_text_format_leaves_them_out() -> None:
     assert (b"trace_id" in text, lint(text)) == (False, "")
 
 
+@pytest.mark.server
 @pytest.mark.slow
 async def test_prometheus_returns_the_trace_that_was_exported(tmp_path: Path) -> None:
     """A real Prometheus, asked for exemplars, answers with the span that the exporter saw (real processes)."""

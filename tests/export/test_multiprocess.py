@@ -177,6 +177,7 @@ async def test_the_figures_of_a_killed_worker_stay(kind: str, tmp_path: Path) ->
         assert pid not in service.pids
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("kind", ["gunicorn", "uvicorn"])
 async def test_workers_that_end_leave_all_their_figures(kind: str, tmp_path: Path) -> None:
     """What was counted right before the lifespan ended, with an undo, is in the files; then nothing is active."""
@@ -188,6 +189,7 @@ async def test_workers_that_end_leave_all_their_figures(kind: str, tmp_path: Pat
     assert lint(text.encode()) == ""
 
 
+@pytest.mark.server
 async def test_all_families_are_announced(tmp_path: Path) -> None:
     """A scrape of several processes has the type of every family, as that of one has."""
     async with workers("uvicorn", tmp_path) as service, httpx.AsyncClient(timeout=30) as client:

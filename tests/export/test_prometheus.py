@@ -156,6 +156,7 @@ def test_names_beyond_the_format_are_escaped() -> None:
     } == {name}
 
 
+@pytest.mark.server
 def test_promtool_has_no_complaint() -> None:
     """Names, help and types follow Prometheus's conventions, with figures and without."""
     assert lint(generate_latest(registry_of_ours())) == ""
@@ -243,6 +244,7 @@ def test_the_child_of_a_fork_can_be_scraped() -> None:
     assert python(SCRAPED_AND_FORKED) == "0\n"
 
 
+@pytest.mark.server
 async def test_the_endpoint_serves_the_text_format() -> None:
     """A client that asks for nothing gets what promtool accepts."""
     registry = registry_of_ours()

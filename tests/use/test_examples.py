@@ -20,7 +20,7 @@ from tests.support import missing
 from tracedtimeout import budget
 from tracedtimeout._core._metrics import INTERRUPTIONS, RECEIVED, REJECTIONS
 
-pytestmark = pytest.mark.slow  # a real Redis, and real time in its queue
+pytestmark = [pytest.mark.server, pytest.mark.slow]  # a real Redis, and real time in its queue
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,7 +21,7 @@ from tracedtimeout.live import live_app
 
 EVIL = "<script>alert(1)</script>"
 
-pytestmark = pytest.mark.slow  # a browser has no virtual clock
+pytestmark = [pytest.mark.server, pytest.mark.slow]  # a browser has no virtual clock
 
 
 @asynccontextmanager
