@@ -11,7 +11,10 @@ from tests.support.imports import OPTIONAL, PACKAGE, absolute, modules, private_
 
 FLOORS = [
     # What a user starts; everything below is open to it, by its public names.
+    {"commands.demo"},
     {"demo"},
+    {"__main__", "commands.top"},
+    {"commands"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.aiohttp", "integrations.grpc"},
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},

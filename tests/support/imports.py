@@ -18,6 +18,7 @@ OPTIONAL = {
     "httpx": "integrations.httpx",
     "opentelemetry.instrumentation": "instrument",
     "opentelemetry.sdk": "otlp._histograms",
+    "rich": "commands.top",
 }
 """An optional package is imported in the one module that is for it (and in the demo)."""
 

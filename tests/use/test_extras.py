@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.imports import OPTIONAL, PACKAGE
 from tests.support.telemetry import python
-from tracedtimeout.demo.__main__ import start
+from tracedtimeout import commands
 
 EXTRAS = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
@@ -46,6 +46,7 @@ NEEDS = {
     "otlp._histograms": Need(
         "opentelemetry.sdk", "opentelemetry-sdk", "otlp", "from tracedtimeout import otlp; otlp.instrument()"
     ),
+    "commands.top": Need("rich", "rich", "top", "import tracedtimeout.commands.top"),
 }
 
 
@@ -69,4 +70,5 @@ def test_the_extra_to_install_is_named(module: str) -> None:
 def test_the_demo_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends with one line, and the command in it."""
     monkeypatch.setitem(sys.modules, "rich", None)
-    assert start() == "The demo needs rich: pip install 'tracedtimeout[demo]'"
+    monkeypatch.delitem(sys.modules, "tracedtimeout.commands.demo", raising=False)
+    assert commands.main(["demo"]) == "The demo needs rich: pip install 'tracedtimeout[demo]'"

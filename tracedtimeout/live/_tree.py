@@ -87,13 +87,13 @@ def text(tree: Tree) -> str:
     """The tree in lines, for a terminal or a log."""
     count = len(tree.nodes) + tree.hidden
     lines = [f"{count} timeout{'' if count == 1 else 's'} in flight in process {os.getpid()}"]
-    lines += [_printable(INDENT * (node.depth + 1) + _line(node)) for node in tree.nodes]
+    lines += [printable(INDENT * (node.depth + 1) + _line(node)) for node in tree.nodes]
     if tree.hidden:
         lines.append(f"{INDENT}and {tree.hidden} more")
     return "\n".join(lines) + "\n"
 
 
-def _printable(words: str) -> str:
+def printable(words: str) -> str:
     """`words` with no character that would steer a terminal."""
     return "".join(character if character.isprintable() else "?" for character in words)
 

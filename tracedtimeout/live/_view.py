@@ -25,7 +25,7 @@ WARM, HOT = 0.5, 0.9
 def view(at: float, tree: Tree, ended: Sequence[Ended], names: Sequence[Figures]) -> dict[str, Any]:
     """The page's tables by their ids, and its status line."""
     return {
-        "time": _clock(at),
+        "time": clock(at),
         "count": len(tree.nodes) + tree.hidden,
         "more": f"and {tree.hidden} more, younger ones" if tree.hidden else "",
         "last": f"{ended[0].name}: {ended[0].outcome}" if ended else "",
@@ -59,7 +59,7 @@ def _ended(one: Ended) -> dict[str, Any]:
     whole = max([one.elapsed, *(each.seconds for each in one.spent)])
     cells: list[Cell] = [
         {"text": one.name},
-        {"text": _clock(one.at)},
+        {"text": clock(one.at)},
         {"text": one.outcome, "tone": "badge"},
         {"text": one.message},
         {"parts": [_spent(each, whole) for each in one.spent]},
@@ -78,7 +78,7 @@ def _name(figures: Figures) -> dict[str, Any]:
         {"text": figures.name},
         {"text": str(figures.open)},
         {"text": rate, "spark": _points(figures.rates)},
-        *({"text": _seconds(value)} for value in (figures.p50, figures.p95, figures.p99, figures.limit)),
+        *({"text": seconds(value)} for value in (figures.p50, figures.p95, figures.p99, figures.limit)),
         {"text": f"{figures.out_of_time} of {figures.ended}", "tone": "hot-text" if figures.out_of_time else ""},
     ]
     return {"key": figures.name, "cells": cells}
@@ -91,11 +91,11 @@ def _points(rates: Sequence[float]) -> str:
     return " ".join(f"{start + 2 * step},{22 - 20 * rate / top:.1f}" for step, rate in enumerate(rates))
 
 
-def _seconds(value: float) -> str:
+def seconds(value: float) -> str:
     if not math.isfinite(value):
         return "–"  # noqa: RUF001  # a dash in a table
     return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
 
 
-def _clock(at: float) -> str:
+def clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
