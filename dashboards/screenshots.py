@@ -51,10 +51,9 @@ def _demo() -> Iterator[str]:
     command = [sys.executable, "-u", "-m", "tracedtimeout.demo", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        found = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
-        assert found is not None
+        urls = (found[0] for line in process.stdout if (found := re.search(r"http://[\d.]+:\d+", line)))
         try:
-            yield found[0]
+            yield next(urls)
         finally:
             process.terminate()
             process.stdout.read()

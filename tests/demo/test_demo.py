@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import signal
@@ -18,8 +19,9 @@ import pytest
 
 from tests.support.processes import shop
 from tracedtimeout import Outcome
-from tracedtimeout.demo.run import figures, ledger
+from tracedtimeout.demo.run import ledger
 from tracedtimeout.demo.run.ledger import Line
+from tracedtimeout.demo.run.load import CROWD, UNANSWERED, Load
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "tracedtimeout.demo")
@@ -48,11 +50,12 @@ class Demo:
 
 
 @contextmanager
-def demo(*arguments: str) -> Iterator[Demo]:
-    """The demo on a free port, killed if a test leaves it running."""
+def demo(*arguments: str, program: str = "") -> Iterator[Demo]:
+    """The demo, or a `program` for its arguments, on a free port; killed if a test leaves it running."""
     port = _free_port()
+    arguments = ("--port", str(port), *arguments)
     process = subprocess.Popen(
-        [*COMMAND, "--port", str(port), *arguments],
+        [sys.executable, "-c", program.format(list(arguments))] if program else [*COMMAND, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -90,7 +93,7 @@ def test_ctrl_c_ends_all_of_it_with_a_summary() -> None:
         status, out, err = running.ended()
     assert (status, err) == (0, "")
     assert "every one of them counted" in out
-    assert out.startswith(f"Shop {running.url}, ")
+    assert out.startswith(f"Starting a shop and its payments service.\nShop {running.url}, ")
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
 
@@ -122,7 +125,7 @@ def test_an_unmodified_client_is_told_what_the_readme_says() -> None:
         running.process.send_signal(signal.SIGINT)
         status, _, err = running.ended()
     assert (status, err) == (0, "")
-    counted = figures.ends(figures.rows(page))
+    counted = ledger.ends(page)
     assert {key: count for key, count in counted.items() if key[0] in ("checkout", "search", "products")} == {
         ("products", "completed"): 1,
         ("checkout", "completed"): 1,
@@ -156,6 +159,45 @@ def test_a_dead_child_ends_all_of_it() -> None:
 
 
 @slow
+def test_patience_that_ends_is_said_and_the_rest_summed_up() -> None:
+    """A load that does not hand over its ledger in time costs the ledger only; one line says whose patience ended."""
+    program = (
+        "import sys; from tracedtimeout.demo.run import cli, demo; demo.LAST_ANSWERS = 0.5; sys.exit(cli.main({}))"
+    )
+    with demo("--seconds", "2", program=program) as running:
+        while not (load := [pid for pid, command in _children(running.process.pid).items() if ".run.load" in command]):
+            time.sleep(0.05)
+        subprocess.run(["kill", "-STOP", *load], check=True)
+        status, out, err = running.ended()
+    assert status == 1
+    assert err.startswith("'last answers' exceeded its 0.500 s deadline after ")
+    assert "load logged: nothing" in err
+    assert "Waiting for the last answers.\n\nshop\ntimeout " in out
+    assert "ledger" not in out
+
+
+async def _never(request: httpx.Request) -> httpx.Response:
+    await asyncio.sleep(1000)
+    return httpx.Response(200)
+
+
+@pytest.mark.loops("virtual")
+async def test_a_shop_that_cannot_keep_up_is_let_drain() -> None:
+    """Only so many customers wait at once; those that get no answer are in the ledger when their patience ends."""
+    async with httpx.AsyncClient(base_url="http://shop", transport=httpx.MockTransport(_never)) as client:
+        load = Load(client)
+        running = asyncio.create_task(load.run())
+        await asyncio.sleep(30.0)
+        assert load.waiting == CROWD
+        load.close()
+        start = asyncio.get_running_loop().time()
+        await running
+        assert asyncio.get_running_loop().time() - start <= UNANSWERED
+    given_up = sum(count for (_, answer), count in load.ledger.items() if answer.startswith("no answer: "))
+    assert given_up == CROWD
+
+
+@slow
 def test_missing_extras_are_one_line() -> None:
     """Without the packages of the extra, one line says what to install."""
     program = (
@@ -167,7 +209,7 @@ def test_missing_extras_are_one_line() -> None:
 
 def test_the_comparison_leaves_out_only_what_strangers_did() -> None:
     """A line agrees if the metrics, less what others asked for, are what the ledger has."""
-    answers = {"/search": {"200": 5, "504": 1}, "/checkout": {"402": 1, "409": 2}}
+    answers = [("/search", "200", 5), ("/search", "504", 1), ("/checkout", "402", 1), ("/checkout", "409", 2)]
     metrics = ledger.Ends({("search", "completed"): 7, ("search", "expired"): 2, ("checkout", "failed"): 3})
     lines = ledger.compare(answers, metrics, ledger.Ends({("search", "completed"): 2}))
     assert lines == [
@@ -176,13 +218,6 @@ def test_the_comparison_leaves_out_only_what_strangers_did() -> None:
         Line("search", "expired", "504", 1, 2),
     ]
     assert [line.agrees for line in lines] == [True, True, False]
-
-
-def test_percentiles_are_those_of_prometheus() -> None:
-    """A percentile is interpolated inside its bucket; past the last bound it is that bound; of nothing it is None."""
-    histogram = figures.Histogram({0.1: 2.0, 0.2: 4.0, float("inf"): 5.0})
-    assert [histogram.quantile(q) for q in (0.2, 0.4, 0.6, 1.0)] == [0.05, 0.1, pytest.approx(0.15), 0.2]
-    assert figures.Histogram().quantile(0.5) is None
 
 
 def _free_port() -> int:

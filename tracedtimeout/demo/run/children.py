@@ -4,72 +4,95 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-PATIENCE = 8.0
-"""Seconds in which a child that was asked to end does so, before it is killed."""
+from tracedtimeout import timeout
+
+GRACE = 8.0
+"""Seconds in which a service that was asked to end does so, before it is killed."""
+
+
+class ChildEndedError(Exception):
+    """A child process ended that nobody had asked to."""
 
 
 class Child:
     """A Python module that runs as a process of its own, in a process group of its own: Ctrl-C does not reach it."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.name = name
-        self.log = log
-        self._process = process
-        self._output = asyncio.create_task(_read(process))
-        self.ended = asyncio.create_task(process.wait())
+        self.name, self._process, self._log = name, process, log
+        self._asked = False
 
     @classmethod
-    async def start(cls, name: str, directory: Path, *command: str, sockets: Sequence[int] = ()) -> Child:
-        """Start ``python -m tracedtimeout.demo.<command>``; what it writes to stderr goes to a file in `directory`."""
-        log = directory / f"{name}.log"
+    async def start(cls, name: str, log: Path, *command: str, hand_on: socket.socket | None = None) -> Child:
+        """Start ``python -m tracedtimeout.demo.run.<command>``; what it writes to stderr goes to `log`."""
         with log.open("wb") as errors:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                f"{__package__}.{command[0]}",
-                *command[1:],
+                *(sys.executable, "-m", f"{__package__}.{command[0]}", *command[1:]),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
-                pass_fds=sockets,
+                pass_fds=() if hand_on is None else (hand_on.fileno(),),
                 process_group=0,
             )
         return cls(name, process, log)
 
+    async def watch(self) -> None:
+        """Return when it has ended.
+
+        Raises:
+            ChildEndedError: it did so by itself.
+        """
+        status = await self._process.wait()
+        if not self._asked:
+            ended = f"the process {self.name!r} ended by itself, with exit status {status}"
+            raise ChildEndedError(f"{ended}\n{self.last_words()}".strip())
+
     async def end(self) -> str:
         """Ask it to end and wait until it has; returns what it wrote to stdout."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                self._hang_up()
-                await asyncio.shield(self.ended)
-        finally:
-            self.kill()
-            await self.ended
-        return await self._output
+        self._asked = True
+        told, _ = await self._process.communicate(b"")
+        return told.decode()
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """End it now, if it has not."""
+        self._asked = True
         with contextlib.suppress(ProcessLookupError):
-            if self._process.returncode is None:
-                self._process.kill()
+            self._process.kill()
+        await self._process.wait()
 
-    def how(self) -> str:
-        """How it ended, for a message."""
-        return f"the process {self.name!r} ended by itself, with exit status {self._process.returncode}"
-
-    def last_words(self, lines: int = 15) -> str:
+    def last_words(self) -> str:
         """The end of what it wrote to stderr."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-    def _hang_up(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
 
 
-async def _read(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    return (await process.stdout.read()).decode()
+class Family:
+    """The child processes in a group of tasks, which fails when one of them ends by itself."""
+
+    def __init__(self, folder: Path, watching: asyncio.TaskGroup) -> None:
+        self.folder = folder
+        self.children: list[Child] = []
+        self._watching = watching
+
+    async def start(self, name: str, *command: str, hand_on: socket.socket | None = None) -> Child:
+        child = await Child.start(name, self.folder / f"{name}.log", *command, hand_on=hand_on)
+        self.children.append(child)
+        self._watching.create_task(child.watch())
+        return child
+
+    async def serve(self, name: str, listening: socket.socket, *arguments: str) -> None:
+        await self.start(name, "serve", name, str(listening.fileno()), *arguments, hand_on=listening)
+
+    async def end(self) -> None:
+        """Ask all to end, and kill those that have not in time."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with timeout(GRACE, name="clean-up"):
+                    await asyncio.gather(*(child.end() for child in self.children))
+        finally:
+            await self.kill()
+
+    async def kill(self) -> None:
+        await asyncio.gather(*(child.kill() for child in self.children))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
+import os
 import socket
 import sys
 
@@ -14,15 +14,14 @@ BUSY = 2
 INTERRUPTED = 130
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Run the demo; returns the exit status."""
     options = _parse(arguments)
-    with contextlib.suppress(AttributeError):
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that has no bars gets "?"
     try:
-        shop = listen(options.port)
+        shop = socket.create_server(("127.0.0.1", options.port), backlog=256)  # clients wait from now on
     except OSError as error:
-        print(f"Port {options.port} of 127.0.0.1: {error.strerror}. Choose another: --port N", file=sys.stderr)
+        why = os.strerror(error.errno or 0)
+        print(f"Port {options.port} of 127.0.0.1: {why}. Choose another: --port N", file=sys.stderr)
         return BUSY
     try:
         return asyncio.run(run(options, shop))
@@ -30,26 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; clients wait from now on, whoever will accept them.
-
-    Raises:
-        OSError: the port is taken, or not ours to take.
-    """
-    listening = socket.socket()
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", port))
-        listening.listen(256)
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
-def _parse(arguments: list[str] | None) -> Options:
+def _parse(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(
-        prog="python -m tracedtimeout.demo",
+        prog="python -m tracedtimeout demo",
         description="A shop, its payments service and a load of customers, with a table of what their timeouts do.",
     )
     parser.add_argument("--port", type=_port, default=8080, help="of the shop (default 8080; 0 takes a free one)")

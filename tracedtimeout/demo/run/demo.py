@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
 
 import httpx
-from rich.console import Console
+from rich.console import Group, RenderableType
+from rich.live import Live
 
-from .children import Child
-from .screen import Screen
-from .services import Seen, Services
-from .summary import Summary
+from tracedtimeout import timeout
+from tracedtimeout.commands import top
 
-T = TypeVar("T")
+from . import ledger, summary
+from .children import Child, ChildEndedError, Family
+from .load import UNANSWERED
 
-ANSWER = 30.0
-"""Seconds in which a service answers: at the start, that is when it has started."""
+EVERY = 1.0
+PLAIN_EVERY = 5.0
+"""Seconds between two pictures in a terminal, or two lines elsewhere."""
+
+BOTH = 40
+"""Lines of a terminal that has room for both services."""
+
+START = 60.0
+SETTLED = 10.0
+FIGURES = 60.0
+LAST_ANSWERS = UNANSWERED + 10.0
+"""Seconds that the demo waits for its services to start, for what clients hung up on to end, for the figures of its
+summary, and for the load, whose requests may each take so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,125 +51,128 @@ class Options:
 
 async def run(options: Options, listening: socket.socket) -> int:
     """Run the demo on a listening socket until it is told to end; returns the exit status."""
-    async with AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tracedtimeout-demo-")))
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=ANSWER))
-        family = await stack.enter_async_context(_Family(directory))
-        try:
-            return await _Demo(options, family, client).run(listening)
-        except ChildEndedError as ended:
-            print(f"{ended}\n{ended.child.last_words()}".strip(), file=sys.stderr)
-        except (httpx.HTTPError, TimeoutError) as error:
-            print(f"The demo got no answer from its own processes: {error!r}", file=sys.stderr)
-        return 1
-
-
-class ChildEndedError(Exception):
-    """A child process ended that should not have."""
-
-    def __init__(self, child: Child) -> None:
-        super().__init__(child.how())
-        self.child = child
-
-
-class _Family:
-    """The child processes, all ended with it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.children: list[Child] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, asyncio.CancelledError):
-            self._kill()
-        try:
-            await asyncio.gather(*(child.end() for child in self.children), return_exceptions=True)
-        finally:
-            self._kill()
-
-    def _kill(self) -> None:
-        for child in self.children:
-            child.kill()
-
-    async def start(self, name: str, *command: str, sockets: tuple[int, ...] = ()) -> Child:
-        child = await Child.start(name, self.directory, *command, sockets=sockets)
-        self.children.append(child)
-        return child
-
-    async def serve(self, name: str, listening: socket.socket, *arguments: str) -> None:
-        descriptor = listening.fileno()
-        await self.start(name, "serve", name, str(descriptor), *arguments, sockets=(descriptor,))
-
-    async def watched(self, work: Coroutine[Any, Any, T], leaving: Child | None = None) -> T:
-        """The result of `work`, for as long as all children live; `leaving` may end.
-
-        Raises:
-            ChildEndedError: one ended first.
-        """
-        working = asyncio.create_task(work)
-        others = {child.ended: child for child in self.children if child is not leaving}
-        try:
-            await asyncio.wait({working, *others}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done() or working.exception() is not None:
-                await _raise_if_one_ended(others)
-            return await working
-        finally:
-            working.cancel()
-
-
-async def _raise_if_one_ended(children: Mapping[asyncio.Task[int], Child]) -> None:
-    """Raise `ChildEndedError` for the first that has ended, or is about to: whoever asked it knows a little earlier."""
-    ended, _ = await asyncio.wait(children, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
-    for one in ended:
-        raise ChildEndedError(children[one])
+    try:
+        with tempfile.TemporaryDirectory(prefix="tracedtimeout-demo-") as folder:
+            async with httpx.AsyncClient(timeout=None) as client, asyncio.TaskGroup() as watching:  # noqa: S113  # ours
+                family = Family(Path(folder), watching)
+                try:
+                    return await _Demo(options, family, client).run(listening)
+                except asyncio.CancelledError:
+                    await family.kill()
+                    raise
+                finally:
+                    await family.end()
+    except* ChildEndedError as ended:
+        print(*ended.exceptions, sep="\n", file=sys.stderr)
+    except* (TimeoutError, httpx.HTTPError) as failed:
+        print(*failed.exceptions, sep="\n", file=sys.stderr)
+    return 1
 
 
 class _Demo:
-    def __init__(self, options: Options, family: _Family, client: httpx.AsyncClient) -> None:
+    def __init__(self, options: Options, family: Family, client: httpx.AsyncClient) -> None:
         self._options, self._family, self._client = options, family, client
-        self._console = _console()
+        self._console = top.terminal()
+        self._shop = self._payments = ""
 
     async def run(self, listening: socket.socket) -> int:
         stop = _stop_on_signals()
-        services = await self._start_services(listening)
-        await self._family.watched(services.ready())
-        load = await self._family.start("load", "load", services.shop) if self._options.load else None
-        screen = Screen(self._console, services, quiet=self._options.quiet)
-        await self._family.watched(screen.show(stop, self._options.seconds))
-        ledger = await self._ledger(load) if load else ""
-        return self._sum_up(await self._family.watched(services.settled(), leaving=load), ledger)
+        self._say("Starting a shop and its payments service.")
+        async with timeout(START, name="start"):
+            await self._start(listening)
+        load = await self._family.start("load", "load", self._shop) if self._options.load else None
+        self._say(f"Shop {self._shop}, payments {self._payments}, each with /metrics and a live page, /timeouts.")
+        self._say("Ctrl-C ends it.")
+        await self._show(stop)
+        self._say("Waiting for the last answers.")
+        told = await self._last_answers(load) if load else ""
+        async with timeout(FIGURES, name="figures"):
+            return await self._sum_up(told)
 
-    async def _ledger(self, load: Child) -> str:
-        """Have the load ask no more; returns its ledger once it has all its answers."""
-        ledger = await self._family.watched(load.end(), leaving=load)
-        if not ledger:
-            raise ChildEndedError(load)
-        return ledger
+    def _say(self, words: str) -> None:
+        if not self._options.quiet:
+            self._console.print(words, soft_wrap=True)
 
-    async def _start_services(self, listening: socket.socket) -> Services:
+    async def _start(self, listening: socket.socket) -> None:
         with listening, socket.create_server(("127.0.0.1", 0)) as other:
-            shop, payments = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (listening, other))
+            self._shop, self._payments = ("http://{}:{}".format(*each.getsockname()) for each in (listening, other))
             await self._family.serve("payments", other)
-            await self._family.serve("shop", listening, str(self._family.directory / "shop.sqlite"), payments)
-        return Services(self._client, shop, payments)
+            await self._family.serve("shop", listening, str(self._family.folder / "shop.sqlite"), self._payments)
+        for url in (self._shop, self._payments):
+            await self._get(f"{url}/recent")
 
-    def _sum_up(self, seen: Seen, ledger: str) -> int:
-        summary = Summary(seen, ledger)
-        summary.show(self._console)
-        if summary.agrees:
+    async def _get(self, url: str) -> httpx.Response:
+        try:
+            return (await self._client.get(url)).raise_for_status()
+        except httpx.HTTPError:
+            await asyncio.sleep(1.0)  # if its process has ended, the family says so
+            raise
+
+    async def _look(self, service: str) -> top.Look:
+        look: top.Look = (await self._get(f"{service}/timeouts/json")).json()
+        return look
+
+    async def _show(self, stop: asyncio.Event) -> None:
+        """Show what the services say, until `stop` is set or the time is over."""
+        with suppress(TimeoutError):
+            async with timeout(self._options.seconds, name="show"), asyncio.TaskGroup() as showing:
+                shown = showing.create_task(self._live() if self._console.is_terminal else self._plain())
+                await stop.wait()
+                shown.cancel()
+        stop.set()
+
+    async def _live(self) -> None:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while not self._options.quiet:
+                live.update(await self._picture(), refresh=True)
+                await asyncio.sleep(EVERY)
+
+    async def _picture(self) -> RenderableType:
+        lines = self._console.height - 1
+        if lines < BOTH:
+            return top.picture(await self._look(self._shop), lines)
+        shop, payments = await asyncio.gather(self._look(self._shop), self._look(self._payments))
+        third = lines // 3
+        return Group(top.picture(shop, lines - third - 1), "", top.picture(payments, third))
+
+    async def _plain(self) -> None:
+        start = time.monotonic()
+        while not self._options.quiet:
+            await asyncio.sleep(PLAIN_EVERY)
+            look = await self._look(self._shop)
+            ended, late = (sum(each[key] for each in look["names"]) for key in ("ended", "out_of_time"))
+            open_now = len(look["in_flight"]) + look["hidden"]
+            passed = time.monotonic() - start
+            self._say(f"{passed:.0f} s: {open_now} timeouts in flight, {ended} ended, {late} of them out of time")
+
+    async def _last_answers(self, load: Child) -> str:
+        """Have the load ask no more; returns its ledger once it has all its answers, empty if that is too long."""
+        try:
+            async with timeout(LAST_ANSWERS, name="last answers"):
+                return await load.end()
+        except TimeoutError as error:
+            print(error, file=sys.stderr)
+            return ""
+
+    async def _sum_up(self, told: str) -> int:
+        looks = {"shop": await self._settled(), "payments": await self._look(self._payments)}
+        shop, payments = [(await self._get(f"{url}/recent")).json() for url in (self._shop, self._payments)]
+        others = ledger.Ends({(name, outcome): count for name, outcome, count in shop["others"]})
+        metrics = ledger.ends((await self._get(f"{self._shop}/metrics")).text)
+        lines = ledger.compare(json.loads(told), metrics, others) if told else []
+        summary.show(self._console, looks, lines, shop["spans"] + payments["spans"])
+        if all(line.agrees for line in lines) and bool(told) == self._options.load:
             return 0
         for child in self._family.children:
             print(f"{child.name} logged: {child.last_words() or 'nothing'}", file=sys.stderr)
         return 1
 
-
-def _console() -> Console:
-    """The terminal; or plain lines of 120 columns, which rich would cut at 80."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+    async def _settled(self) -> top.Look:
+        """A look once nothing is in flight in the shop any more, or after some seconds of that not being so."""
+        end = time.monotonic() + SETTLED
+        while (look := await self._look(self._shop))["in_flight"] and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+        return look
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tracedtimeout import Outcome
+
+ERRORS = ("402", "409", "500", "502")
 
 OUTCOME_OF: Mapping[str, Outcome] = {
     "200": Outcome.COMPLETED,
     "200 deadline-missed": Outcome.LATE,
-    "203": Outcome.SUPPRESSED,
-    "402": Outcome.FAILED,
-    "409": Outcome.FAILED,
-    "500": Outcome.REPLACED,
-    "502": Outcome.FAILED,
+    "203 deadline-missed": Outcome.SUPPRESSED,
+    **dict.fromkeys(ERRORS, Outcome.FAILED),
+    **{f"{error} deadline-missed": Outcome.REPLACED for error in ERRORS},
     "503": Outcome.REJECTED,
     "504": Outcome.EXPIRED,
     "504 deadline-expired": Outcome.INHERITED,
@@ -23,8 +25,10 @@ OUTCOME_OF: Mapping[str, Outcome] = {
 }
 """What an answer of the shop says about the timeout of its handler."""
 
+ORDER = [*map(str, reversed(Outcome)), "?"]
+
 Ends = Counter[tuple[str, str]]
-"""How many, by the name of a handler's timeout and its outcome."""
+"""How many timeouts ended, by name and outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +46,22 @@ class Line:
         return self.ledger == self.metrics
 
 
-def compare(answers: Mapping[str, Mapping[str, int]], metrics: Ends, others: Ends) -> list[Line]:
+def ends(page: str) -> Ends:
+    """How the timeouts ended, as the text of a metrics page has it."""
+    samples = (sample for family in text_string_to_metric_families(page) for sample in family.samples)
+    counts = (sample for sample in samples if sample.name == "tracedtimeout_duration_seconds_count")
+    return Ends({(each.labels["timeout"], each.labels["outcome"]): int(each.value) for each in counts})
+
+
+def compare(ledger: Iterable[tuple[str, str, int]], metrics: Ends, others: Ends) -> list[Line]:
     """Every pair of handler and outcome that either side has; `others` are in the metrics and not in the ledger."""
-    ledger: Ends = Counter()
-    said: dict[tuple[str, str], list[str]] = {}
-    for path, counts in answers.items():
-        for answer, count in counts.items():
-            key = (path.strip("/"), str(OUTCOME_OF.get(answer, "?")))
-            ledger[key] += count
-            said.setdefault(key, []).append(answer)
-    names = {path.strip("/") for path in answers} | {name for name, _ in others}
-    keys = {key for key in metrics if key[0] in names} | set(ledger)
-    return [
-        Line(*key, ", ".join(sorted(said.get(key, []))), ledger[key], metrics[key] - others[key])
-        for key in sorted(keys, key=_order)
-        if ledger[key] or metrics[key] != others[key]
+    told: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for path, answer, count in ledger:
+        told[path.strip("/"), str(OUTCOME_OF.get(answer, "?"))][answer] += count
+    handlers = {handler for handler, _ in [*told, *others]}
+    keys = {*told, *(key for key in metrics if key[0] in handlers)}
+    lines = [
+        Line(*key, ", ".join(sorted(told[key])), told[key].total(), metrics[key] - others[key])
+        for key in sorted(keys, key=lambda key: (key[0], ORDER.index(key[1])))
     ]
-
-
-def unanswered(sent: Mapping[str, int], answers: Mapping[str, Mapping[str, int]]) -> int:
-    """Requests of which the ledger does not know how they ended."""
-    return sum(sent.values()) - sum(sum(counts.values()) for counts in answers.values())
-
-
-def outcomes(lines: Iterable[Line]) -> list[str]:
-    """The outcomes that happened, in the order of precedence."""
-    seen = {line.outcome for line in lines if line.metrics}
-    return [str(outcome) for outcome in Outcome if outcome in seen]
-
-
-def _order(key: tuple[str, str]) -> tuple[str, int]:
-    order = [*map(str, reversed(Outcome))]
-    return key[0], order.index(key[1]) if key[1] in order else len(order)
+    return [line for line in lines if line.ledger or line.metrics]

@@ -12,15 +12,24 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
+from tracedtimeout import timeout, timeout_at
+
 from .lifeline import on_parent_gone
-from .visits import LOAD
+
+LOAD = "tracedtimeout-demo-load"
+"""Its user agent."""
 
 UNANSWERED = 60.0
 """Seconds after which an answer is given up for lost."""
+
+CROWD = 50
+"""Customers who wait for their answers: who sees so many goes elsewhere. A shop that cannot keep up is let drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +66,14 @@ CUSTOMERS = (
 )
 
 
-@dataclass(slots=True)
-class Ledger:
-    """What was sent, by path, and what came back, by path and answer."""
-
-    sent: Counter[str] = field(default_factory=Counter)
-    answers: dict[str, Counter[str]] = field(default_factory=dict)
-
-    def record(self, path: str, answer: str) -> None:
-        self.answers.setdefault(path, Counter())[answer] += 1
-
-
 class Load:
-    """Sends what the customers ask, at their rates, whether or not the shop keeps up."""
+    """Sends what the customers ask, at their rates, as long as the shop keeps up at all."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        self.ledger = Ledger()
+        self.ledger: Counter[tuple[str, str]] = Counter()
+        """Requests by path and answer."""
         self._client = client
+        self.waiting = 0
         self._closed = asyncio.Event()
 
     async def run(self) -> None:
@@ -88,24 +88,22 @@ class Load:
     async def _repeat(self, customer: Customer, under_way: asyncio.TaskGroup) -> None:
         start = asyncio.get_running_loop().time() + customer.first
         for number in itertools.count():
-            if await self._closed_before(start + number * customer.every):
-                return
-            under_way.create_task(self._ask(customer))
-
-    async def _closed_before(self, when: float) -> bool:
-        try:
-            async with asyncio.timeout_at(when):
-                return await self._closed.wait()
-        except TimeoutError:
-            return False
+            with suppress(TimeoutError):
+                async with timeout_at(start + number * customer.every, name="poll-closed"):
+                    await self._closed.wait()
+                    return
+            if self.waiting < CROWD:
+                under_way.create_task(self._ask(customer))
 
     async def _ask(self, customer: Customer) -> None:
-        self.ledger.sent[customer.path] += 1
+        self.waiting += 1
         try:
-            answer = await self._answer(customer)
-        except httpx.HTTPError as error:
+            async with timeout(UNANSWERED, name="answer"):
+                answer = await self._answer(customer)
+        except (httpx.HTTPError, TimeoutError) as error:
             answer = f"no answer: {error!r}"
-        self.ledger.record(customer.path, answer)
+        self.waiting -= 1
+        self.ledger[customer.path, answer] += 1
 
     async def _answer(self, customer: Customer) -> str:
         if customer.leaves_after is None:
@@ -142,21 +140,19 @@ def _when_sent(sent: asyncio.Event) -> Callable[[str, object], Awaitable[None]]:
     return trace
 
 
-async def _run(url: str) -> Ledger:
+async def _run(url: str) -> list[tuple[str, str, int]]:
     loop = asyncio.get_running_loop()
-    unlimited = httpx.Limits(max_connections=None, keepalive_expiry=5.0)
-    async with httpx.AsyncClient(
-        base_url=url, timeout=UNANSWERED, limits=unlimited, headers={"user-agent": LOAD}
-    ) as client:
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=5.0)
+    options: dict[str, Any] = {"timeout": None, "limits": limits, "headers": {"user-agent": LOAD}}
+    async with httpx.AsyncClient(base_url=url, **options) as client:
         load = Load(client)
         on_parent_gone(lambda: loop.call_soon_threadsafe(load.close))
         await load.run()
-    return load.ledger
+    return [(*key, count) for key, count in load.ledger.items()]
 
 
 def main(url: str) -> None:
-    ledger = asyncio.run(_run(url))
-    print(json.dumps({"sent": ledger.sent, "answers": ledger.answers}))
+    print(json.dumps(asyncio.run(_run(url))))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tracedtimeout.prometheus import metrics_app
 
 from . import faults
 from .lifeline import on_parent_gone
-from .telemetry import Telemetry, continued
+from .telemetry import Telemetry
 
 SERVICES: Mapping[str, tuple[Callable[..., ASGIApp], float]] = {
     "shop": (shop.application, 2.5),
@@ -41,7 +41,7 @@ def main(name: str, descriptor: str, *arguments: str) -> None:
     app = application(*arguments)
     within = faults.suffering(app) if name == "shop" else app
     door = DeadlineMiddleware(within, default=patience, maximum=patience, cancel_on_disconnect=True)
-    _serve(_with_pages(app, telemetry.visits.counted(continued(door)), telemetry), int(descriptor))
+    _serve(_with_pages(app, telemetry.entered(door), telemetry), int(descriptor))
 
 
 def _with_pages(app: ASGIApp, door: ASGIApp, telemetry: Telemetry) -> ASGIApp:

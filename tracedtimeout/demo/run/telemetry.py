@@ -1,25 +1,26 @@
-"""The telemetry of a service: metrics, spans and log lines, and the little that the terminal shows of them."""
+"""The telemetry of a service, and what the demo's summary is made from: how requests ended, and the last spans."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypedDict
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import format_span_id, format_trace_id
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tracedtimeout import install
-from tracedtimeout.logs import LogObserver
+from tracedtimeout import Outcome, Timeout, install
 
-from .traces import Traces
-from .visits import Visits, observe
+from .load import LOAD
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -29,60 +30,102 @@ BUCKETS = (
 )
 """Close around the limits in use: a percentile is told no finer than the bucket it falls in."""
 
+SPANS = 2000
+"""Spans that are kept: the last half minute."""
+
+MISSED = (b"deadline-missed", b"1")
+"""On an answer that its handler made after its own deadline."""
+
+AFTER = {Outcome.LATE, Outcome.SUPPRESSED, Outcome.REPLACED}
+
+
+class Span(TypedDict):
+    """A finished span; `parent` is empty for the first of a trace, times are in seconds."""
+
+    service: str
+    trace: str
+    id: str
+    parent: str
+    name: str
+    outcome: str
+    start: float
+    end: float
+
 
 class Telemetry:
     """What one service tells of itself."""
 
     def __init__(self, service: str) -> None:
-        self.visits = Visits()
-        self._messages: deque[tuple[float, str]] = deque(maxlen=20)
-        self._traces = Traces()
+        self._spans = _Spans(service)
+        self._others: Counter[tuple[str, str]] = Counter()
         provider = TracerProvider(resource=Resource.create({"service.name": f"demo-{service}"}))
-        provider.add_span_processor(_exporting(self._traces))
+        provider.add_span_processor(_exporting() if os.environ.get(ENDPOINT) else self._spans)
         trace.set_tracer_provider(provider)
-        _keep_lines(self._messages)
-        install(observers=[LogObserver(), observe], buckets={"tracedtimeout.duration": BUCKETS})
+        install(observers=[_observe], buckets={"tracedtimeout.duration": BUCKETS})
 
     async def recent(self, request: Request) -> Response:
-        """The last messages, what others than the load did, and a trace: ``?trace=id``, or the slowest expired."""
-        others = [[*key, count] for key, count in self.visits.others.items()]
-        spans = self._traces.find(request.query_params.get("trace"))
-        return JSONResponse({"messages": list(self._messages), "others": others, "trace": spans})
+        """The last spans; and how the handlers of others than the load ended: its ledger is exact, whoever calls."""
+        others = [[*key, count] for key, count in self._others.items()]
+        return JSONResponse({"others": others, "spans": list(self._spans.kept)})
+
+    def entered(self, app: ASGIApp) -> ASGIApp:
+        """`app`, its spans in the trace of the caller, and each of its requests noted."""
+
+        async def enter(scope: Scope, receive: Receive, send: Send) -> None:
+            ended: list[Timeout] = []
+            headers = Headers(scope=scope)
+
+            async def answer(message: Message) -> None:
+                if message["type"] == "http.response.start" and any(each.outcome in AFTER for each in ended):
+                    message["headers"] = [*message["headers"], MISSED]
+                await send(message)
+
+            token, noting = context.attach(propagate.extract(headers)), _handlers.set(ended)
+            try:
+                await app(scope, receive, answer)
+            finally:
+                _handlers.reset(noting)
+                context.detach(token)
+                if headers.get("user-agent") != LOAD:
+                    self._others.update((each.name, str(each.outcome)) for each in ended)
+
+        return enter
 
 
-def continued(app: ASGIApp) -> ASGIApp:
-    """`app`, its spans in the trace of the caller."""
-
-    async def in_trace(scope: Scope, receive: Receive, send: Send) -> None:
-        token = context.attach(propagate.extract(Headers(scope=scope)))
-        try:
-            await app(scope, receive, send)
-        finally:
-            context.detach(token)
-
-    return in_trace
+_handlers: ContextVar[list[Timeout] | None] = ContextVar("handlers", default=None)
+"""The timeouts of the handlers that ended in this request."""
 
 
-def _exporting(recent: Traces) -> SpanProcessor:
-    """To a collector if there is one, else into memory."""
-    if not os.environ.get(ENDPOINT):
-        return SimpleSpanProcessor(recent)
+def _observe(timeout: Timeout) -> Callable[[Timeout], object] | None:
+    ended = _handlers.get()
+    return ended.append if ended is not None and timeout.kind == "with_timeout" else None
+
+
+class _Spans(SpanProcessor):
+    """Keeps the last spans in memory: where there is no collector to send them to."""
+
+    def __init__(self, service: str) -> None:
+        self.kept: deque[Span] = deque(maxlen=SPANS)
+        self._service = service
+
+    def on_end(self, span: ReadableSpan) -> None:
+        attributes, own = span.attributes or {}, span.get_span_context()
+        assert own is not None
+        self.kept.append(
+            Span(
+                service=self._service,
+                trace=format_trace_id(own.trace_id),
+                id=format_span_id(own.span_id),
+                parent=format_span_id(span.parent.span_id) if span.parent else "",
+                name=str(attributes.get("tracedtimeout.name", span.name)),
+                outcome=str(attributes.get("tracedtimeout.outcome", "")),
+                start=(span.start_time or 0) / 1e9,
+                end=(span.end_time or 0) / 1e9,
+            )
+        )
+
+
+def _exporting() -> SpanProcessor:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  # if asked for
 
     return BatchSpanProcessor(OTLPSpanExporter())
-
-
-def _keep_lines(messages: deque[tuple[float, str]]) -> None:
-    """Have what tracedtimeout logs kept in place of printed: there may be several lines a second."""
-    log = logging.getLogger("tracedtimeout")
-    log.addHandler(_Keep(messages))
-    log.propagate = False
-
-
-class _Keep(logging.Handler):
-    def __init__(self, messages: deque[tuple[float, str]]) -> None:
-        super().__init__()
-        self._messages = messages
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._messages.append((record.created, record.getMessage()))
