@@ -31,7 +31,7 @@ class Details:
     reschedules = 0
     adopted: dict[Timeout, None] | None = None
     expiring_inside = 0  # those nested in it, in its own task, that have fired and are yet to be left
-    closers: _observers.Closers | None = None
+    closers: Any = None  # Closers or None; from 3.14 on type checkers take a partial, read off an object, for a method
     expiry: _expiry.Expiry | None = None
     outcome: Outcome | None = None
     error: BaseException | None = None
