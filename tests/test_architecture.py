@@ -32,6 +32,7 @@ FLOORS = [
     {"live._figures", "live._tree"},
     # What wires telemetry, and is the only one that knows it all.
     {"_install"},
+    {"_install._installation"},
     # Exporters, which never import each other.
     {"prometheus", "spans", "otlp", "logs"},
     {"prometheus._multiprocess", "otlp._histograms"},

@@ -27,6 +27,19 @@ OPTIONAL = (
     "uvloop",
 )
 
+EXPORTERS = (
+    "http.server",
+    "opentelemetry.metrics",
+    "prometheus_client",
+    "tracedtimeout.otlp",
+    "tracedtimeout.prometheus",
+    "tracedtimeout.spans",
+    "wsgiref",
+)
+
+MOST = 50
+"""Modules that `import tracedtimeout` loads besides asyncio and opentelemetry.trace: 42 of them."""
+
 IMPORTED = "import json, sys; before = set(sys.modules); {}; print(json.dumps(sorted(set(sys.modules) - before)))"
 
 
@@ -49,6 +62,18 @@ def test_a_plain_import_loads_nothing_optional(statement: str) -> None:
     loaded = imported(statement)
     assert "tracedtimeout" in loaded
     assert [module for module in loaded if any(_is(module, package) for package in OPTIONAL)] == []
+
+
+@pytest.mark.slow
+def test_a_plain_import_is_quick() -> None:
+    """`import tracedtimeout` loads no exporter: neither prometheus_client nor a server. (An interpreter of its own.)
+
+    Beside asyncio and opentelemetry.trace it may load `MOST` modules, half of them ours: 25 ms of processor time.
+    """
+    loaded = imported("import tracedtimeout")
+    assert [module for module in loaded if any(_is(module, package) for package in EXPORTERS)] == []
+    beside = sorted(set(loaded) - set(imported("import asyncio, opentelemetry.trace")))
+    assert len(beside) <= MOST, beside
 
 
 @pytest.mark.slow

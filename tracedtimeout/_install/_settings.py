@@ -8,31 +8,31 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, cast, get_args
-
-import prometheus_client
-from prometheus_client.registry import CollectorRegistry
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
 from tracedtimeout._core import _metrics
 from tracedtimeout._core._observers import Observer
 
+if TYPE_CHECKING:
+    from prometheus_client.registry import CollectorRegistry
+
 T = TypeVar("T")
-Registry = CollectorRegistry | None
+Registry: TypeAlias = "CollectorRegistry | None"
 Spans = Literal["always", "late", "off"]
 Bounds = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Setting(Generic[T]):
-    """A setting, as the default of its parameter: what its environment variable says, else `default`."""
+    """A setting, as the default of its parameter: its environment variable's value, else `default()`."""
 
     parameter: str
-    default: T
+    default: Callable[[], T]
     read: Callable[[str], Any]
     check: Callable[[str, Any], T]
 
     def __repr__(self) -> str:
-        return f"<{self.variable}, else {self.default!r}>"
+        return f"<{self.variable}, else {self.default()!r}>"
 
     @property
     def variable(self) -> str:
@@ -48,7 +48,7 @@ class Setting(Generic[T]):
             return self.check(self.parameter, given)
         text = os.environ.get(self.variable, "").strip()
         if not text:
-            return self.default
+            return self.default()
         try:
             value = self.read(text)
         except Exception as exc:  # whatever importing the user's module may raise
@@ -56,7 +56,15 @@ class Setting(Generic[T]):
         return self.check(self.variable, value)
 
 
+def _default_registry() -> Registry:
+    import prometheus_client  # noqa: PLC0415  # takes 30 ms to import
+
+    return prometheus_client.REGISTRY
+
+
 def _is_registry(who: str, value: object) -> Registry:
+    from prometheus_client.registry import CollectorRegistry  # noqa: PLC0415  # as above
+
     if value is None or isinstance(value, CollectorRegistry):
         return value
     raise TypeError(f"{who} must be a prometheus_client.CollectorRegistry or None, not {value!r}")
@@ -137,8 +145,8 @@ def _read_bounds(text: str) -> Mapping[str, list[float]] | list[float]:
     return {name.strip(): [float(bound) for bound in bounds.split(",")] for name, _, bounds in parts}
 
 
-REGISTRY: Setting[Registry] = Setting("registry", prometheus_client.REGISTRY, _read_object, _is_registry)
-SPANS: Setting[Spans] = Setting("spans", "always", str.lower, _is_policy)
-OBSERVERS: Setting[tuple[Observer, ...]] = Setting("observers", (), _read_observers, _are_observers)
-BUCKETS: Setting[Bounds | None] = Setting("buckets", None, _read_bounds, _are_bounds)
-MAX_NAMES: Setting[int] = Setting("max_names", 200, int, _is_count)
+REGISTRY: Setting[Registry] = Setting("registry", _default_registry, _read_object, _is_registry)
+SPANS: Setting[Spans] = Setting("spans", lambda: "always", str.lower, _is_policy)
+OBSERVERS: Setting[tuple[Observer, ...]] = Setting("observers", tuple, _read_observers, _are_observers)
+BUCKETS: Setting[Bounds | None] = Setting("buckets", lambda: None, _read_bounds, _are_bounds)
+MAX_NAMES: Setting[int] = Setting("max_names", lambda: 200, int, _is_count)

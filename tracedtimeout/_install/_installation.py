@@ -1,0 +1,146 @@
+"""What one call of `install()` puts in place, and takes back: the only module that knows every exporter."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client.registry import CollectorRegistry
+
+from tracedtimeout import prometheus
+from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._core._observers import Observer
+from tracedtimeout.prometheus import _multiprocess
+
+from ._settings import MAX_NAMES, Bounds, Registry, Spans
+
+if TYPE_CHECKING:
+    from tracedtimeout.otlp._meters import Pipeline
+
+
+def prepared(
+    registry: Registry, spans: Spans, observers: Iterable[Observer], buckets: Bounds | None, max_names: int
+) -> Installation:
+    """An installation of settings that are known to be good; nothing is in place before `put_in_place`."""
+    return Installation(_prometheus(registry), _meters(), (*_span_observers(spans), *observers), buckets, max_names)
+
+
+def _span_observers(policy: Spans) -> tuple[Observer, ...]:
+    if policy == "off":
+        return ()
+    from tracedtimeout.spans import SpanObserver  # noqa: PLC0415  # not paid for without spans
+
+    return (SpanObserver(policy),)
+
+
+def _prometheus(registry: Registry) -> _Registered | _multiprocess.Transfer | None:
+    if registry is None:
+        return None
+    return _multiprocess.Transfer() if _multiprocess.VARIABLE in os.environ else _Registered(registry)
+
+
+def _meters() -> Pipeline:
+    from tracedtimeout.otlp._meters import pipeline_at  # noqa: PLC0415  # OpenTelemetry's metrics take 8 ms to import
+
+    return pipeline_at(None, _join)
+
+
+def _join(pipeline: Pipeline) -> None:
+    """Have the histograms join OpenTelemetry's metrics; in a collection of its SDK, so that it is imported anyway."""
+    with suppress(ImportError):  # of another SDK, that has but our counters
+        from tracedtimeout.otlp import _histograms  # noqa: PLC0415  # see above
+
+        _histograms.join(pipeline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """Our collector in a registry."""
+
+    registry: CollectorRegistry
+    collector: prometheus.Collector = field(default_factory=prometheus.Collector)
+
+    def start(self) -> None:
+        self.registry.register(self.collector)
+
+    def stop(self) -> None:
+        with suppress(KeyError):  # its owner may have taken it out
+            self.registry.unregister(self.collector)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Installation:
+    """One call of `install`, its settings known to be good."""
+
+    prometheus: _Registered | _multiprocess.Transfer | None
+    meters: Pipeline
+    observers: tuple[Observer, ...]
+    buckets: Bounds | None
+    max_names: int
+
+    def apply(self) -> None:
+        _choose(self.buckets)
+        if self.prometheus is not None:
+            self.prometheus.start()
+        _series.max_names = self.max_names
+        _observers.add(*self.observers)
+        self.meters.start(self)
+
+    def revert(self) -> None:
+        self.meters.stop(self)
+        _observers.remove(*self.observers)
+        _series.max_names = MAX_NAMES.default()
+        if self.prometheus is not None:
+            self.prometheus.stop()
+        self.forget_buckets()
+
+    def forget_buckets(self) -> None:
+        """Take back the choice of buckets, unless figures stand in them."""
+        if self.buckets is not None and not _counted():
+            _metrics.choose_buckets({})
+
+    def undo(self) -> None:
+        """Take back what `install` did, unless that was undone or replaced before."""
+        global _current
+        with _lock:
+            if _current is self:
+                self.revert()
+                _current = None
+
+
+_lock = threading.Lock()
+_current: Installation | None = None
+
+
+def put_in_place(wanted: Installation) -> None:
+    """Replace the installation in force by `wanted`; if that fails, all is as before."""
+    global _current
+    with _lock:
+        before = _current
+        if before is not None:
+            before.revert()
+        try:
+            wanted.apply()
+        except BaseException:
+            wanted.forget_buckets()
+            if before is not None:
+                before.apply()
+            raise
+        _current = wanted
+
+
+def _choose(buckets: Bounds | None) -> None:
+    if buckets is None or all(metric.bounds == buckets.get(metric.name, metric.bounds) for metric in _metrics.METRICS):
+        return
+    if _counted():
+        raise RuntimeError("buckets can be set until the first timeout is entered: call install() before that")
+    _metrics.choose_buckets(buckets)
+
+
+def _counted() -> bool:
+    """Whether figures stand in the buckets of now: something was recorded, or a loop is ready to."""
+    return bool(_series.writers() or _series.snapshot())
