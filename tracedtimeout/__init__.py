@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 from ._core._budget import budget, checkpoint, detach, remaining
 from ._core._decorator import with_timeout
 from ._core._observers import Observer
-from ._core._outcome import DeadlineExceeded, Outcome
+from ._core._outcome import DeadlineExceeded, Outcome, Spent, Where
 from ._core._timeout import Timeout, timeout, timeout_at
 from ._core._wait_for import wait_for
 from ._disabled import DISABLED
 from ._install import install
+from ._version import VERSION as __version__  # noqa: N811  # what tools look for
 
 if DISABLED and not TYPE_CHECKING:
     from ._disabled import Timeout, budget, checkpoint, detach, remaining, timeout, timeout_at, wait_for, with_timeout
@@ -18,7 +19,10 @@ __all__ = [
     "DeadlineExceeded",
     "Observer",
     "Outcome",
+    "Spent",
     "Timeout",
+    "Where",
+    "__version__",
     "budget",
     "checkpoint",
     "detach",

@@ -11,6 +11,8 @@ from ._core._outcome import DeadlineExceeded, Outcome
 from ._core._raised import exceeded
 from ._core._timeout import Timeout
 
+__all__ = ["LogObserver"]
+
 _RAISED = frozenset({Outcome.EXPIRED, Outcome.INHERITED, Outcome.REJECTED})
 _RAN_ON = frozenset({Outcome.REPLACED, Outcome.SUPPRESSED})
 

@@ -25,6 +25,8 @@ from ._core._outcome import DeadlineExceeded, Outcome
 from ._core._timeout import Timeout
 from ._version import VERSION
 
+__all__ = ["SpanObserver"]
+
 TRACER = "tracedtimeout"
 
 NAME = "tracedtimeout.name"

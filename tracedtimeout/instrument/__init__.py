@@ -38,6 +38,8 @@ except ImportError as exc:
     message = f"tracedtimeout.instrument needs an extra: pip install 'tracedtimeout[instrument]' ({exc})"
     raise ImportError(message, name=exc.name) from exc
 
+__all__ = ["TracedTimeoutInstrumentor"]
+
 _log = logging.getLogger("tracedtimeout")
 
 Names = Literal["module", "function"]

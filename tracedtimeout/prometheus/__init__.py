@@ -30,6 +30,8 @@ from tracedtimeout._core import _metrics, _series
 from . import _multiprocess
 from ._families import family_of
 
+__all__ = ["Collector", "MetricsApp", "MetricsServer", "metrics_app", "start_metrics_server"]
+
 
 class Collector:
     """The core's numbers as metric families, for ``registry.register(Collector())``.

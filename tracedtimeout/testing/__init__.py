@@ -29,6 +29,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+__all__ = ["VirtualClockLoop", "run"]
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 

@@ -1,0 +1,64 @@
+"""The public surface: every public module says what it exports, and the reference lists just that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import version
+
+import pytest
+
+import tracedtimeout
+from tests.support.imports import PACKAGE, modules
+
+REFERENCE = PACKAGE.parent / "docs" / "reference.md"
+
+PROGRAMS = {"tracedtimeout.__main__", "tracedtimeout.commands", "tracedtimeout.demo"}
+"""Started by ``python -m``, and imported by nobody: the reference leaves them out."""
+
+
+def public_modules() -> list[str]:
+    """The modules of the package whose paths have no private part; its programs are left out."""
+    paths = (module.relative_to(PACKAGE).with_suffix("").parts for module in modules())
+    names = (".".join(("tracedtimeout", *parts)).removesuffix(".__init__") for parts in paths)
+    programs = tuple(f"{program}." for program in PROGRAMS)
+    return [name for name in names if "._" not in name and not f"{name}.".startswith(programs)]
+
+
+def documented() -> dict[str, list[str]]:
+    """The names in the first column of each module's table in the reference."""
+    sections = re.split(r"^## `([\w.]+)`$", REFERENCE.read_text(), flags=re.MULTILINE)[1:]
+    return {module: re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) for module, table in _pairs(sections)}
+
+
+def _pairs(sections: list[str]) -> Iterator[tuple[str, str]]:
+    return zip(sections[::2], sections[1::2], strict=True)
+
+
+def test_the_reference_has_every_public_name_and_no_other() -> None:
+    """A name that is exported is documented, one that is documented can be imported."""
+    exported = {name: sorted(import_module(name).__all__) for name in public_modules()}
+    told = {module: sorted(names) for module, names in documented().items()}
+    assert told == {module: names for module, names in exported.items() if names}
+
+
+@pytest.mark.parametrize("module", public_modules())
+def test_a_star_import_gives_ours_alone(module: str) -> None:
+    """`from module import *` gives the names of `__all__`, all of them made by this package."""
+    given: dict[str, object] = {}
+    exec(f"from {module} import *", given)  # noqa: S102  # the statement is the subject
+    del given["__builtins__"]
+    assert sorted(given) == sorted(set(import_module(module).__all__))
+    foreign = {name for name, each in given.items() if not _ours(each)}
+    assert foreign == set()
+
+
+def _ours(exported: object) -> bool:
+    """Whether an object says that our package made it; plain constants say nothing."""
+    return str(getattr(exported, "__module__", "tracedtimeout")).split(".")[0] == "tracedtimeout"
+
+
+def test_the_version_is_the_distributions() -> None:
+    """`__version__` is what is installed."""
+    assert tracedtimeout.__version__ == version("tracedtimeout")
