@@ -52,7 +52,7 @@ FLOORS = [
     {"_core._loop"},
     {"_core._series", "_core._observers"},
     {"_core._tally", "_core._lanes", "_core._names", "_core._arguments"},
-    {"_core._metrics", "_core._outcome"},
+    {"_core._metrics", "_core._outcome", "_core._words"},
 ]
 """From the top of the house to its foundations: a module imports from the floors below its own only."""
 

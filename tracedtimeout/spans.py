@@ -23,6 +23,7 @@ from ._core._budget import REMOTE
 from ._core._observers import Closer, Unhurried
 from ._core._outcome import DeadlineExceeded, Outcome
 from ._core._timeout import Timeout
+from ._core._words import described, words
 from ._version import VERSION
 
 __all__ = ["SpanObserver"]
@@ -81,8 +82,8 @@ class SpanObserver:
 
     def __call__(self, timeout: Timeout, /) -> Closer | None:
         if self._late:
-            return Unhurried(self._closer, get_current())
-        before = get_current()
+            return Unhurried(self._closer, _standing(get_current()))
+        before = _standing(get_current())
         span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=_AtStart(timeout))
         if not span.get_span_context().is_valid:
             return None  # no SDK
@@ -101,13 +102,14 @@ class SpanObserver:
 class _Inside(Context):
     """OTel's context in the body of a timeout: its span is current. Attached when made."""
 
-    __slots__ = ("_span", "_token", "before", "left")
+    __slots__ = ("_behind", "_span", "_token", "before", "left")
 
     def __init__(self, before: Context, span: Span) -> None:
         super().__init__(before)
         dict.__setitem__(self, _CURRENT_SPAN, span)  # `set_span_in_context` copies once more
         self.before = before
         self.left = False
+        self._behind: list[_Inside] | None = None
         self._span = span
         self._token: Token[Context] = attach(self)
 
@@ -115,27 +117,43 @@ class _Inside(Context):
         """Make what was current so again, and end the span.
 
         Not so where this is another Context than it was attached in (a generator closed by another task; OTel's
-        `detach` logs an error then), nor while something attached later is still current: who detaches that, puts
-        back what was before us.
+        `detach` logs an error then), nor while something attached later is still current: who still has this one
+        current, reads what was before.
         """
         self.left = True
         token = self._token
         del self._token  # it leads to the task's Context, which tasks begun inside would keep alive
-        if get_current() is self:
-            try:
-                token.var.reset(token)
-            except ValueError:
-                pass  # another Context, that copied this
-            else:
-                if isinstance(self.before, _Inside):
-                    _drop_left()
+        if get_current() is not self or not _reset(token):
+            self._stand_aside()
+        behind, self._behind = self._behind, None
+        for each in behind or ():
+            each._stand_aside()
         _end(self._span, timeout)
 
+    def _stand_aside(self) -> None:
+        """Have the span current that was before, and once that is left, the one before it."""
+        self.before = before = _standing(self.before)
+        if (span := before.get(_CURRENT_SPAN)) is not None:
+            dict.__setitem__(self, _CURRENT_SPAN, span)
+        else:
+            dict.pop(self, _CURRENT_SPAN, None)
+        if isinstance(before, _Inside):
+            before._behind = [*(before._behind or ()), self]
 
-def _drop_left() -> None:
-    """Replace the contexts of bodies that were left out of turn."""
-    while isinstance(context := get_current(), _Inside) and context.left:
-        attach(context.before)
+
+def _reset(token: Token[Context]) -> bool:
+    try:
+        token.var.reset(token)
+    except ValueError:  # another Context, that copied the token's
+        return False
+    return True
+
+
+def _standing(context: Context) -> Context:
+    """`context`, or what was current before it if that was left already."""
+    while isinstance(context, _Inside) and context.left:
+        context = context.before
+    return context
 
 
 class _AtStart(Mapping[str, AttributeValue]):
@@ -219,7 +237,7 @@ def _at_end(timeout: Timeout, outcome: Outcome) -> Attributes:
     if outcome in _DEADLINE:
         attributes[ERROR_TYPE] = "timeout"
     elif outcome in _ERROR:
-        attributes[ERROR_TYPE] = type(timeout.error).__qualname__
+        attributes[ERROR_TYPE] = words(type(timeout.error).__qualname__)
     if expiry is not None:
         _add_expiry(attributes, timeout)
     return attributes
@@ -227,20 +245,19 @@ def _at_end(timeout: Timeout, outcome: Outcome) -> Attributes:
 
 def _add_expiry(attributes: Attributes, timeout: Timeout) -> None:
     if timeout.spent:
-        attributes[SPENT] = [str(spent) for spent in timeout.spent]
+        attributes[SPENT] = [words(spent) for spent in timeout.spent]
     if (where := timeout.where) is not None:
-        attributes[CODE_FUNCTION] = f"{where.module}.{where.function}"
-        attributes[CODE_FILE] = where.path
+        attributes[CODE_FUNCTION] = words(f"{where.module}.{where.function}")
+        attributes[CODE_FILE] = words(where.path)
         attributes[CODE_LINE] = where.line
 
 
 def _description(timeout: Timeout) -> str:
     """What `DeadlineExceeded` says, even if it is not what left the body; a foreign exception as OTel puts it."""
-    if timeout.outcome is Outcome.FAILED:
-        return f"{type(timeout.error).__name__}: {timeout.error}"
-    if isinstance(timeout.error, DeadlineExceeded):
-        return str(timeout.error)
-    return str(_raised.exceeded(timeout, timeout.elapsed))
+    error = timeout.error
+    if timeout.outcome is Outcome.FAILED and error is not None:
+        return described(error)
+    return words(error if isinstance(error, DeadlineExceeded) else _raised.exceeded(timeout, timeout.elapsed))
 
 
 def _rounded(seconds: float) -> float:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+import structlog
 
+from tests.support.telemetry import block
 from tracedtimeout import budget, install, timeout
+from tracedtimeout._core import _warn
 from tracedtimeout.logs import LogObserver
 from tracedtimeout.testing import run
 
@@ -116,6 +121,89 @@ def test_a_replaced_expiry_is_one_line(caplog: pytest.LogCaptureFixture) -> None
     (line,) = lines(caplog, main())
     assert line.startswith("'lookup' exceeded its 1.000 s deadline after 1.000 s: waiting at ")
     assert line.endswith(r"; replaced by LookupError('no\nrow')")
+
+
+def test_what_was_left_late_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A body that blocked the loop past its deadline is told of, though nothing fired."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="report"):
+            await block(1.5)
+
+    assert lines(caplog, main()) == [
+        "'report' left 0.500 s after its deadline, which could not fire: the event loop was blocked"
+    ]
+
+
+def test_one_event_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The warning that tells of work that ran on stays out while an observer has a line for it, and no longer."""
+
+    async def stubborn() -> None:
+        async with timeout(1.0, name="stubborn"):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(2.0)
+
+    def loggers() -> list[str]:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            run(stubborn())
+        return [record.name for record in caplog.records]
+
+    assert loggers() == ["shop"]
+    _warn._warned.clear()
+    install(registry=None, spans="off")()
+    assert loggers() == ["tracedtimeout"]
+
+
+class Odd(Exception):  # noqa: N818  # it is odd
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (Odd(), "<Odd without words>"),
+        (ValueError("caf\udce9\x1b[2J\n"), r"ValueError('caf\udce9\x1b[2J\n')"),
+        (ValueError("x" * 10**6), "ValueError('xxx"),
+    ],
+    ids=["odd", "unprintable", "huge"],
+)
+def test_words_of_strangers_are_made_fit(error: Exception, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A line is printable, can be encoded, and has at most 1,000 characters, whatever an exception says of itself."""
+
+    async def main() -> None:
+        with suppress(Odd, ValueError):
+            async with timeout(1.0, name="lookup"):
+                try:
+                    await asyncio.sleep(2.0)
+                except asyncio.CancelledError:
+                    raise error from None
+
+    lines(caplog, main())
+    (record,) = caplog.records
+    line = record.getMessage()
+    assert f"; replaced by {shown}" in line
+    assert (line.isprintable(), len(line) <= 1_000) == (True, True)
+
+
+def test_structlog_renders_lines_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its formatter for the standard library's records shows the fields of ours."""
+    handler = logging.StreamHandler(sys.stdout)
+    adders = [structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()]
+    rendering = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=adders, processors=rendering))
+    logger = logging.getLogger("shop")
+    logger.addHandler(handler)
+    try:
+        run(suppressed(checkout()))
+    finally:
+        logger.removeHandler(handler)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["level"], told["timeout_name"], told["timeout_limit"]) == ("error", "checkout", 2.0)
+    assert told["event"].startswith("'checkout' exceeded its 2.000 s deadline")
 
 
 def test_nothing_else_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import get_current
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
@@ -98,6 +101,39 @@ def _run_in_timeout(body: Any) -> None:
 
     with contextlib.suppress(TimeoutError, KeyError):
         run(main())
+
+
+class Odd(Exception):  # noqa: N818  # it is odd
+    """Cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "description"),
+    [
+        (Odd(), "Odd: <Odd without words>"),
+        (ValueError(os.fsdecode(b"caf\xe9\n")), r"ValueError: caf\udce9\n"),
+        (ValueError("x" * 10**6), f"ValueError: {'x' * 985}..."),
+        (KeyError(), "KeyError"),
+    ],
+    ids=["odd", "unprintable", "huge", "silent"],
+)
+def test_a_failed_span_is_an_error_whatever_its_exception_says(
+    error: Exception, description: str, spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Words that cannot be had, encoded or held cost themselves: the span ends as an error, and OTLP can carry it."""
+
+    async def fail() -> None:
+        raise error
+
+    with contextlib.suppress(Odd, ValueError):
+        _run_in_timeout(fail())
+    (span,) = spans.ended
+    assert (span.status.status_code.name, span.status.description) == ("ERROR", description)
+    assert encode_spans(spans.ended).SerializeToString()
+    assert caplog.records == []
 
 
 def test_the_scope_has_our_version(spans: Spans) -> None:
@@ -297,6 +333,73 @@ def test_generators_left_out_of_turn_leave_nothing_current(spans: Spans) -> None
 
     run(main())
     assert spans.tree == [("timeout first", "request"), ("timeout second", "timeout first"), ("request", None)]
+
+
+async def _later(spans: Spans, name: str) -> None:
+    """A span as it is begun in the next turn of the loop."""
+    await asyncio.sleep(0.1)
+    with spans.tracer.start_as_current_span(name):
+        pass
+
+
+def test_after_a_generator_is_broken_off_spans_hang_where_they_would_without(spans: Spans) -> None:
+    """Once asyncio has closed it, in a task of its own, nothing is begun beneath its timeout any more."""
+
+    async def main() -> None:
+        with spans.tracer.start_as_current_span("request"):
+            async for _ in _numbers("broken off"):
+                break
+            await _later(spans, "after a break")
+            closed = _numbers("closed")
+            await anext(closed)
+            await asyncio.create_task(closed.aclose())  # type: ignore[attr-defined]  # a generator's
+            await _later(spans, "after its end")
+            async with timeout(1.0, name="t"):
+                await _later(spans, "inside")
+        await _later(spans, "alone")
+
+    run(main())
+    assert spans.tree == [
+        ("timeout broken off", "request"),
+        ("after a break", "request"),
+        ("timeout closed", "request"),
+        ("after its end", "request"),
+        ("inside", "timeout t"),
+        ("timeout t", "request"),
+        ("request", None),
+        ("alone", None),
+    ]
+
+
+def test_a_generator_closed_elsewhere_within_another_stands_aside_for_both(spans: Spans) -> None:
+    """When the outer one is left as well, what was before it is current."""
+
+    async def main() -> None:
+        with spans.tracer.start_as_current_span("request"):
+            outer, inner = _numbers("outer"), _numbers("inner")
+            await anext(outer)
+            await anext(inner)
+            await asyncio.create_task(inner.aclose())  # type: ignore[attr-defined]  # a generator's
+            assert _current() == "timeout outer"
+            await asyncio.create_task(outer.aclose())  # type: ignore[attr-defined]  # as above
+            assert _current() == "request"
+
+    run(main())
+
+
+def test_generators_broken_off_again_and_again_leave_no_chain(spans: Spans) -> None:
+    """What is current leads to one context before it, not to those of all generators that were."""
+
+    async def main() -> None:
+        for _ in range(100):
+            async for _ in _numbers("t"):
+                break
+            await asyncio.sleep(0.1)
+        before = getattr(get_current(), "before", None)
+        assert before is not None
+        assert not hasattr(before, "before")
+
+    run(main())
 
 
 def _current() -> str:

@@ -16,6 +16,7 @@ from tracedtimeout._core._observers import Unhurried
 from tracedtimeout._core._outcome import DeadlineExceeded, Outcome, Spent
 from tracedtimeout._core._series import Histogram
 from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._core._words import words
 
 OUT_OF_TIME = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
 """Outcomes in which a deadline had a part."""
@@ -75,12 +76,12 @@ class Recent:
 def _message(timeout: Timeout, outcome: Outcome) -> str:
     """What it raised, if that is ours; of another's exception only the type, for its words may hold anything."""
     if isinstance(timeout.error, DeadlineExceeded) and timeout.error.name == timeout.name:
-        return str(timeout.error)
+        return words(timeout.error)
     if outcome is Outcome.INHERITED:
         return f"{timeout.name!r} was ended by the deadline of {timeout.owner!r} after {timeout.elapsed:.3f} s"
     what = f"{timeout.name!r} exceeded its {timeout.limit:.3f} s deadline after {timeout.elapsed:.3f} s"
-    raised = f"; its body raised {type(timeout.error).__name__} instead" if timeout.error is not None else ""
-    return what + _ENDINGS.get(outcome, raised)
+    raised = f"; its body raised {words(type(timeout.error).__name__)} instead" if timeout.error is not None else ""
+    return words(what + _ENDINGS.get(outcome, raised))
 
 
 @dataclass(slots=True)
