@@ -1,0 +1,1 @@
+"""Retries, databases and pools under cancellation; what they need is in the extra `databases`."""
