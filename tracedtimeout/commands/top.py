@@ -72,6 +72,7 @@ def look(url: str, headers: Sequence[tuple[str, str]] = ()) -> Look:
         with urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310  # as above
             told = json.load(answer)
     except HTTPError as error:
+        error.close()  # it is the answer, too: from 3.14 on, left open it warns
         raise NoLivePageError(f"{request.full_url} answers {error.code} {error.reason}. {_WHERE}") from None
     except URLError as error:
         why = getattr(error.reason, "strerror", None) or error.reason
