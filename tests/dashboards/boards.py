@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.dashboards.stack import DASHBOARDS
+from tests.dashboards.stack import GENERATED
 
-PATHS = sorted((DASHBOARDS / "grafana/dashboards").glob("*.json"))
+PATHS = sorted((GENERATED / "grafana").glob("*.json"))
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in PATHS}
 
 

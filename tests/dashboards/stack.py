@@ -19,12 +19,14 @@ from tests.support.processes import answers, free_port, process
 
 ROOT = Path(__file__).parents[2]
 DASHBOARDS = ROOT / "dashboards"
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+GENERATED = ROOT / "tracedtimeout/commands/_dashboards"
+PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
+"""The Debian packages of programs that are not called like theirs."""
 
 
 def program(name: str) -> str:
     """The path of a program that a test needs."""
-    return shutil.which(name) or missing(name, f"apt-get install {PACKAGES[name]}")
+    return shutil.which(name) or missing(name, f"apt-get install {PACKAGES.get(name, name)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.__main__ import files
 from tests.dashboards.boards import BOARDS, Panel, panels
-from tests.dashboards.stack import DASHBOARDS
+from tests.dashboards.stack import GENERATED
 from tracedtimeout import Outcome
 from tracedtimeout._core._metrics import METRICS
 
@@ -21,7 +21,13 @@ EXPRESSIONS = [(panel, target["expr"]) for panel in PANELS for target in panel.t
 @pytest.mark.parametrize("path", files())
 def test_what_is_committed_is_what_the_program_writes(path: str) -> None:
     """`python -m dashboards` changes nothing."""
-    assert (DASHBOARDS / path).read_text() == files()[path]
+    assert (GENERATED / path).read_text() == files()[path]
+
+
+def test_nothing_else_lies_among_what_is_written() -> None:
+    """The folder in the package holds the written files and no others, so that no old one is handed out."""
+    lying = {path.relative_to(GENERATED).as_posix() for path in GENERATED.rglob("*") if path.is_file()}
+    assert lying == set(files())
 
 
 @pytest.mark.parametrize("name", BOARDS)
