@@ -24,22 +24,48 @@ _BORN_AT_ZERO = 'outcome="expired"'
 
 
 def counted(metric: Metric, window: str, by: str, matching: str = "") -> str:
-    """Events of a counter or a histogram that has the label ``outcome``, over `window`."""
-    name = metric.prometheus_name + ("_count" if metric.kind == "histogram" else "")
-    series = f"{name}{{{matching}}}" if matching else name
+    """Events of a counter or a histogram, classic or native, that has the label ``outcome``, over `window`."""
+    histogram = metric.kind == "histogram"
+    name = metric.prometheus_name + ("_count" if histogram else "")
+    parts = [
+        f"increase({name}{{{matching}}}[{window}])",
+        # A label more, so that both the increase and the first value are added.
+        f'label_replace({_new("min_over_time", name, matching, window)}, "first", "value", "job", ".*")',
+    ]
+    if histogram:
+        native = metric.prometheus_name
+        parts += [
+            f"histogram_count({_new('last_over_time', native, matching, window)})",
+            f"histogram_count(increase({native}{{{matching}}}[{window}]))",
+        ]
+    return f"sum by ({by}) (\n  " + "\n  or ".join(parts).replace("{}", "") + "\n)"
+
+
+def _new(read: str, name: str, matching: str, window: str) -> str:
+    """Series that have no past at the beginning of `window`, read by a function over time."""
+    told, series = f"{name}{{{_BORN_AT_ZERO}}}", f"{name}{{{matching}}}"
     return (
-        f"sum by ({by}) (\n"
-        f"  increase({series}[{window}])\n"
-        "  or label_replace(\n"
-        f"    min_over_time({series}[{window}]) unless {series} offset {window}\n"
+        f"\n    {read}({series}[{window}]) unless {series} offset {window}\n"
         f"    unless on ({INSTANCE}, timeout) (\n"
-        f"      (min_over_time({name}{{{_BORN_AT_ZERO}}}[{window}]) unless {name}{{{_BORN_AT_ZERO}}} offset {window})\n"
+        f"      ({read}({told}[{window}]) unless {told} offset {window})\n"
         f"      and on ({INSTANCE}) max_over_time(process_start_time_seconds[{window}]) < time() - {seconds(window)}\n"
-        "    ),\n"
-        '    "first", "value", "job", ".*"\n'  # a label more, so that both the increase and the first value are added
-        "  )\n"
-        ")"
+        "    )\n  "
     )
+
+
+def quantile(q: float, metric: Metric, by: str, window: str = "5m") -> str:
+    """The value that a share `q` of a histogram, classic or native, stays below."""
+    name = metric.prometheus_name
+    return (
+        f"histogram_quantile({q:g}, sum by ({by}, le) (rate({name}_bucket[{window}])))\n"
+        f"or histogram_quantile({q:g}, sum by ({by}) (rate({name}[{window}])))"
+    )
+
+
+def observed(metric: Metric, by: str, window: str = "5m") -> str:
+    """What a histogram, classic or native, counted over `window`, first values left out."""
+    name = metric.prometheus_name
+    return f"sum by ({by}) (increase({name}_count[{window}]) or histogram_count(increase({name}[{window}])))"
 
 
 def expirations(window: str, matching: str = "") -> str:

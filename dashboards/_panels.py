@@ -13,7 +13,10 @@ from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-KEEP = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+KEPT = ("datasource", "cluster", "namespace", "job", "instance")
+"""Variables that a link takes along."""
+
+KEEP = "&".join(f"${{{name}:queryparam}}" for name in KEPT) + "&${__url_time_range}"
 OVERVIEW, ONE, ACROSS = "tracedtimeout-overview", "tracedtimeout-one", "tracedtimeout-across"
 
 OUTCOMES = {
@@ -96,9 +99,10 @@ def number(text: Text, query: Query, *, span: int = 4) -> stat.Panel:
     return panel.no_value("none").data_links([_to_one()])
 
 
-def heat(text: Text, query: Query, *, span: int = 12) -> heatmap.Panel:
-    """Counts by bucket over time: darker is more."""
-    panel = _common(heatmap.Panel(), text, [query], span, PromQueryFormat.HEATMAP).height(8)
+def heat(text: Text, exprs: Sequence[str], *, span: int = 12, exemplar: bool = False) -> heatmap.Panel:
+    """Counts by bucket over time, of whichever expression has any: darker is more."""
+    queries = [Query(expr, "{{le}}", exemplar) for expr in exprs]
+    panel = _common(heatmap.Panel(), text, queries, span, PromQueryFormat.HEATMAP).height(8)
     color = heatmap.HeatmapColorOptions().mode(heatmap_models.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
     panel.color(color.fill("dark-orange").exponent(0.5)).y_axis(heatmap.YAxisConfig().unit(text.unit)).cell_gap(1)
     panel.cell_values(heatmap.CellValues().unit("short").decimals(0)).show_value(common_models.VisibilityMode.NEVER)

@@ -34,7 +34,7 @@ def _received() -> list[AnyPanel]:
         lines(Text("Budget received, by header", "What callers give: half, and the tightest 5 %.", "s"), shares),
         heat(
             Text("Budget received", "Requests by the seconds their header gave.", "s"),
-            Query(promql.buckets(metrics.RECEIVED), "{{le}}"),
+            promql.buckets(metrics.RECEIVED),
         ),
         lines(
             Text("Requests with a budget", f"{SECOND} By the header it came in.", "ops"),

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ._events import INSTANCE, PLACE, TIMEOUT, expirations
-from .records import named
+from tracedtimeout._core import _metrics as metrics
+
+from ._events import INSTANCE, PLACE, TIMEOUT, expirations, observed
+from ._record import named
 
 EXPECTED = "poll.*"
 """Names of timeouts whose expiry is their normal end (a queue polled with a timeout): no alert on their share."""
@@ -108,7 +110,7 @@ ALERTS: tuple[Alert, ...] = (
     Alert(
         alert="TimeoutNearLimit",
         expr=f"{named('utilization', 'p99_rate5m')}{ALERTED} > 0.9\n"
-        f"and sum by ({TIMEOUT}) (increase(tracedtimeout_utilization_count[5m])) > 20\n"
+        f"and {observed(metrics.UTILIZATION, TIMEOUT)} > 20\n"
         f"unless {named('remote_share', 'ratio_rate5m')} > 0.005",
         wait="1m",
         severity="warning",
@@ -120,7 +122,7 @@ ALERTS: tuple[Alert, ...] = (
         alert="TimeoutEventLoopLag",
         # p90: only deadlines that pass are measured, and the p99 of twenty is one hiccup.
         expr="job_instance:tracedtimeout_timer_lag_seconds:p90_rate5m > 0.1\n"
-        f"and sum by ({INSTANCE}) (increase(tracedtimeout_timer_lag_seconds_count[5m])) > 5\n"
+        f"and {observed(metrics.TIMER_LAG, INSTANCE)} > 5\n"
         "or job_instance:tracedtimeout_late_share:ratio_rate5m > 0.01\n"
         "and job_instance:tracedtimeout_late:increase5m > 5",
         wait="2m",

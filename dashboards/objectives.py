@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from .records import DEFAULT_OBJECTIVE
+from .records import OBJECTIVE
 
 HEADER = """\
 # Yours to edit: a row for each timeout whose objective is not the default. Nothing overwrites this file.
@@ -19,7 +19,7 @@ TEXT = f"""\
 {HEADER}groups:
 - name: tracedtimeout-objectives
   rules:
-  - {{record: tracedtimeout_objective, expr: vector({DEFAULT_OBJECTIVE}), labels: {{severity: warning, owner: unassigned}}}}
+  - {{record: tracedtimeout_objective, expr: vector({OBJECTIVE}), labels: {{severity: warning, owner: unassigned}}}}
 # - {{record: tracedtimeout_objective, expr: vector(0.9995), labels: {{timeout: pay, severity: critical, owner: bank}}}}
 """
 

@@ -7,9 +7,11 @@ from tracedtimeout._core import _metrics as metrics
 from . import _promql as promql
 from ._frame import AnyPanel, Board, Row
 from ._panels import ONE, Query, Text, by_outcome, dashed, heat, lines, number
-from ._tables import EXPIRY_STEPS, LAG_STEPS, USED_STEPS, limits
+from ._tables import EXPIRY_STEPS, LAG_STEPS, USED_STEPS, suggested
+from .limits import UNCENSORED
 
 SECOND = "Events a second."
+ENDED_BY, IN_FLIGHT = "Ended by the deadline of", "In flight when it fired"
 
 
 def board() -> Board:
@@ -24,11 +26,12 @@ def board() -> Board:
             Row("Clean-up and changes", _unwind()),
         ],
         one=True,
+        onward=frozenset({IN_FLIGHT, ENDED_BY}),
     )
 
 
 def _now() -> list[AnyPanel]:
-    duration = promql.quantile(0.99, metrics.DURATION, extra=promql.UNCENSORED)
+    duration = promql.quantile(0.99, metrics.DURATION, extra=UNCENSORED)
     return [
         number(
             Text("Limit in force", "The average limit granted on entry.", "s"),
@@ -56,7 +59,7 @@ def _now() -> list[AnyPanel]:
 
 def _duration() -> list[AnyPanel]:
     shares = [
-        Query(promql.quantile(q, metrics.DURATION, extra=promql.UNCENSORED), name, exemplar=True)
+        Query(promql.quantile(q, metrics.DURATION, extra=UNCENSORED), name, exemplar=True)
         for q, name in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
     ]
     limit = Query(promql.mean(metrics.LIMIT, "timeout"), "limit")
@@ -65,7 +68,8 @@ def _duration() -> list[AnyPanel]:
         dashed(lines(Text("Duration against limit", about, "s"), [*shares, limit], span=24), "limit"),
         heat(
             Text("Durations", f"Uses by how long they took. {about}", "s"),
-            Query(promql.buckets(metrics.DURATION), "{{le}}", exemplar=True),
+            promql.buckets(metrics.DURATION),
+            exemplar=True,
         ),
         by_outcome(
             lines(
@@ -74,7 +78,7 @@ def _duration() -> list[AnyPanel]:
                 stacked=True,
             )
         ),
-        limits(),
+        suggested(),
     ]
 
 
@@ -82,12 +86,12 @@ def _ends() -> list[AnyPanel]:
     ended = f'{metrics.INTERRUPTIONS.prometheus_name}{{{promql.TARGET}, owner=~"$timeout"}}'
     return [
         lines(
-            Text("Ended by the deadline of", f"{SECOND} An enclosing timeout, or a caller's (`_remote`).", "ops"),
+            Text(ENDED_BY, f"{SECOND} An enclosing timeout, or a caller's (`_remote`).", "ops"),
             [Query(promql.rate(metrics.INTERRUPTIONS, "owner"), "{{owner}}")],
             stacked=True,
         ),
         lines(
-            Text("In flight when it fired", f"{SECOND} Nested timeouts its deadline ended: where it was stuck.", "ops"),
+            Text(IN_FLIGHT, f"{SECOND} Nested timeouts its deadline ended: where it was stuck.", "ops"),
             [Query(f"sum by (timeout) (rate({ended}[{promql.NOW}]))", "{{timeout}}")],
             stacked=True,
         ),

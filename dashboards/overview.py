@@ -7,7 +7,7 @@ from tracedtimeout._core import _metrics as metrics
 from . import _promql as promql
 from ._frame import AnyPanel, Board, Row
 from ._panels import OVERVIEW, Column, Query, Text, by_outcome, heat, lines, number, rows
-from ._tables import EXPIRY_STEPS, LAG_STEPS, USED_STEPS, alerts, limits
+from ._tables import EXPIRY_STEPS, LAG_STEPS, USED_STEPS, alerts, suggested
 
 SECOND = "Events a second."
 
@@ -110,13 +110,13 @@ def _close() -> list[AnyPanel]:
     return [
         heat(
             Text("Utilization", "Seconds taken over seconds granted. From 1 upwards: expired or late.", "percentunit"),
-            Query(promql.buckets(metrics.UTILIZATION), "{{le}}"),
+            promql.buckets(metrics.UTILIZATION),
         ),
         lines(
             Text("Utilization p99, by name", "Above 0.9 the timeout is about to fire.", "percentunit", USED_STEPS),
             [Query(promql.quantile(0.99, metrics.UTILIZATION, "timeout"), "{{timeout}}")],
         ),
-        limits(),
+        suggested(),
         lines(
             Text("Reschedules", f"{SECOND} Deadlines moved after entry.", "ops"),
             [Query(promql.rate(metrics.RESCHEDULES, "timeout"), "{{timeout}}")],

@@ -5,32 +5,18 @@ A name says ``level:metric:operation``. The level ``job`` keeps ``cluster`` and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from tracedtimeout._core import _metrics as metrics
 
-from ._events import INSTANCE, TIMEOUT, exits, expirations
+from . import limits
+from ._events import INSTANCE, TIMEOUT, exits, expirations, quantile
+from ._record import Record, named
 
-DEFAULT_OBJECTIVE = 0.999
+OBJECTIVE = 0.999
 """The share of uses that should end before their deadline, where the operator's table says nothing."""
 
 SHORT = ("5m", "30m", "1h", "2h", "6h")
 LONG = ("1d", "3d")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A recording rule."""
-
-    record: str
-    expr: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"record": self.record, "expr": self.expr}
-
-
-def named(metric: str, operation: str) -> str:
-    """The name of what is recorded for each timeout of each job."""
-    return f"job_timeout:tracedtimeout_{metric}:{operation}"
+INTERRUPTIONS = metrics.INTERRUPTIONS.prometheus_name
 
 
 def shares(window: str) -> list[Record]:
@@ -55,30 +41,21 @@ def burn(share: str) -> str:
         '  (1 - topk by (timeout) (1, tracedtimeout_objective{timeout!=""}))\n'
         f"or on ({TIMEOUT})\n"
         f"{share} / on () group_left (severity)\n"
-        f'  (1 - (topk(1, tracedtimeout_objective{{timeout=""}}) or on () vector({DEFAULT_OBJECTIVE})))'
+        f'  (1 - (topk(1, tracedtimeout_objective{{timeout=""}}) or on () vector({OBJECTIVE})))'
     )
 
 
 LATE = 'outcome="late"'
 
 NOW: tuple[Record, ...] = (
-    Record(
-        named("utilization", "p99_rate5m"),
-        f"histogram_quantile(0.99, sum by ({TIMEOUT}, le) (rate(tracedtimeout_utilization_bucket[5m])))",
-    ),
+    Record(named("utilization", "p99_rate5m"), quantile(0.99, metrics.UTILIZATION, TIMEOUT)),
+    Record(named("interruptions", "increase5m"), f"sum by ({TIMEOUT}) (increase({INTERRUPTIONS}[5m]))"),
     Record(
         named("remote_share", "ratio_rate5m"),
-        f'sum by ({TIMEOUT}) (increase(tracedtimeout_interruptions_total{{owner="_remote"}}[5m]))'
-        f" / ({named('exits', 'increase5m')} > 0)",
+        f'sum by ({TIMEOUT}) (increase({INTERRUPTIONS}{{owner="_remote"}}[5m])) / ({named("exits", "increase5m")} > 0)',
     ),
-    Record(
-        named("unwind_seconds", "p90_rate5m"),
-        f"histogram_quantile(0.9, sum by ({TIMEOUT}, le) (rate(tracedtimeout_unwind_seconds_bucket[5m])))",
-    ),
-    Record(
-        "job_instance:tracedtimeout_timer_lag_seconds:p90_rate5m",
-        f"histogram_quantile(0.9, sum by ({INSTANCE}, le) (rate(tracedtimeout_timer_lag_seconds_bucket[5m])))",
-    ),
+    Record(named("unwind_seconds", "p90_rate5m"), quantile(0.9, metrics.UNWIND, TIMEOUT)),
+    Record("job_instance:tracedtimeout_timer_lag_seconds:p90_rate5m", quantile(0.9, metrics.TIMER_LAG, INSTANCE)),
     Record("job_instance:tracedtimeout_late:increase5m", exits("5m", INSTANCE, LATE)),
     Record(
         "job_instance:tracedtimeout_late_share:ratio_rate5m",
@@ -87,8 +64,8 @@ NOW: tuple[Record, ...] = (
 )
 
 GROUPS: dict[str, tuple[Record, ...]] = {
-    "tracedtimeout-records": (*(record for window in SHORT for record in shares(window)), *NOW),
-    "tracedtimeout-records-long": tuple(record for window in LONG for record in shares(window)),
+    "tracedtimeout-records": (*(record for window in SHORT for record in shares(window)), *NOW, *limits.NOW),
+    "tracedtimeout-records-long": (*(record for window in LONG for record in shares(window)), *limits.DAY),
 }
 
 EVERY = {"tracedtimeout-records-long": "2m"}

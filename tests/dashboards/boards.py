@@ -29,6 +29,11 @@ class Panel:
         return targets
 
     @property
+    def links(self) -> list[str]:
+        """Where the panel and its series lead."""
+        return [link["url"] for link in [*self.json["links"], *self.defaults["links"]]]
+
+    @property
     def defaults(self) -> dict[str, Any]:
         defaults: dict[str, Any] = self.json["fieldConfig"]["defaults"]
         return defaults

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.__main__ import files
+from dashboards.records import RECORDS
 from tests.dashboards.boards import BOARDS, Panel, panels
 from tests.dashboards.stack import GENERATED
 from tracedtimeout import Outcome
@@ -52,34 +53,50 @@ def test_a_dashboard_is_found_linked_and_not_edited_by_hand(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_variables_are_data_source_job_instance_and_timeout(name: str) -> None:
-    """Each variable follows those before it, from what is exported in both pipelines; job and instance may be all."""
+def test_variables_say_where_it_runs_and_which_timeout(name: str) -> None:
+    """Each variable follows those before it, of what both pipelines export; all but the timeout may be all."""
     variables = BOARDS[name]["templating"]["list"]
     assert [(v["name"], v["label"], v["type"]) for v in variables] == [
         ("datasource", "Data source", "datasource"),
+        ("cluster", "Cluster", "query"),
+        ("namespace", "Namespace", "query"),
         ("job", "Job", "query"),
         ("instance", "Instance", "query"),
         ("timeout", "Timeout", "query"),
     ]
     assert variables[0]["query"] == "prometheus"
+    before: list[str] = []
     for variable in variables[1:]:
         assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
         assert variable["refresh"] == 2
-        assert variable["query"].startswith("label_values(tracedtimeout_active")
-    assert [variable["multi"] for variable in variables[1:]] == [True] * 3, "Grafana escapes the values of these alone"
+        chosen = ", ".join(f'{each}=~"${each}"' for each in before)
+        series = f"tracedtimeout_active{{{chosen}}}" if chosen else "tracedtimeout_active"
+        assert variable["query"] == f"label_values({series}, {variable['name']})"
+        assert variable["multi"], "Grafana escapes the values of these alone"
+        before.append(variable["name"])
     alls = [variable["allValue"] for variable in variables[1:] if variable["includeAll"]]
-    assert alls == [".+"] * (2 if name == "one-timeout" else 3)
+    assert alls == [".*", ".*", ".+", ".+", *([] if name == "one-timeout" else [".+"])], "clusters need not be labelled"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_alerts_and_deploys_are_marked_on_graphs(name: str) -> None:
+    """Every dashboard marks alerts that fire and processes that start, of the places that are chosen."""
+    marks = {mark["name"]: mark for mark in BOARDS[name]["annotations"]["list"]}
+    assert list(marks) == ["Alerts", "Deploys"]
+    for mark in marks.values():
+        assert mark["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"' in mark["expr"]
+        assert mark["enable"]
+    assert marks["Deploys"]["useValueForTime"]
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=str)
 def test_a_panel_explains_itself(panel: Panel) -> None:
-    """It has a title, a description, a unit, thresholds, a link and the data source of the variable."""
+    """It has a title, a description, a unit, thresholds and the data source of the variable."""
     assert panel.json["title"]
     assert panel.json["description"].endswith(".")
     assert panel.defaults["unit"]
     assert panel.defaults["thresholds"]["steps"]
-    assert panel.json["links"]
-    assert panel.defaults["links"]
     assert {target["datasource"]["uid"] for target in panel.targets} == {"${datasource}"}
     assert panel.json["datasource"]["uid"] == "${datasource}"
 
@@ -93,15 +110,32 @@ def test_a_panel_has_legends(panel: Panel) -> None:
 
 
 def test_links_lead_to_dashboards_that_exist() -> None:
-    """Every link of a panel is to a dashboard of ours and takes data source, job, instance and time along."""
+    """Every link of a panel is to a dashboard of ours and takes data source, place, instance and time along."""
     uids = {board["uid"] for board in BOARDS.values()}
     for panel in PANELS:
-        for link in [*panel.json["links"], *panel.defaults["links"]]:
-            assert link["url"].removeprefix("/d/").partition("?")[0] in uids
-            for kept in ("datasource:queryparam", "job:queryparam", "instance:queryparam", "__url_time_range"):
-                assert f"${{{kept}}}" in link["url"]
-            chosen = re.findall(r"var-timeout=\$\{([^}]*)\}", link["url"])
+        for link in panel.links:
+            assert link.removeprefix("/d/").partition("?")[0] in uids
+            for kept in ("datasource", "cluster", "namespace", "job", "instance"):
+                assert f"${{{kept}:queryparam}}" in link
+            assert "${__url_time_range}" in link
+            chosen = re.findall(r"var-timeout=\$\{([^}]*)\}", link)
             assert [name for name in chosen if not name.endswith(":percentencode")] == [], "names have spaces"
+
+
+def test_no_panel_links_to_itself() -> None:
+    """A link leads to another dashboard, or to the same one for the other timeout that a series names."""
+    home = [(panel, link) for panel in PANELS for link in panel.links if f"/{BOARDS[panel.board]['uid']}?" in link]
+    assert {str(panel) for panel, _ in home} == {
+        "one-timeout: Ended by the deadline of",
+        "one-timeout: In flight when it fired",
+    }
+    assert all("var-timeout=${__field.labels." in link for _, link in home)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=str)
+def test_a_panel_leads_on(panel: Panel) -> None:
+    """Each panel has a link, but for those of *One timeout*, where the way ends, and those lead back."""
+    assert panel.links
 
 
 def test_titles_are_unique_in_a_dashboard() -> None:
@@ -124,11 +158,11 @@ def test_panels_fill_the_grid_and_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
-def test_expressions_select_by_job_and_instance(panel: Panel, expr: str) -> None:
-    """Each selector matches the variables job and instance; alerts have no instance of their own."""
-    for family, matchers in re.findall(r"(\w+)\{([^}]*)\}", expr):
-        assert 'job=~"$job"' in matchers
-        assert family == "ALERTS" or 'instance=~"$instance"' in matchers
+def test_expressions_select_by_place_and_instance(panel: Panel, expr: str) -> None:
+    """Each selector matches the variables; alerts and what is recorded have no instance of their own."""
+    for family, matchers in re.findall(r"([\w:]+)\{([^}]*)\}", expr):
+        assert 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"' in matchers
+        assert (family == "ALERTS" or ":" in family) != ('instance=~"$instance"' in matchers)
 
 
 @pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
@@ -136,6 +170,20 @@ def test_rates_are_over_the_rate_interval(panel: Panel, expr: str) -> None:
     """Lines rate over `$__rate_interval`, tables over the whole range; nothing has a window of its own."""
     windows = set(re.findall(r"\[([^\]]*)\]", expr))
     assert windows <= ({"$__range"} if panel.json["type"] == "table" else {"$__rate_interval"})
+
+
+@pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
+def test_what_is_recorded_is_recorded(panel: Panel, expr: str) -> None:
+    """A panel that reads a recording rule names one that there is."""
+    assert set(re.findall(r"\w+:\w+:\w+", expr)) <= {record.record for record in RECORDS}
+
+
+@pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
+def test_histograms_may_be_native(panel: Panel, expr: str) -> None:
+    """Whatever reads the buckets, sum or count of a classic histogram reads the native one of that name as well."""
+    read = {re.sub("_(bucket|count|sum)$", "", name) for name in re.findall(r"\b(\w+_(?:bucket|count|sum))\{", expr)}
+    beside = " ".join(target["expr"] for target in panel.targets)
+    assert [name for name in read if not re.search(rf"(rate|increase)\({name}\{{", beside)] == []
 
 
 @pytest.mark.parametrize(("panel", "expr"), EXPRESSIONS, ids=str)
@@ -147,7 +195,8 @@ def test_counters_are_rated_before_they_are_summed(panel: Panel, expr: str) -> N
 
 def test_every_metric_is_on_a_panel() -> None:
     """A family that is exported is shown; one that is shown is exported, and each outcome has its colour."""
-    shown = {name for _, expr in EXPRESSIONS for name in re.findall(r"\btracedtimeout_\w+", expr)}
+    raw = [re.sub(r"\w+:\w+:\w+", "", expr) for _, expr in EXPRESSIONS]
+    shown = {name for expr in raw for name in re.findall(r"\btracedtimeout_\w+", expr)}
     families = {re.sub("_(bucket|count|sum)$", "", name) for name in shown}
     assert families == {metric.prometheus_name for metric in METRICS}
     coloured = {

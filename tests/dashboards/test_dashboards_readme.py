@@ -41,7 +41,10 @@ EVERYTHING = (
 )
 INSTANCE = size(metrics.TIMER_LAG) + size(metrics.SCRAPE_DURATION)
 HEADER = size(metrics.RECEIVED) + size(metrics.TRANSIT) + 3  # reasons to ignore it
-RECORDED = sum(record.record.startswith("job_timeout:") for record in records.RECORDS)
+BUCKETS = len(metrics.DURATION.default_bounds) + 1
+RECORDED = sum(
+    {"job_timeout": 1, "job_timeout_le": BUCKETS}.get(r.record.partition(":")[0], 0) for r in records.RECORDS
+)
 
 
 def test_series_are_counted_right() -> None:

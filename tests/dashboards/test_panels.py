@@ -65,8 +65,8 @@ def expressions() -> list[tuple[str, str]]:
 
 def expanded(expr: str) -> str:
     """An expression as Grafana sends it."""
-    for variable in ("$job", "$instance", "$timeout"):
-        expr = expr.replace(variable, ".+")
+    for variable in ("$cluster", "$namespace", "$job", "$instance", "$timeout"):
+        expr = expr.replace(variable, ".*")
     expr = expr.replace("$__rate_interval", "2s").replace("$__range", f"{SECONDS}s")
     assert "$" not in expr
     return expr

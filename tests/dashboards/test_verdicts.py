@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import _promql as promql
-from tests.dashboards.stack import program
+from dashboards import limits
+from tests.dashboards.stack import GENERATED, program
 
 CASES: dict[str, dict[str, Any]] = {
     "fits": {"limit": 1.0, "bucket": "0.5", "uses": 100, "expired": 0, "verdict": "fits"},
@@ -43,7 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 """Timeouts by name: the limit in force, the bucket their durations fall in, uses and expiries a minute."""
 
-CODES = {text: int(code) for code, (text, _) in promql.VERDICTS.items()}
+CODES = {text: int(code) for code, (text, _) in limits.VERDICTS.items()}
 
 
 def series(name: str, case: dict[str, Any]) -> list[dict[str, str]]:
@@ -70,16 +70,15 @@ def series(name: str, case: dict[str, Any]) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_limit_is_judged_by_what_durations_say_of_it(name: str, tmp_path: Path) -> None:
     """A limit fits, is too tight or too loose, or cannot be judged: too few uses, or ends that hide the rest."""
-    expr = promql.verdict().replace("$__range", "1h")
-    for variable in ("$job", "$instance", "$timeout"):
-        expr = expr.replace(variable, ".+")
-    expected = [{"labels": f'{{job="shop", timeout="{name}"}}', "value": CODES[CASES[name]["verdict"]]}]
+    verdict = "job_timeout:tracedtimeout_limit_verdict:rate1d"
+    expected = [{"labels": f'{verdict}{{job="shop", timeout="{name}"}}', "value": CODES[CASES[name]["verdict"]]}]
     test = {
         "interval": "1m",
         "input_series": series(name, CASES[name]),
-        "promql_expr_test": [{"expr": expr, "eval_time": "1h", "exp_samples": expected}],
+        "promql_expr_test": [{"expr": verdict, "eval_time": "1h", "exp_samples": expected}],
     }
+    rules = {"rule_files": [str(GENERATED / "prometheus/recording.yml")], "evaluation_interval": "1m", "tests": [test]}
     path = tmp_path / "test.yml"
-    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
+    path.write_text(yaml.safe_dump(rules))
     done = run([program("promtool"), "test", "rules", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
