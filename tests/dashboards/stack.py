@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import httpx
@@ -27,6 +30,18 @@ PACKAGES = {"promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 def program(name: str) -> str:
     """The path of a program that a test needs."""
     return shutil.which(name) or missing(name, f"apt-get install {PACKAGES.get(name, name)}")
+
+
+def native_prometheus() -> str:
+    """The path of a Prometheus that converts classic histograms to native ones: 3.4 or newer."""
+    sid = Path(os.environ.get("TRACEDTIMEOUT_CHROOT", "/var/cache/tracedtimeout-sid")) / "usr/bin/prometheus"
+    for path in (shutil.which("prometheus"), sid):
+        if path is not None and Path(path).exists():
+            told = run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            version = re.search(r"version (\d+)\.(\d+)", told)
+            if version is not None and tuple(map(int, version.groups())) >= (3, 4):
+                return str(path)
+    return missing("Prometheus 3.4", "of Debian sid: .ci/chroot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +78,26 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(targets: Mapping[str, Sequence[str]], folder: Path, *, scale: float) -> AsyncIterator[Prometheus]:
-    """Prometheus as the compose stack runs it, but on loopback, scraping `targets` by job, its windows scaled."""
+async def prometheus(
+    targets: Mapping[str, Sequence[str]], folder: Path, *, scale: float, native: str = ""
+) -> AsyncIterator[Prometheus]:
+    """Prometheus as the compose stack runs it, but on loopback, scraping `targets` by job, its windows scaled.
+
+    With `native`, the path of a Prometheus 3.4 or newer, it stores every histogram as a native one.
+    """
     config, data, address = folder / "prometheus.yml", folder / "tsdb", f"127.0.0.1:{free_port()}"
-    config.write_text(yaml.safe_dump(_configuration(targets, duration("30s", scale))))
+    configuration = _configuration(targets, duration("30s", scale))
+    if native:
+        configuration["global"]["convert_classic_histograms_to_nhcb"] = True
+    config.write_text(yaml.safe_dump(configuration))
     table = DASHBOARDS / "prometheus/objectives.yml"
     for name, text in {**rules.files(scale), table.name: table.read_text()}.items():
         (folder / name).write_text(text)
     own = {"--config.file": config, "--storage.tsdb.path": data, "--web.listen-address": address}
     flags = {flag.partition("=")[0]: flag.partition("=")[2] for flag in _flags()} | own
-    async with process(program("prometheus"), *(f"{k}={v}" for k, v in flags.items()), log=folder / "prometheus.log"):
+    arguments = [f"{flag}={value}" for flag, value in flags.items()]
+    arguments += ["--enable-feature=native-histograms"] if native else []
+    async with process(native or program("prometheus"), *arguments, log=folder / "prometheus.log"):
         await answers(f"http://{address}/-/ready", folder / "prometheus.log")
         async with httpx.AsyncClient(base_url=f"http://{address}/api/v1/", timeout=10) as client:
             yield Prometheus(client)

@@ -56,6 +56,7 @@ def test_the_operators_table_is_never_overwritten(written: Path, capsys: pytest.
     assert kept == [f"kept {written / 'kubernetes/objectives.yml'}", f"kept {table}"]
 
 
+@pytest.mark.server
 def test_prometheus_accepts_what_is_written(written: Path) -> None:
     """`promtool check rules` finds nothing wrong, whole and within the objects of Kubernetes."""
     for path in sorted((written / "kubernetes").glob("*.yml")):
@@ -69,6 +70,7 @@ def test_prometheus_accepts_what_is_written(written: Path) -> None:
     assert len(paths) == 5
 
 
+@pytest.mark.server
 def test_the_mixin_holds_the_same_dashboards_and_rules(written: Path) -> None:
     """Read by jsonnet, the mixin has the names that its users expect, and in them what the other files hold."""
     shown = "local mixin = import 'mixin/mixin.libsonnet'; {[name]: mixin[name] for name in std.objectFieldsAll(mixin)}"

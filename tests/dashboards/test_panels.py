@@ -28,6 +28,15 @@ EMPTY = {
     "TimeoutEventLoopLag": "the demo's loops are seldom held up, unless its fault is switched on: test_faults",
     "TimeoutSlowUnwind": "the demo stops promptly, unless its fault is switched on: test_faults",
     "TimeoutTargetMissing": "everything is up; promtool's unit tests see it fire",
+    **dict.fromkeys(
+        (
+            "one-timeout: Durations B",
+            "overview: Utilization B",
+            "across-services: Budget received B",
+            "job_timeout:tracedtimeout_duration_seconds:rate5m",
+        ),
+        "of native histograms, and the demo's are classic: test_native",
+    ),
 }
 """What need not say anything, and why."""
 
@@ -75,4 +84,6 @@ def expanded(expr: str) -> str:
 async def shows(server: Prometheus, expr: str, start: float) -> bool:
     """Whether a graph of the expression has a point."""
     series = await server.over(expr, start, time.time())
+    if any("histograms" in one for one in series):
+        return True
     return any(math.isfinite(float(value)) for one in series for _, value in one["values"])
