@@ -13,7 +13,7 @@ FLOORS = [
     # What a user starts; everything below is open to it, by its public names.
     {"commands.demo"},
     {"demo"},
-    {"__main__", "commands.top"},
+    {"__main__", "commands.dashboards", "commands.top"},
     {"commands"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.aiohttp", "integrations.grpc"},

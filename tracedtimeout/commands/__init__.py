@@ -13,6 +13,7 @@ from importlib import import_module
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
+    "dashboards": "Grafana dashboards, Prometheus rules, a mixin and runbooks, written to a folder",
     "demo": "a small shop under load, to watch timeouts in",
     "top": "the timeouts of a running process, from its live page",
 }

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+__all__ = ["FILES", "TABLE", "files", "main"]
+
 FILES = Path(__file__).parent / "_dashboards"
 TABLE = "objectives.yml"
 """The file that is the operator's: once written, it is left alone."""
