@@ -1,0 +1,59 @@
+"""Prints what the tests of this folder look at: ours beside bare asyncio's.
+
+python -m tests.faults                  # some minutes: in each scene, every line the first time and the last
+python -m tests.faults --few            # as in the tests
+python -m tests.faults --always         # every line each time that it is come to
+python -m tests.faults --real           # on the real clock: timers, lanes and clocks as they are in earnest
+python -m tests.faults interrupt child  # only these strikes, or these scenes
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import get_args
+
+from .batch import Clock, Often, Report, Who, run
+from .scenes import SCENES
+from .trial import How
+
+WHO: tuple[Who, ...] = get_args(Who)
+HOWS: tuple[How, ...] = get_args(How)
+
+
+def main(*arguments: str) -> None:
+    hows = [how for how in HOWS if how in arguments] or HOWS
+    scenes = tuple(scene for scene in SCENES if scene in arguments) or tuple(SCENES)
+    clock: Clock = "real" if "--real" in arguments else "virtual"
+    often: Often = "few" if "--few" in arguments else "always" if "--always" in arguments else "twice"
+    print(f"Python {sys.version.split()[0]}, {clock} clock")
+    for how in hows:
+        reports = {who: run(who, how, scenes, clock, often) for who in WHO}
+        print(f"\n{how}: lines, strikes, strikes that left something; ours, then asyncio's")
+        for ours, theirs in zip(reports["ours"], reports["asyncio"], strict=True):
+            print(f"  {ours.scene:20}" + "   ".join(_figures(each) for each in (ours, theirs)))
+        for who, found in reports.items():
+            _summary(who, found)
+
+
+def _figures(report: Report) -> str:
+    return f"{report.lines:4}{report.events:5}{report.trials_left:5}"
+
+
+def _summary(who: str, reports: list[Report]) -> None:
+    lines, events, left = (
+        sum(getattr(report, what) for report in reports) for what in ("lines", "events", "trials_left")
+    )
+    print(f"  {who}: {lines} lines, {events} strikes, {left} left something")
+    within: Counter[str] = Counter()
+    at_calls: Counter[str] = Counter()
+    for report in reports:
+        within += report.within
+        at_calls += report.at_calls
+    for what in sorted(within | at_calls, key=lambda what: -within[what] - at_calls[what]):
+        example = next(report.examples[what] for report in reports if what in report.examples)
+        print(f"    {within[what]:5} + {at_calls[what]} at calls: {what}, as at {example}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
