@@ -1,0 +1,57 @@
+"""Native histograms: dashboards and rules read what Prometheus 3 makes of ours."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from dashboards import records
+from dashboards._windows import scaled
+from tests.dashboards.boards import panels
+from tests.dashboards.stack import native_prometheus, prometheus
+from tests.dashboards.test_panels import ROUNDS, SCALE, SECONDS, expanded, shows
+from tests.services.door import ask_everything
+from tests.support.processes import door, shop
+from tracedtimeout._core._metrics import METRICS
+
+HISTOGRAMS = re.compile("|".join(metric.prometheus_name for metric in METRICS if metric.kind == "histogram"))
+CLASSIC = re.compile(r"_bucket:rate5m$|sum by \(le\)")
+"""What is for classic histograms alone: a panel or a rule for native ones stands beside it."""
+
+
+@pytest.mark.server
+@pytest.mark.slow
+async def test_panels_and_rules_read_native_histograms(tmp_path: Path) -> None:
+    """With no classic histogram stored, what reads one shows the native one, of our exporter and of OpenTelemetry's.
+
+    On the real clock: Prometheus and the demo's processes have no other.
+    """
+    async with shop(tmp_path, load=True) as demo, door(tmp_path) as other:
+        targets = {"demo-shop": [demo.shop], "door": [other]}
+        async with prometheus(targets, tmp_path, scale=SCALE, native=native_prometheus()) as server:
+            start = time.time()
+            silent = expressions()
+            for _ in range(ROUNDS):
+                await ask_everything(f"http://{other}", SECONDS)
+                silent = [(name, expr) for name, expr in silent if not await shows(server, expr, start)]
+                if not silent:
+                    break
+            left = await server.instant("count by (job) (job_timeout:tracedtimeout_exits:increase5m > 0)")
+            classic = await server.instant('{__name__=~"tracedtimeout_.+_(bucket|count|sum)"}')
+    assert [name for name, _ in silent] == []
+    assert {one["metric"]["job"] for one in left} == set(targets)
+    assert classic == []
+
+
+def expressions() -> list[tuple[str, str]]:
+    """What reads a histogram, in panels and in recording rules."""
+    shown = [(f"{panel} {target['refId']}", target["expr"]) for panel in panels() for target in panel.targets]
+    recorded = [(record.record, scaled(record.expr, SCALE)) for record in records.RECORDS]
+    return [
+        (name, expanded(expr))
+        for name, expr in [*shown, *recorded]
+        if HISTOGRAMS.search(expr) and not CLASSIC.search(f"{expr}\n{name}")
+    ]
