@@ -148,7 +148,7 @@ def test_a_busy_port_is_one_line() -> None:
 
 @slow
 def test_a_dead_child_ends_all_of_it() -> None:
-    """When one of its processes dies, the demo says which, ends the others and exits with status 1."""
+    """The demo says which of its processes died, ends the others and exits with status 1."""
     with demo("--no-load", "--quiet") as running:
         children = _children(running.process.pid)
         [payments] = [pid for pid, command in children.items() if "payments" in command.split("\0")]

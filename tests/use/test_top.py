@@ -24,7 +24,7 @@ slow = pytest.mark.slow  # a real server and a real client: that the one reads w
 
 
 def told(**parts: Any) -> top.Look:
-    """What a live page might say."""
+    """The JSON of a live page."""
     return {"at": 0.0, "pid": 7, "in_flight": [], "hidden": 0, "out_of_time": [], "names": [], **parts}
 
 
@@ -60,7 +60,7 @@ def test_figures_stand_by_name_the_most_troubled_first() -> None:
 
 
 def test_what_is_in_flight_is_a_tree() -> None:
-    """What is nested stands deeper, with its share of the budget, and whose that is if it is not its own."""
+    """A nested timeout stands deeper, with its share of the budget, and whose that is if it is not its own."""
     nodes = [
         node("outer", where="shop:3 in buy"),
         node("inner", depth=1, used=0.25, elapsed=0.5, owner="outer"),
@@ -140,7 +140,7 @@ async def test_a_header_is_sent_along() -> None:
 
 
 def test_nobody_there_is_one_line() -> None:
-    """Where nothing listens, the line says so; and what is no URL is said to be none."""
+    """The line says that nothing listens there, or that this is no URL."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     assert top.main([url]) == f"No answer from {url}: Connection refused"
@@ -156,7 +156,7 @@ def test_nobody_there_is_one_line() -> None:
     ],
 )
 def test_arguments_are_checked_at_the_door(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be is said in the words of who wrote it, with exit status 2."""
+    """A wrong argument is said in the words of who wrote it, with exit status 2."""
     with pytest.raises(SystemExit) as ended:
         top.main(arguments)
     assert ended.value.code == 2

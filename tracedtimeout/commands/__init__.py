@@ -17,7 +17,7 @@ COMMANDS = {
     "demo": "a small shop under load, to watch timeouts in",
     "top": "the timeouts of a running process, from its live page",
 }
-"""What each does. It is the module of its name here, whose ImportError names the extra that it needs."""
+"""Each command, and its line in the list. The module of its name raises an ImportError that names a missing extra."""
 
 
 def main(arguments: list[str]) -> int | str:

@@ -36,7 +36,7 @@ MESSAGES = 12
 BAR = 10
 
 Look = dict[str, Any]
-"""What the live page's JSON says."""
+"""The live page's JSON."""
 
 
 class NoLivePageError(Exception):
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int | str:
 
 
 def look(url: str, headers: Sequence[tuple[str, str]] = ()) -> Look:
-    """What the live page at `url` says now.
+    """The JSON of the live page at `url`, now.
 
     Raises:
         NoLivePageError: none answers there.
@@ -98,10 +98,10 @@ def terminal() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=120)
 
 
-def picture(told: Look, lines: int | None = None) -> RenderableType:
-    """Figures by name, what ran out of time and what is in flight; in so many lines, if they are counted."""
+def picture(told: Look, lines: int | None = None, *, of: str = "") -> RenderableType:
+    """Figures by name, expiries and what is in flight; in so many lines, if they are counted. `of` heads it."""
     open_now = len(told["in_flight"]) + told["hidden"]
-    title = Text.assemble((f"{open_now} in flight", "bold"), f" in process {told['pid']} at {clock(told['at'])}")
+    title = Text.assemble((f"{of}{open_now} in flight", "bold"), f" in process {told['pid']} at {clock(told['at'])}")
     room = 10_000 if lines is None else max(3, lines - 6)  # the title, three heads and two gaps
     messages = min(len(told["out_of_time"]), MESSAGES, max(1, room // 5))
     nodes = min(len(told["in_flight"]), room // 4)
@@ -163,7 +163,7 @@ _WORDS = {"ran out of time", "budget used", "whose", "waiting at"}
 
 
 def _lines(*, brief: bool) -> dict[str, Any]:
-    """How a long text is shown: in one line, or in as many as it needs."""
+    """Text options for long words: cut to one line, or in as many lines as they need."""
     return {"no_wrap": True, "overflow": "ellipsis"} if brief else {}
 
 
@@ -172,7 +172,7 @@ def _seconds(value: float | None) -> Text:
 
 
 def _text(words: str) -> Text:
-    """What another process says, which may be anything, as it is: neither markup nor control characters."""
+    """Words of another process, as they are: no markup, no control characters."""
     return Text(printable(words))
 
 
@@ -202,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("url", type=_url, help="of the page, where live_app() is mounted")
     parser.add_argument("--once", action="store_true", help="print it once and end")
-    parser.add_argument("--every", type=_every, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
+    parser.add_argument("--every", type=_interval, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
     parser.add_argument(
         "--header", type=_header, action="append", default=[], help="to send along, as 'Authorization: Bearer ...'"
     )
@@ -216,8 +216,11 @@ def _url(text: str) -> str:
     return url.rstrip("/").removesuffix("/json")
 
 
-def _every(text: str) -> float:
-    every = float(text)
+def _interval(text: str) -> float:
+    try:
+        every = float(text)
+    except ValueError:
+        every = 0.0
     if not 0.1 <= every <= 3600.0:
         raise argparse.ArgumentTypeError(f"seconds between two looks are 0.1 to 3600, not {text}")
     return every
@@ -225,6 +228,6 @@ def _every(text: str) -> float:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon:
+    if not colon or not (text.isascii() and text.isprintable()):
         raise argparse.ArgumentTypeError(f"a header is 'name: value', not {text!r}")
     return name.strip(), value.strip()

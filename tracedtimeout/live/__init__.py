@@ -3,8 +3,9 @@
     app.mount("/timeouts", tracedtimeout.live.live_app())
 
 It shows the names of your timeouts, the modules and lines they wait at, and how you are doing: it belongs behind your
-authentication, and is off unless mounted. ``/timeouts/json`` is the same for programs. A program without a web server
-calls ``dump_on_signal()``, and ``kill -USR1`` has it write the tree to standard error.
+authentication, and is off unless mounted. ``/timeouts/json`` is the same for programs; ``python -m tracedtimeout top
+http://.../timeouts`` shows it in a terminal. A program without a web server calls ``dump_on_signal()``, and ``kill
+-USR1`` has it write the tree to standard error.
 """
 
 from __future__ import annotations

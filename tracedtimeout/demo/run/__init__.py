@@ -1,1 +1,1 @@
-"""What runs the demo: its processes, the load, the faults, and what is shown of them."""
+"""The demo's machinery: its processes, the load, the faults, and the summary."""

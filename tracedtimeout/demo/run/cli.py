@@ -42,9 +42,9 @@ def _parse(arguments: list[str]) -> Options:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = int(text) if text.isdecimal() else -1
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"a port is 0 to 65535, not {port}")
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65535, not {text}")
     return port
 
 

@@ -28,7 +28,7 @@ EVERY = 1.0
 PLAIN_EVERY = 5.0
 """Seconds between two pictures in a terminal, or two lines elsewhere."""
 
-BOTH = 40
+BOTH = 36
 """Lines of a terminal that has room for both services."""
 
 START = 60.0
@@ -41,7 +41,7 @@ summary, and for the load, whose requests may each take so long."""
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for."""
+    """The arguments of the command line."""
 
     port: int
     seconds: float | None
@@ -84,7 +84,6 @@ class _Demo:
         self._say(f"Shop {self._shop}, payments {self._payments}, each with /metrics and a live page, /timeouts.")
         self._say("Ctrl-C ends it.")
         await self._show(stop)
-        self._say("Waiting for the last answers.")
         told = await self._last_answers(load) if load else ""
         async with timeout(FIGURES, name="figures"):
             return await self._sum_up(told)
@@ -128,12 +127,13 @@ class _Demo:
                 await asyncio.sleep(EVERY)
 
     async def _picture(self) -> RenderableType:
-        lines = self._console.height - 1
+        lines = self._console.height - 4  # those above it stay in sight
         if lines < BOTH:
             return top.picture(await self._look(self._shop), lines)
         shop, payments = await asyncio.gather(self._look(self._shop), self._look(self._payments))
         third = lines // 3
-        return Group(top.picture(shop, lines - third - 1), "", top.picture(payments, third))
+        shown = top.picture(shop, lines - third - 1, of="shop: "), top.picture(payments, third, of="payments: ")
+        return Group(shown[0], "", shown[1])
 
     async def _plain(self) -> None:
         start = time.monotonic()
@@ -147,6 +147,7 @@ class _Demo:
 
     async def _last_answers(self, load: Child) -> str:
         """Have the load ask no more; returns its ledger once it has all its answers, empty if that is too long."""
+        self._say("Waiting for the last answers.")
         try:
             async with timeout(LAST_ANSWERS, name="last answers"):
                 return await load.end()
@@ -159,9 +160,9 @@ class _Demo:
         shop, payments = [(await self._get(f"{url}/recent")).json() for url in (self._shop, self._payments)]
         others = ledger.Ends({(name, outcome): count for name, outcome, count in shop["others"]})
         metrics = ledger.ends((await self._get(f"{self._shop}/metrics")).text)
-        lines = ledger.compare(json.loads(told), metrics, others) if told else []
+        lines = ledger.compare(json.loads(told), metrics, others) if told else None
         summary.show(self._console, looks, lines, shop["spans"] + payments["spans"])
-        if all(line.agrees for line in lines) and bool(told) == self._options.load:
+        if all(line.agrees for line in lines or []) and bool(told) == self._options.load:
             return 0
         for child in self._family.children:
             print(f"{child.name} logged: {child.last_words() or 'nothing'}", file=sys.stderr)

@@ -28,7 +28,7 @@ STUCK = 200
 
 
 class Fault(StrEnum):
-    """What can be wrong; the values are what the environment variable names, between commas."""
+    """The faults there are; the environment variable names them by their values, between commas."""
 
     BLOCKED_LOOP = "blocked-loop"
     """One request in four keeps the event loop to itself for 0.2 s."""

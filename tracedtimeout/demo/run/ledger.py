@@ -23,12 +23,12 @@ OUTCOME_OF: Mapping[str, Outcome] = {
     "504 deadline-expired": Outcome.INHERITED,
     "hung up": Outcome.CANCELLED,
 }
-"""What an answer of the shop says about the timeout of its handler."""
+"""The outcome of a handler's timeout, by the answer that a client got."""
 
 ORDER = [*map(str, reversed(Outcome)), "?"]
 
 Ends = Counter[tuple[str, str]]
-"""How many timeouts ended, by name and outcome."""
+"""Counts of ended timeouts, by name and outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Line:
 
 
 def ends(page: str) -> Ends:
-    """How the timeouts ended, as the text of a metrics page has it."""
+    """The counts in the text of a metrics page."""
     samples = (sample for family in text_string_to_metric_families(page) for sample in family.samples)
     counts = (sample for sample in samples if sample.name == "tracedtimeout_duration_seconds_count")
     return Ends({(each.labels["timeout"], each.labels["outcome"]): int(each.value) for each in counts})

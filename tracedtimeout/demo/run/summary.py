@@ -1,4 +1,4 @@
-"""What is said at the end: the figures, the ledger beside the metrics, and the slowest expired trace."""
+"""The end of a run in words: the figures, the ledger beside the metrics, and the slowest expired trace."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BESIDES, WIDEST = 58, 50
 """Columns of what stands beside a bar of the trace, and of the longest bar."""
 
 
-def show(console: Console, looks: Mapping[str, Look], lines: Sequence[Line], spans: Sequence[Span]) -> None:
-    """Print it all; no comparison without `lines`, no trace where none has expired."""
+def show(console: Console, looks: Mapping[str, Look], lines: Sequence[Line] | None, spans: Sequence[Span]) -> None:
+    """Print it all; no comparison where `lines` is None, no trace where none has expired."""
     for service, look in looks.items():
         console.print(Text(f"\n{service}", "bold"), names(look), sep="\n")
-    if lines:
+    if lines is not None:
         title = Text("\nThe load's ledger beside the shop's metrics", "bold")
         console.print(title, _comparison(lines), _verdict(lines), sep="\n")
     if slowest := _slowest(spans):
@@ -47,7 +47,7 @@ def _verdict(lines: Sequence[Line]) -> str:
         return f"{requests} requests; {wrong} lines disagree."
     seen = {line.outcome for line in lines}
     outcomes = ", ".join(outcome for outcome in Outcome if outcome in seen)
-    return f"{requests} requests, every one of them counted. Outcomes: {outcomes}."
+    return f"{requests} requests, every one of them counted. Outcomes: {outcomes or 'none'}."
 
 
 def _slowest(spans: Sequence[Span]) -> list[Span]:

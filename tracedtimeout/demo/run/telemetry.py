@@ -1,4 +1,4 @@
-"""The telemetry of a service, and what the demo's summary is made from: how requests ended, and the last spans."""
+"""The telemetry of a service, and the memory that the demo's summary is made from: last spans, others' requests."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Span(TypedDict):
 
 
 class Telemetry:
-    """What one service tells of itself."""
+    """The spans and requests that one service remembers."""
 
     def __init__(self, service: str) -> None:
         self._spans = _Spans(service)

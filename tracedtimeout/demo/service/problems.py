@@ -1,4 +1,4 @@
-"""What goes wrong in a handler, as truthful HTTP (RFC 9457)."""
+"""Errors of a handler as truthful HTTP (RFC 9457)."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ async def refund(request: Request) -> Response:
 
 @with_timeout(0.3, name="recommend")
 async def recommend(request: Request) -> Response:
-    """What others bought; cut off, last night's list, as if nothing had happened: outcome ``suppressed``."""
+    """Products that others bought; cut off, last night's list, as if nothing had happened: outcome ``suppressed``."""
     try:
         found = await request.app.state.database.fetch(database.SIMILAR, f"%{request.query_params['for']}%")
     except asyncio.CancelledError:
