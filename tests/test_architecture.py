@@ -17,12 +17,13 @@ FLOORS = [
     {"commands"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.aiohttp", "integrations.grpc"},
-    {"integrations.tenacity"},
+    {"integrations.aiosqlite", "integrations.sqlalchemy", "integrations.tenacity"},
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},
     {"integrations.asgi._answers", "integrations.asgi._namer"},
     {"integrations.asgi._routes"},
     {"integrations._admission", "integrations._outgoing"},
-    {"integrations._extra", "integrations._naming", "integrations._problem", "integrations._threads"},
+    {"integrations._extra", "integrations._interrupt", "integrations._naming"},
+    {"integrations._problem", "integrations._threads"},
     # What a user imports.
     {"__init__", "instrument", "propagation", "testing", "live"},
     {"instrument._standins"},

@@ -19,6 +19,7 @@ OPTIONAL = {
     "opentelemetry.instrumentation": "instrument",
     "opentelemetry.sdk": "otlp._histograms",
     "rich": "commands.top",
+    "sqlalchemy": "integrations.sqlalchemy",
     "tenacity": "integrations.tenacity",
 }
 """An optional package is imported in the one module that is for it (and in the demo)."""

@@ -46,6 +46,9 @@ NEEDS = {
     "otlp._histograms": Need(
         "opentelemetry.sdk", "opentelemetry-sdk", "otlp", "from tracedtimeout import otlp; otlp.instrument()"
     ),
+    "integrations.sqlalchemy": Need(
+        "sqlalchemy", "sqlalchemy", "sqlalchemy", "import tracedtimeout.integrations.sqlalchemy"
+    ),
     "integrations.tenacity": Need("tenacity", "tenacity", "tenacity", "import tracedtimeout.integrations.tenacity"),
     "commands.top": Need("rich", "rich", "top", "import tracedtimeout.commands.top"),
 }
