@@ -40,7 +40,7 @@ FLOORS = [
     {"prometheus._multiprocess", "otlp._histograms"},
     {"prometheus._families", "otlp._meters"},
     {"_install._settings", "_disabled"},
-    {"_exemplars", "_version", "_asgi"},
+    {"_exemplars", "_version", "_shared.asgi", "_shared.histograms", "_shared.once"},
     # The core.
     {"_core._decorator"},
     {"_core._wait_for"},
@@ -58,7 +58,7 @@ FLOORS = [
 ]
 """From the top of the house to its foundations: a module imports from the floors below its own only."""
 
-NO_ROOMS = {"_core", "integrations"}
+NO_ROOMS = {"_core", "_shared", "integrations"}
 """Packages whose `__init__` holds nothing."""
 
 UPWARDS = {
@@ -80,10 +80,6 @@ PRIVATE_NAMES_OF_DEMO: set[str] = set()
 """What the demo takes that its readers could not. It may only shrink."""
 
 PRIVATE_NAMES_OF_INTEGRATIONS = {
-    "_asgi.Message",
-    "_asgi.Receive",
-    "_asgi.Scope",
-    "_asgi.Send",
     "_core._arguments.seconds_of",
     "_core._budget.BUDGET",
     "_core._budget.Budget",
@@ -98,6 +94,11 @@ PRIVATE_NAMES_OF_INTEGRATIONS = {
     "_core._series.label",
     "_core._timeout.Timeout",
     "_disabled.DISABLED",
+    "_shared.asgi.Message",
+    "_shared.asgi.Receive",
+    "_shared.asgi.Scope",
+    "_shared.asgi.Send",
+    "_shared.once.Once",
     "propagation._attached.overrule",
     "propagation._received.KNOWN",
     "propagation._received.lines_of",

@@ -460,7 +460,6 @@ def test_what_has_no_code_is_not_seen_through() -> None:
 
 def test_what_fails_in_watching_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
     """A fault of ours leaves the watched code as it is."""
-    monkeypatch.setattr(_watched, "_complained", set())
     with instrumented():
         monkeypatch.setattr(_watched.watcher, "observers", lambda: 1 / 0)
         assert run(in_timeout(waiting(0.5))) == "waited"

@@ -20,9 +20,8 @@ import pytest
 
 from tests.services.asgi_servers import client, until
 from tracedtimeout import budget, timeout, wait_for
-from tracedtimeout._core._series import Histogram
 from tracedtimeout.live import LiveApp, _json, dump_on_signal, live_app
-from tracedtimeout.live._figures import GAP, Names, percentile
+from tracedtimeout.live._figures import GAP, Names
 from tracedtimeout.live._page import page
 from tracedtimeout.live._tree import gather, text
 
@@ -247,16 +246,6 @@ def test_a_signal_when_no_thread_can_be_had_raises_nothing(monkeypatch: pytest.M
     signal.raise_signal(signal.SIGUSR1)
     undo()
     assert out.getvalue() == ""
-
-
-def test_percentiles_are_read_off_the_buckets() -> None:
-    """Linear within a bucket; past the last bound, that; of nothing, nothing."""
-    histogram = Histogram((1.0, 2.0, 4.0))
-    assert math.isnan(percentile(histogram, 0.5))
-    histogram.counts = [0, 4, 4, 0]
-    assert [percentile(histogram, share) for share in (0.25, 0.5, 0.75, 1.0)] == [1.5, 2.0, 3.0, 4.0]
-    histogram.counts = [0, 0, 0, 1]
-    assert percentile(histogram, 0.5) == 4.0
 
 
 @virtual

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -21,11 +20,9 @@ from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core._outcome import Outcome, Where
 from tracedtimeout._core._tally import Series
 from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._shared.once import Once
 
 P = ParamSpec("P")
-
-_log = logging.getLogger("tracedtimeout")
-_complained: set[str] = set()
 
 OriginalTimeout = asyncio.Timeout
 
@@ -74,16 +71,15 @@ def call_of(frame: FrameType, kind: str = "timeout_at") -> Call | None:
 
 
 def _harmless(method: Callable[P, None]) -> Callable[P, None]:
-    """Log what goes wrong, once, in place of raising it into the code that is watched."""
+    """A method that logs its first error, and raises none into the code that is watched."""
+    complain = Once()
 
     @functools.wraps(method)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
-        except Exception:
-            if method.__name__ not in _complained:
-                _complained.add(method.__name__)
-                _log.exception("a timeout of asyncio's could not be watched; not logged again")
+        except Exception as exc:
+            complain("a timeout of asyncio's could not be watched", exc)
 
     return guarded
 

@@ -23,8 +23,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
-from tracedtimeout._asgi import Receive, Scope, Send, answer_but_http
 from tracedtimeout._core import _observers
+from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
 
 from . import _page, _tree
 from ._figures import Ended, Figures, Names, Recent
@@ -75,10 +75,7 @@ class LiveApp:
         _observers.remove(self._recent)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        else:
-            await answer_but_http(scope, receive, send, "the live page")
+        await serve(scope, receive, send, self._answer, "the live page")
 
     def look(self) -> Picture:
         """Everything now, or as it was less than an update ago."""
@@ -89,25 +86,25 @@ class LiveApp:
         return self._picture
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, head = str(scope["path"]), scope["method"] == "HEAD"
-        if scope["method"] not in ("GET", "HEAD"):
-            await _send(send, 405, [(b"allow", b"GET, HEAD")], b"")
+        path = str(scope["path"])
+        if path.endswith("/events"):
+            await self._stream(scope, receive, send)
         elif path.endswith("/json"):
-            await _send(send, 200, [(b"content-type", b"application/json")], b"" if head else _json(self.look()))
-        elif path.endswith("/events"):
-            await (_send(send, 200, _EVENTS, b"") if head else self._stream(receive, send))
+            await reply(scope, send, 200, _JSON, _json(self.look()))
         else:
-            policy = (b"content-security-policy", _page.POLICY.encode())
-            page = b"" if head else _page.page(self._view(), path).encode(errors="replace")
-            await _send(send, 200, [(b"content-type", b"text/html; charset=utf-8"), policy], page)
+            page = _page.page(self._view(), path).encode(errors="replace")
+            await reply(scope, send, 200, _HTML, page)
 
     def _view(self) -> dict[str, Any]:
         picture = self.look()
         return view(picture.at, picture.tree, picture.ended, picture.names)
 
-    async def _stream(self, receive: Receive, send: Send) -> None:
-        """Send what the page shows, again and again, until the client is gone or `STREAM` is over."""
-        await send({"type": "http.response.start", "status": 200, "headers": _headers(_EVENTS)})
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the page's content again and again, until the client is gone or `STREAM` is over."""
+        if scope["method"] == "HEAD":
+            await reply(scope, send, 200, _EVENTS, b"")
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
         gone = asyncio.ensure_future(_gone(receive))
         end = time.monotonic() + STREAM
         try:
@@ -188,21 +185,18 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-_EVENTS = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-
-
-def _headers(more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    return [
-        *more,
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"no-referrer"),
-    ]
-
-
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": _headers(headers)})
-    await send({"type": "http.response.body", "body": body})
+_GUARDED = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_JSON: Headers = [(b"content-type", b"application/json"), *_GUARDED]
+_EVENTS: Headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no"), *_GUARDED]
+_HTML: Headers = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", _page.POLICY.encode()),
+    *_GUARDED,
+]
 
 
 async def _gone(receive: Receive) -> None:

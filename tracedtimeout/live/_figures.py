@@ -17,6 +17,7 @@ from tracedtimeout._core._outcome import DeadlineExceeded, Outcome, Spent
 from tracedtimeout._core._series import Histogram
 from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core._words import words
+from tracedtimeout._shared.histograms import quantile, since
 
 OUT_OF_TIME = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
 """Outcomes in which a deadline had a part."""
@@ -134,8 +135,9 @@ class Names:
 
     def _figures(self, name: str, totals: Totals) -> Figures:
         first = self._looks[0][1].get(name, Totals())
-        window = _since(first.durations, totals.durations)
-        p50, p95, p99 = (percentile(window, share) for share in (0.5, 0.95, 0.99))
+        recent = since(first.durations, totals.durations)
+        window = recent if any(recent.counts) else totals.durations
+        p50, p95, p99 = (quantile(window, share) for share in (0.5, 0.95, 0.99))
         limit = totals.granted / totals.limits if totals.limits else math.inf
         rates = tuple(self._rates(name))
         return Figures(name, totals.open, rates, p50, p95, p99, limit, totals.count, totals.out_of_time)
@@ -143,26 +145,6 @@ class Names:
     def _rates(self, name: str) -> list[float]:
         counts = [(when, by_name[name].count if name in by_name else 0) for when, by_name in self._looks]
         return [max(0, after - before) / max(1e-9, end - start) for (start, before), (end, after) in pairwise(counts)]
-
-
-def percentile(histogram: Histogram, share: float) -> float:
-    """As Prometheus's ``histogram_quantile``: linear within a bucket, at most the last bound; NaN of nothing."""
-    rank = share * sum(histogram.counts)
-    if not rank:
-        return math.nan
-    below = 0
-    for lower, upper, count in zip((0.0, *histogram.bounds), histogram.bounds, histogram.counts, strict=False):
-        if below + count >= rank:
-            return lower + (upper - lower) * (rank - below) / count
-        below += count
-    return histogram.bounds[-1]
-
-
-def _since(first: Histogram, last: Histogram) -> Histogram:
-    """What `last` has more than `first`; all of it if nothing."""
-    more = last.copy()
-    more.counts = [max(0, new - old) for new, old in zip(last.counts, first.counts, strict=True)]
-    return more if any(more.counts) else last
 
 
 def _totals() -> dict[str, Totals]:

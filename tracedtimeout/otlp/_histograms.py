@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +29,8 @@ from prometheus_client.registry import CollectorRegistry
 from tracedtimeout import _exemplars
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._series import Labels, Table, Value
+from tracedtimeout._shared.histograms import since
+from tracedtimeout._shared.once import Once
 from tracedtimeout._version import VERSION
 
 from . import _meters
@@ -39,9 +40,6 @@ DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULAT
 
 _HISTOGRAMS = tuple(metric for metric in _metrics.METRICS if metric.kind == "histogram")
 _BY_NAME = {metric.name: metric for metric in _meters.OBSERVABLES}
-
-_log = logging.getLogger("tracedtimeout")
-
 
 named: weakref.WeakKeyDictionary[Pipeline, tuple[MetricReader, ...]] = weakref.WeakKeyDictionary()
 _joined: weakref.WeakKeyDictionary[MetricReader, list[Pipeline]] = weakref.WeakKeyDictionary()
@@ -73,7 +71,7 @@ class _Join:
         self._pipeline = pipeline
         self._before: Table = {}
         self._before_ns = _metrics.STARTED_NS
-        self._complained = False
+        self._complain = Once()
         self._in_registry = _registry_of(reader)
         self._receive = reader._receive_metrics
         reader._receive_metrics = self  # type: ignore[method-assign]  # undone by nobody: it passes on what it is given
@@ -81,10 +79,8 @@ class _Join:
     def __call__(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         try:
             metrics_data = self._with_ours(metrics_data)
-        except Exception:
-            if not self._complained:
-                self._complained = True
-                _log.exception("the histograms of timeouts could not be exported; not logged again")
+        except Exception as exc:
+            self._complain("the histograms of timeouts could not be exported", exc)
         self._receive(metrics_data, timeout_millis=timeout_millis, **kwargs)
 
     def _with_ours(self, data: MetricsData) -> MetricsData:
@@ -146,14 +142,9 @@ def _is_ours(scope: ScopeMetrics) -> bool:
 
 
 def _since(before: Value | None, value: Value) -> _series.Histogram:
-    """What was recorded since `before`."""
+    """The histogram of the values recorded since `before`; all of `value` where there is none."""
     assert isinstance(value, _series.Histogram)
-    if not isinstance(before, _series.Histogram):
-        return value
-    since = value.copy()
-    since.counts = [now - then for now, then in zip(value.counts, before.counts, strict=True)]
-    since.total = max(0.0, value.total - before.total)
-    return since
+    return since(before, value) if isinstance(before, _series.Histogram) else value
 
 
 def _with_histograms(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import weakref
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,13 +11,12 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._series import Labels, Table
+from tracedtimeout._shared.once import Once
 from tracedtimeout._version import VERSION
 
 SCOPE = "tracedtimeout"
 
 OBSERVABLES = tuple(metric for metric in _metrics.METRICS if metric.kind != "histogram")
-
-_log = logging.getLogger("tracedtimeout")
 
 
 class Pipeline:
@@ -32,7 +30,7 @@ class Pipeline:
     def __init__(self, provider: MeterProvider | None, join: Callable[[Pipeline], None]) -> None:
         self.figures: Table = {}
         self._join = join
-        self._complained = False
+        self._complain = Once()
         self.askers: set[object] = set()
         self._provider = None if provider is None else weakref.ref(provider)
         meter = metrics.get_meter(SCOPE, VERSION, provider)
@@ -84,9 +82,7 @@ class Pipeline:
         try:
             self._join(self)
         except Exception as exc:
-            if not self._complained:
-                self._complained = True
-                _log.error("the histograms of timeouts cannot be exported; not logged again", exc_info=exc)
+            self._complain("the histograms of timeouts cannot be exported", exc)
 
 
 _pipelines: weakref.WeakKeyDictionary[MeterProvider, Pipeline] = weakref.WeakKeyDictionary()

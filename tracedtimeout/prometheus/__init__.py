@@ -24,8 +24,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector as AnyCollector
 from prometheus_client.registry import CollectorRegistry
 
-from tracedtimeout._asgi import Receive, Scope, Send, answer_but_http
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
 
 from . import _multiprocess
 from ._families import family_of
@@ -61,14 +61,6 @@ def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:
     return MetricsApp(_source(registry))
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One scrape, encoded."""
-
-    body: bytes
-    headers: list[tuple[bytes, bytes]]
-
-
 class MetricsApp:
     """The ASGI application that `metrics_app` makes."""
 
@@ -77,20 +69,12 @@ class MetricsApp:
         self._process = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._answer(scope, send)
-        else:
-            await answer_but_http(scope, receive, send, "the metrics endpoint")
+        await serve(scope, receive, send, self._answer, "the metrics endpoint")
 
-    async def _answer(self, scope: Scope, send: Send) -> None:
-        method = scope["method"]
-        if method not in ("GET", "HEAD"):
-            page = Page(b"", [(b"allow", b"GET, HEAD, OPTIONS"), (b"content-length", b"0")])
-            await _send(send, 200 if method == "OPTIONS" else 405, page)
-            return
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self._own_thread(), self._encode, scope)
-        await _send(send, 200, page, bodiless=method == "HEAD")
+        body, headers = await loop.run_in_executor(self._own_thread(), self._encode, scope)
+        await reply(scope, send, 200, headers, body)
 
     def _own_thread(self) -> ThreadPoolExecutor:
         """One for each process: in the child of a fork no thread of its parent runs."""
@@ -99,8 +83,8 @@ class MetricsApp:
             self._scraper = ThreadPoolExecutor(1, thread_name_prefix="tracedtimeout-scrape")
         return self._scraper
 
-    def _encode(self, scope: Scope) -> Page:
-        """Collect and encode what a request asks for. Runs in the thread."""
+    def _encode(self, scope: Scope) -> tuple[bytes, Headers]:
+        """Collect and encode the families that a request asks for. Runs in the thread."""
         encoder, content_type = choose_encoder(_header(scope, b"accept"))
         names = parse_qs(scope["query_string"].decode("latin-1")).get("name[]")
         timed = _Timed(self._source)
@@ -109,12 +93,7 @@ class MetricsApp:
         if _accepts_gzip(_header(scope, b"accept-encoding")):
             body = gzip.compress(body, compresslevel=1)
             headers.append((b"content-encoding", b"gzip"))
-        return Page(body, [*headers, (b"content-length", b"%d" % len(body))])
-
-
-async def _send(send: Send, status: int, page: Page, *, bodiless: bool = False) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": page.headers})
-    await send({"type": "http.response.body", "body": b"" if bodiless else page.body})
+        return body, headers
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -10,7 +10,6 @@ each timeout into prometheus_client's own metrics would lose nothing, and cost a
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from prometheus_client import values
 
 from tracedtimeout._core import _observers, _series
 from tracedtimeout._core._metrics import Metric
+from tracedtimeout._shared.once import Once
 
 from ._families import les
 
@@ -30,15 +30,13 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 EVERY = 1.0
 """Seconds between two transfers."""
 
-_log = logging.getLogger("tracedtimeout")
-
 
 class Transfer:
     """Carries the figures of this process over, from its first timeout on, until it is stopped."""
 
     def __init__(self) -> None:
         self._ended = threading.Event()
-        self._complained = False
+        self._complain = Once()
 
     def start(self) -> None:
         """Wait for the first timeout: threads do not survive a fork, and a server forks before it has any.
@@ -81,9 +79,7 @@ class Transfer:
         try:
             transfer()
         except Exception as exc:
-            if not self._complained:
-                self._complained = True
-                _log.error("figures cannot be written to %s; not logged again", VARIABLE, exc_info=exc)
+            self._complain(f"figures cannot be written to {VARIABLE}", exc)
 
 
 _running: Transfer | None = None

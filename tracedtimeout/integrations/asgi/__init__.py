@@ -7,9 +7,9 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from tracedtimeout import DeadlineExceeded, Timeout
-from tracedtimeout._asgi import Receive, Scope, Send
 from tracedtimeout._core._direct import enter, leave
 from tracedtimeout._disabled import DISABLED
+from tracedtimeout._shared.asgi import Receive, Scope, Send
 from tracedtimeout.integrations import _threads
 from tracedtimeout.integrations._admission import Admission, left_with
 from tracedtimeout.integrations._naming import MARK

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from tracedtimeout._asgi import Message, Scope, Send
+from tracedtimeout._shared.asgi import Message, Scope, Send
 from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
 _INTERNAL_ERROR = 1011

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tracedtimeout import detach
-from tracedtimeout._asgi import Message, Receive
+from tracedtimeout._shared.asgi import Message, Receive
 
 from ._answers import Response
 

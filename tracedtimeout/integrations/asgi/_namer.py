@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable
 from typing import Any
 
-from tracedtimeout._asgi import Scope
+from tracedtimeout._shared.asgi import Scope
+from tracedtimeout._shared.once import Once
 from tracedtimeout.integrations._naming import MARK, METHODS, UNMATCHED, method_and_route
 
 from . import _routes
@@ -21,8 +21,6 @@ in_threads: set[str] = set()
 _MOST, _LONGEST = 1024, 256
 """Names kept, and characters of a path whose name is: peers choose the paths."""
 
-_log = logging.getLogger("tracedtimeout")
-
 
 class Namer:
     """Names the requests of one application: `EXEMPT`, or method and template."""
@@ -34,7 +32,7 @@ class Namer:
         self.kept: dict[tuple[Any, Any, Any], str] = {}
         """Names of HTTP requests, by method, path and root path, to be looked for here first; none is exempt."""
         self._exempt: dict[tuple[Any, Any, Any], str] = {}
-        self._complained = False
+        self._complain = Once()
 
     def __call__(self, scope: Scope) -> str:
         key = (scope.get("method", "GET"), scope["path"], scope.get("root_path") or "")
@@ -45,8 +43,8 @@ class Namer:
                 return self.kept[key]
         try:
             template, endpoint, keep = self._found(scope)
-        except Exception:
-            self._complain()
+        except Exception as exc:
+            self._complain(f"finding the route of a request failed: it is {UNMATCHED!r}", exc)
             template, endpoint, keep = None, None, False
         name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
         if inspect.isfunction(endpoint) and not inspect.iscoroutinefunction(endpoint):
@@ -69,8 +67,3 @@ class Namer:
         if route is None:
             return None, None, keep
         return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, route.endpoint, keep
-
-    def _complain(self) -> None:
-        if not self._complained:
-            self._complained = True
-            _log.exception("finding the route of a request failed: it is %r; not logged again", UNMATCHED)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tracedtimeout._asgi import Scope
+from tracedtimeout._shared.asgi import Scope
 
 
 @dataclass(frozen=True, slots=True)
