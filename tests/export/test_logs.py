@@ -192,8 +192,11 @@ def test_words_of_strangers_are_made_fit(error: Exception, shown: str, caplog: p
 def test_structlog_renders_lines_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     """Its formatter for the standard library's records shows the fields of ours."""
     handler = logging.StreamHandler(sys.stdout)
-    adders = [structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()]
-    rendering = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()]
+    adders: list[Any] = [structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()]
+    rendering: list[Any] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.JSONRenderer(),
+    ]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=adders, processors=rendering))
     logger = logging.getLogger("shop")
     logger.addHandler(handler)
