@@ -16,13 +16,14 @@ FLOORS = [
     {"__main__", "commands.dashboards", "commands.top"},
     {"commands"},
     # Where a deadline enters or leaves the process.
-    {"integrations.asgi", "integrations.httpx", "integrations.aiohttp", "integrations.grpc"},
+    {"integrations.asgi", "integrations.httpx", "integrations.httpx2", "integrations.aiohttp", "integrations.grpc"},
     {"integrations.aiosqlite", "integrations.sqlalchemy", "integrations.tenacity"},
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},
     {"integrations.asgi._answers", "integrations.asgi._namer"},
     {"integrations.asgi._routes"},
-    {"integrations._admission", "integrations._outgoing"},
-    {"integrations._extra", "integrations._interrupt", "integrations._naming"},
+    {"integrations._httpx"},
+    {"integrations._admission", "integrations._outgoing", "integrations._telling"},
+    {"integrations._extra", "integrations._hosts", "integrations._interrupt", "integrations._naming"},
     {"integrations._problem", "integrations._threads"},
     # What a user imports.
     {"__init__", "instrument", "propagation", "testing", "live"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,13 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
+from opentelemetry.propagate import set_global_textmap
+from opentelemetry.propagators.composite import CompositePropagator
 
 from tests.services.asgi_servers import figures, outcomes, until
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
 from tracedtimeout._core._metrics import INTERRUPTIONS, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
 from tracedtimeout.integrations.asgi import exempt
-from tracedtimeout.propagation import decode
+from tracedtimeout.propagation import DeadlinePropagator, decode
 
 pytestmark = pytest.mark.slow  # a real server, and sockets that wait on the real clock
 
@@ -153,16 +157,17 @@ def milliseconds(headers: dict[str, str]) -> int:
 
 
 async def test_the_budget_goes_out() -> None:
-    """A request carries what is left, and without a deadline in force it is as it was."""
+    """A request carries what is left, and with nothing that shortens its own header it is as it was."""
     async with client() as asking:
         async with timeout(2.0), asking.get("/echo"):
             pass
         async with asking.get("/echo", headers={"deadline-budget": "70"}):
             pass
-    granted = decode("grpc-timeout", SEEN[0]["grpc-timeout"])
-    assert granted is not None
-    assert granted // 10**6 == milliseconds(SEEN[0]) < 2000
-    assert SEEN[1]["deadline-budget"] == "70"
+        async with asking.get("/echo", timeout=aiohttp.ClientTimeout(total=None)):
+            pass
+    assert milliseconds(SEEN[0]) < 2000
+    assert [headers.get("deadline-budget") for headers in SEEN[1:]] == ["70", None]
+    assert all("grpc-timeout" not in headers for headers in SEEN)
 
 
 async def test_each_redirect_says_what_is_left_then() -> None:
@@ -185,6 +190,113 @@ async def test_hosts_limit_where_the_header_goes() -> None:
     assert ["deadline-budget" in headers for headers in SEEN] == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("left", "session", "request_s", "asked", "most"),
+    [
+        (5.0, 0.5, None, None, 500),
+        (None, 0.5, None, None, 500),
+        (None, 0.5, 9.0, None, 9000),
+        (5.0, None, 0.5, None, 500),
+        (5.0, 60.0, None, "500", 500),
+        (2.0, 60.0, None, "9000", 2000),
+        (None, 60.0, 0.5, "9000", 500),
+    ],
+)
+async def test_what_is_told_is_the_least(
+    left: float | None, session: float | None, request_s: float | None, asked: str | None, most: int
+) -> None:
+    """A callee is told no more than its caller waits: of the budget, the total and the caller's own header."""
+    options: Any = {} if request_s is None else {"timeout": aiohttp.ClientTimeout(total=request_s)}
+    limits = aiohttp.ClientTimeout(total=session)
+    mine = client_middleware()
+    async with serving() as url, timeout(left):
+        for middlewares in ([mine], [passing, mine], [mine, passing], [passing, passing, mine]):
+            async with aiohttp.ClientSession(url, middlewares=middlewares, timeout=limits) as asking:
+                await asking.get("/echo", headers={} if asked is None else {"Deadline-Budget": asked}, **options)
+    assert all(most - 150 < milliseconds(headers) <= most for headers in SEEN)
+
+
+async def passing(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    return await handler(request)
+
+
+async def test_a_redirect_takes_of_the_total() -> None:
+    """The total is that of a call with all its redirects: what they took is not granted again."""
+    async with client() as asking:
+        await asking.get("/onward", params={"to": "/onward"}, timeout=aiohttp.ClientTimeout(total=1.0))
+    assert [milliseconds(headers) <= 1000 - 30 * hop for hop, headers in enumerate(SEEN)] == [True] * 3
+    assert len(SEEN) == 3
+
+
+async def test_the_next_call_has_its_own_total() -> None:
+    """A redirect that nobody follows leaves nothing behind for the calls after it."""
+    async with client() as asking:
+        await asking.get("/onward", allow_redirects=False, timeout=aiohttp.ClientTimeout(total=0.5))
+        await asyncio.sleep(0.3)
+        await asking.get("/echo", timeout=aiohttp.ClientTimeout(total=0.5))
+    assert milliseconds(SEEN[1]) > 400
+
+
+async def test_a_redirect_to_another_origin_loses_the_headers() -> None:
+    """Where no hosts are named, who was not asked is not told, the caller's own header included."""
+    async with client() as asking, serving() as other, timeout(2.0):
+        own = {"deadline-budget": "1500"}
+        await asking.get("/onward", params={"to": f"{other}/onward?to={other}/echo"})
+        await asking.get("/onward", params={"to": f"{other}/echo"}, headers=own)
+        await asking.get(f"{other}/echo")
+    told = ["deadline-budget" in headers for headers in SEEN]
+    assert told == [*(True, False, False), *(True, False), True]
+
+
+@pytest.mark.parametrize("hosts", [["localhost"], None])
+async def test_what_an_instrumentation_puts_there(hosts: list[str] | None) -> None:
+    """OpenTelemetry's instrumentation of the session says neither more nor to others than the door does."""
+    set_global_textmap(DeadlinePropagator())
+    instrumentor = AioHttpClientInstrumentor()
+    instrumentor.instrument()
+    try:
+        async with client(hosts=hosts) as asking, serving() as other, timeout(2.0):
+            await asking.get("/onward", params={"to": f"{other}/echo"}, headers={"deadline-budget": "500"})
+    finally:
+        instrumentor.uninstrument()
+        set_global_textmap(CompositePropagator([]))
+    told = [{"deadline-budget", "grpc-timeout"} & {*headers} != set() for headers in SEEN]
+    assert told == [hosts is None, False]
+    assert hosts is not None or milliseconds(SEEN[0]) <= 2000
+
+
+async def test_another_attempt_has_its_own_budget() -> None:
+    """A middleware that tries again under a longer limit is told that limit, not the first one's."""
+
+    async def twice(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        with budget(0.5):
+            (await handler(request)).close()
+        with budget(1.0):
+            return await handler(request)
+
+    async with serving() as url, aiohttp.ClientSession(url, middlewares=[twice, client_middleware()]) as asking:
+        await asking.get("/echo")
+    assert milliseconds(SEEN[0]) <= 500 < milliseconds(SEEN[1]) <= 1000
+
+
+async def test_a_504_just_before_the_deadline_names_the_hop() -> None:
+    """When a callee's deadline passed just before its caller's, that is what the caller's exception says."""
+
+    async def just_before(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        time.sleep(max(0.0, remaining() - 0.003))  # noqa: ASYNC251  # a timer would be late now and then
+        return response
+
+    async with (
+        serving(server_middleware()) as url,
+        aiohttp.ClientSession(url, middlewares=[client_middleware(), just_before]) as asking,
+    ):
+        with budget(0.1), pytest.raises(DeadlineExceeded) as caught:
+            await asking.get("/silent", headers={"deadline-budget": "10"})
+    hop = url.removeprefix("http://")
+    assert caught.value.__notes__ == [f"{hop} answered 504 with deadline-expired"]
+
+
 async def test_a_spent_budget_sends_nothing() -> None:
     """With the budget spent the request fails at once, unsent, and says whose deadline it was."""
     async with client() as asking, timeout(60.0):
@@ -194,7 +306,7 @@ async def test_a_spent_budget_sends_nothing() -> None:
 
 
 async def test_clean_up_after_an_expiry_is_sent() -> None:
-    """In clean-up after an expiry the deadline that fired binds no more: the request is sent."""
+    """In clean-up after an expiry the deadline that fired binds no more: the request is sent, with its own limit."""
     async with client() as asking:
         with pytest.raises(DeadlineExceeded):
             async with timeout(0.01):
@@ -202,7 +314,7 @@ async def test_clean_up_after_an_expiry_is_sent() -> None:
                     await asyncio.sleep(5.0)
                 finally:
                     await asking.get("/echo")
-    assert ["deadline-budget" in headers for headers in SEEN] == [False]
+    assert 299_000 < milliseconds(SEEN[0]) < 300_000
 
 
 @pytest.mark.parametrize("path", ["/silent", "/dripping"])

@@ -16,6 +16,7 @@ OPTIONAL = {
     "aiohttp": "integrations.aiohttp",
     "grpc": "integrations.grpc",
     "httpx": "integrations.httpx",
+    "httpx2": "integrations.httpx2",
     "opentelemetry.instrumentation": "instrument",
     "opentelemetry.sdk": "otlp._histograms",
     "rich": "commands.top",

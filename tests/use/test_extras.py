@@ -37,6 +37,7 @@ NEEDS = {
     "integrations.aiohttp": Need("aiohttp", "aiohttp", "aiohttp", "import tracedtimeout.integrations.aiohttp"),
     "integrations.grpc": Need("grpc", "grpcio", "grpc", "import tracedtimeout.integrations.grpc"),
     "integrations.httpx": Need("httpx", "httpx", "httpx", "import tracedtimeout.integrations.httpx"),
+    "integrations.httpx2": Need("httpx2", "httpx2", "httpx2", "import tracedtimeout.integrations.httpx2"),
     "instrument": Need(
         "opentelemetry.instrumentation",
         "opentelemetry-instrumentation",

@@ -18,6 +18,7 @@ OPTIONAL = (
     "fastapi",
     "grpc",
     "httpx",
+    "httpx2",
     "prometheus_client.aiohttp",
     "redis",
     "requests",

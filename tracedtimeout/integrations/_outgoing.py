@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
 
-from tracedtimeout import checkpoint, remaining
+from tracedtimeout import DeadlineExceeded, checkpoint, remaining
 
 ROUNDING = 0.002
 """Seconds: uvloop rounds timers to the millisecond, so that one may be early or late by one."""
+_EARLY = 0.005
+"""Seconds before a caller's deadline at which a callee's has passed: budgets are rounded down on their way."""
+_EXPIRED = "deadline-expired"
+"""The header of a 504 that comes of a deadline (a server's door sends it)."""
 
 
 def seconds_to_send() -> float:
@@ -23,14 +30,14 @@ def seconds_to_send() -> float:
 
 
 def least(own: float | None, left: float) -> float | None:
-    """The smaller of a library's own timeout and what is left; None, as libraries say it, for no limit."""
+    """The smaller of a library's own timeout and the budget; None, as libraries say it, for no limit."""
     if own is None:
         return None if left == float("inf") else left
     return min(own, left)
 
 
 async def time_to_send() -> float:
-    """`seconds_to_send` for what runs in a loop: there the timeout whose deadline has passed fires, if there is one."""
+    """`seconds_to_send`, in a loop: a timeout whose deadline has passed fires first, if there is one."""
     await ended_by_budget(within=0.0)
     return seconds_to_send()
 
@@ -45,22 +52,35 @@ async def ended_by_budget(within: float = ROUNDING) -> None:
         checkpoint()
 
 
-class Hosts:
-    """The hosts that are told of a budget: all of them, or those named; ``*.example.org`` for all beneath one."""
+def ended_by_budget_here(within: float = ROUNDING) -> None:
+    """`ended_by_budget`, of a call that blocks its thread."""
+    if (left := remaining()) <= within:
+        time.sleep(left)
+        checkpoint()
 
-    def __init__(self, hosts: Collection[str] | None) -> None:
-        if isinstance(hosts, str):
-            raise TypeError(f"hosts must be a collection of host names, not the string {hosts!r}")
-        self._everywhere = hosts is None
-        names = [host.lower() for host in hosts or ()]
-        for name in names:
-            if not name or any(mark in name for mark in "/@[] ") or name.count(":") == 1:
-                raise ValueError(f"hosts must be names or addresses alone, without scheme, user or port: not {name!r}")
-        self._names = frozenset(name for name in names if not name.startswith("*."))
-        self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
 
-    def __contains__(self, host: object) -> bool:
-        if self._everywhere:
-            return True
-        name = str(host).lower()
-        return name in self._names or name.endswith(self._suffixes)
+async def ended_there(status: int, headers: Mapping[str, str], hop: str) -> None:
+    """Raise `DeadlineExceeded`, with a note that names `hop`, if that answered that the deadline has passed.
+
+    Not so where more of the budget is left than rounding explains: then the answer is the callee's own affair.
+    """
+    if status == HTTPStatus.GATEWAY_TIMEOUT and _EXPIRED in headers:
+        with noting(f"{hop} answered 504 with {_EXPIRED}"):
+            await ended_by_budget(_EARLY)
+
+
+def ended_there_here(status: int, headers: Mapping[str, str], hop: str) -> None:
+    """`ended_there`, of a call that blocks its thread."""
+    if status == HTTPStatus.GATEWAY_TIMEOUT and _EXPIRED in headers:
+        with noting(f"{hop} answered 504 with {_EXPIRED}"):
+            ended_by_budget_here(_EARLY)
+
+
+@contextmanager
+def noting(note: str) -> Iterator[None]:
+    """Add `note` to the `DeadlineExceeded` that leaves, or to the cancellation that becomes its cause."""
+    try:
+        yield
+    except (DeadlineExceeded, asyncio.CancelledError) as exc:
+        exc.add_note(note)
+        raise

@@ -3,79 +3,138 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import math
 import weakref
 from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
+from typing import Any
 
-from tracedtimeout import DeadlineExceeded, Timeout, checkpoint
+from tracedtimeout import DeadlineExceeded, Timeout, checkpoint, remaining
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
-from tracedtimeout.propagation import EMITTED, HEADERS, outgoing
+from tracedtimeout.propagation import HEADERS
 from tracedtimeout.propagation._received import lines_of
 
 from . import _threads
 from ._admission import Admission, left_with
 from ._extra import extra
+from ._hosts import PRIVATE
 from ._naming import MARK, method_and_route
-from ._outgoing import ROUNDING, Hosts, ended_by_budget, least, time_to_send
+from ._outgoing import ROUNDING, ended_by_budget, ended_there, least, time_to_send
 from ._problem import PROBLEM, PROBLEM_HEADERS
+from ._telling import TOLD, Changes, Origin, Telling, Told
 
 with extra("aiohttp"):
-    from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, web
+    from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, ClientTimeout, web
     from aiohttp.connector import Connection
+    from yarl import URL
 
-__all__ = ["client_middleware", "server_middleware"]
+__all__ = ["PRIVATE", "client_middleware", "server_middleware"]
 
+_REDIRECTS = (301, 302, 303, 307, 308)
+"""As in aiohttp."""
 _LAST_LOOK = 0.005
 """Seconds before the deadline of what may become a WebSocket."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def client_middleware(
-    *, hosts: Collection[str] | None = None, headers: Collection[str] = EMITTED
-) -> ClientMiddlewareType:
-    """What sends with each request what is left of the budget, and lets it take no longer.
+def client_middleware(*, hosts: Collection[str] | None = None, headers: Collection[str] = TOLD) -> ClientMiddlewareType:
+    """What sends with each request the seconds left of the budget, and lets it take no longer.
 
     ``aiohttp.ClientSession(middlewares=[client_middleware()])``. A request whose budget is spent is not sent: it raises
-    `DeadlineExceeded`. Each attempt and redirect carries what is left then. The middlewares that retry go before it.
+    `DeadlineExceeded`. Each attempt and redirect carries what is left then: the least of the budget, the total of the
+    request's `aiohttp.ClientTimeout`, and a deadline that the caller wrote into the request. The middlewares that retry
+    go before it.
 
     Args:
-        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one; by default all. Of no
-            account where OpenTelemetry's instrumentation carries the budget as well: that tells all.
+        hosts: the host names that are told of the budget, ``*.example.org`` for all beneath one, `PRIVATE` for those of
+            one's own network. To others goes no header of ours at all, OpenTelemetry's propagator and the caller
+            included. By default all are told, but for a redirect to another origin.
         headers: the headers that tell it.
+
+    Raises:
+        TypeError, ValueError: bad input; the message names the parameter and the value.
     """
-    told = Hosts(hosts)
+    telling = Telling(hosts, headers)
 
     async def bounded(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         left = await time_to_send()
-        if left == math.inf:
-            return await handler(request)
-        if request.url.host in told:
-            request.headers.update(outgoing(left, headers=headers))
-            vars(request)["send"] = functools.partial(_tell_and_send, request, headers)
+        told = _begin(telling, request, handler)
+        before = [(name, value) for name, value in request.headers.items() if name.lower() in told.names]
+        _tell(request, told.changes(left))
+        vars(request)["send"] = functools.partial(_tell_and_send, request, told)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(None if left == math.inf else left):
                 response = await handler(request)
         except TimeoutError:
             await ended_by_budget()
             raise
         finally:
             vars(request).pop("send", None)
-        if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            _tell(request, dict.fromkeys(told.names))  # a middleware may try again, with another budget
+            request.headers.extend(before)
+        _redirected(told, request, response)
+        try:
+            await ended_there(response.status, response.headers, told.origin.hop)
+        except BaseException:
+            response.close()
+            raise
+        if left < math.inf and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
             _bound_body(response, left)
         return response
 
     return bounded
 
 
-def _tell_and_send(
-    request: ClientRequest, headers: Collection[str], connection: Connection
-) -> Awaitable[ClientResponse]:
+def _begin(telling: Telling, request: ClientRequest, handler: ClientHandlerType) -> Told:
+    limits, call = _limits(handler)
+    if limits is None and request.session is not None:
+        limits = request.session.timeout
+    total = getattr(limits, "total", None) or None  # 0 is none
+    return telling.begin(_origin(request.url), request.headers.items(), total=total, call=call)
+
+
+def _limits(handler: Any) -> tuple[ClientTimeout | None, object]:
+    """The limits of the call that `handler` makes a request of, and an object that all its requests share.
+
+    aiohttp tells no middleware of either: its handlers are closures over both, or over the next handler. None where
+    they are not, as they may cease to be.
+    """
+    while handler is not None:
+        names = getattr(getattr(handler, "__code__", None), "co_freevars", ())
+        cells = dict(zip(names, getattr(handler, "__closure__", None) or (), strict=False))
+        if "real_timeout" in cells and "timer" in cells:
+            return cells["real_timeout"].cell_contents, cells["timer"].cell_contents
+        following = cells.get("next_h") or cells.get("handler")
+        handler = None if following is None else following.cell_contents
+    return None, None
+
+
+def _redirected(told: Told, request: ClientRequest, response: ClientResponse) -> None:
+    location = response.headers.get("location") or response.headers.get("uri")
+    if response.status in _REDIRECTS and location:
+        with contextlib.suppress(ValueError):
+            told.redirects(_origin(request.url.join(URL(location))))
+
+
+def _origin(url: URL) -> Origin:
+    return Origin(url.scheme, url.raw_host or "", None if url.is_default_port() else url.explicit_port)
+
+
+def _tell(request: ClientRequest, changes: Changes) -> None:
+    for header, value in changes.items():
+        if value is None:
+            request.headers.popall(header, None)
+        else:
+            request.headers[header] = value
+
+
+def _tell_and_send(request: ClientRequest, told: Told, connection: Connection) -> Awaitable[ClientResponse]:
     """`ClientRequest.send`, of what is left now that a connection is there: to wait for one took of the budget, too."""
-    request.headers.update(outgoing(headers=headers))
+    _tell(request, told.changes(remaining()))
     return type(request).send(request, connection)
 
 
