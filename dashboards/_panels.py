@@ -154,6 +154,7 @@ def _cell(column: Column) -> list[models.DynamicConfigValue]:
             for index, (value, (text, color)) in enumerate(column.names.items())
         }
         shown.append(models.DynamicConfigValue("mappings", [{"type": "value", "options": options}]))
+        shown.append(models.DynamicConfigValue("custom.width", 330))
         shown.append(models.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     return shown
 

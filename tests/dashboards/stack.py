@@ -54,9 +54,9 @@ class Prometheus:
         """The series of an expression, now."""
         return await self._ask("query", query=expr)
 
-    async def over(self, expr: str, start: float, end: float) -> list[dict[str, Any]]:
-        """The series of an expression from `start` to `end`, in steps of half a second."""
-        return await self._ask("query_range", query=expr, start=start, end=end, step=0.5)
+    async def over(self, expr: str, start: float, end: float, step: float = 0.5) -> list[dict[str, Any]]:
+        """The series of an expression from `start` to `end`, in steps of so many seconds."""
+        return await self._ask("query_range", query=expr, start=start, end=end, step=step)
 
     async def firing(self, start: float, end: float) -> list[str]:
         """The alerts that fired, in the order in which they first did."""

@@ -9,13 +9,14 @@ from subprocess import run
 import pytest
 
 from dashboards import alerts, records, rules
+from dashboards._record import Record
 from dashboards._windows import duration, scaled
 from tests.dashboards.stack import DASHBOARDS, program
 from tracedtimeout._core._metrics import METRICS
 
 PROMETHEUS = DASHBOARDS / "prometheus"
 FAMILIES = {metric.prometheus_name for metric in METRICS}
-EVERY: list[records.Record | alerts.Alert] = [*records.RECORDS, *alerts.ALERTS]
+EVERY: list[Record | alerts.Alert] = [*records.RECORDS, *alerts.ALERTS]
 ALERTS = {alert.alert for alert in alerts.ALERTS}
 UNIT_TESTS = sorted(PROMETHEUS.glob("*_test.yml"))
 
