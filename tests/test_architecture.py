@@ -38,6 +38,7 @@ FLOORS = [
     {"_install._installation"},
     # Exporters, which never import each other.
     {"prometheus", "spans", "otlp", "logs"},
+    {"prometheus._processes"},
     {"prometheus._multiprocess", "otlp._histograms"},
     {"prometheus._families", "otlp._meters"},
     {"_install._settings", "_disabled"},

@@ -86,6 +86,38 @@ def test_undoing_is_harmless_when_done_or_replaced() -> None:
     assert (shows_us(registry), _observers.installed) == (False, ())
 
 
+ANEW = """
+import asyncio, importlib, sys
+import prometheus_client
+import tracedtimeout
+tracedtimeout.install(spans="off")
+{again}
+import tracedtimeout
+undo = tracedtimeout.install(spans="off")
+async def main():
+    async with tracedtimeout.timeout(1, name="a"):
+        pass
+asyncio.run(main())
+print([line for line in prometheus_client.generate_latest().decode().splitlines() if "duration_seconds_count" in line])
+undo()
+print("tracedtimeout" in prometheus_client.generate_latest().decode())
+"""
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "for name in [name for name in sys.modules if name.startswith('tracedtimeout')]: del sys.modules[name]",
+        "import tracedtimeout._install._installation as one; importlib.reload(one)",
+    ],
+    ids=["purged and imported", "reloaded"],
+)
+def test_a_package_imported_anew_is_installed_anew(again: str) -> None:
+    """What the former import registered is taken out: a notebook and an autoreloader can go on."""
+    count = 'tracedtimeout_duration_seconds_count{outcome="completed",timeout="a"} 1.0'
+    assert in_a_new_process(ANEW.format(again=again)) == f"{[count]}\nFalse\n"
+
+
 def test_undoing_leaves_the_observers_of_others() -> None:
     """What was added by hand stays."""
     _observers.add(silent)

@@ -210,6 +210,39 @@ async def test_a_scrape_happens_off_the_loop() -> None:
     assert (response.status_code, probe.threads) == (200, ["tracedtimeout-scrape_0"])
 
 
+async def test_scrapes_at_the_same_time_share_one_run() -> None:
+    """Who asks for the same while it is collected gets the same page; who asks for another, or later, another run."""
+    registry = CollectorRegistry()
+    probe = Slow()
+    registry.register(probe)
+    app = metrics_app(registry=registry)
+    same = [asyncio.create_task(scraped(app)) for _ in range(3)]
+    other = asyncio.create_task(scraped(app, b"name[]=none"))
+    await asyncio.sleep(0)
+    same[0].cancel()  # it hangs up, and ends no run of others
+    probe.go.set()
+    await asyncio.wait([*same, other])
+    assert ([task.result() for task in (*same[1:], other)], probe.runs) == ([200, 200, 200], 2)
+    await scraped(app)
+    assert probe.runs == 3
+
+
+class Slow(AnyCollector):
+    """Waits for a sign when it collects, and counts how often it did."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.runs = 0
+
+    def describe(self) -> list[Metric]:
+        return [Metric("none", "Nothing.", "gauge")]
+
+    def collect(self) -> list[Metric]:
+        assert self.go.wait(5.0)
+        self.runs += 1
+        return []
+
+
 SCRAPED_AND_FORKED = """
 import asyncio, os, warnings
 from tests.export.test_prometheus import scraped
@@ -225,14 +258,14 @@ else:
 """
 
 
-async def scraped(app: Any) -> int:
+async def scraped(app: Any, query: bytes = b"") -> int:
     """The status that an application answers a scrape with."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "headers": [], "query_string": b""}
+    scope = {"type": "http", "method": "GET", "headers": [], "query_string": query}
     await asyncio.wait_for(app(scope, None, send), 10)
     status: int = sent[0]["status"]
     return status
@@ -260,6 +293,22 @@ async def test_the_endpoint_speaks_openmetrics_to_those_who_ask() -> None:
     response = await get(metrics_app(registry=registry_of_ours()), accept=OPENMETRICS)
     assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert response.text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        "application/openmetrics-text;version=abc",
+        "application/openmetrics-text; version=1..0",
+        "text/plain;version=x;q",
+        ";;,=,",
+    ],
+)
+async def test_a_malformed_accept_gets_the_page(accepted: str) -> None:
+    """What a client accepts that nobody can read is answered with the text format."""
+    response = await get(metrics_app(registry=registry_of_ours()), accept=accepted)
+    assert (response.status_code, response.text.startswith("# HELP tracedtimeout_")) == (200, True)
+    assert response.headers["content-type"].startswith("text/plain")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prometheus_client.registry import CollectorRegistry
 
@@ -65,7 +65,15 @@ class _Registered:
     collector: prometheus.Collector = field(default_factory=prometheus.Collector)
 
     def start(self) -> None:
+        self._replace_former()
         self.registry.register(self.collector)
+        self.collector.installed = True
+
+    def _replace_former(self) -> None:
+        """Take out what an `install` registered that this one knows nothing of: the package was imported anew since."""
+        former = self.registry._names_to_collectors.get(_metrics.ACTIVE.prometheus_name)
+        if getattr(former, "installed", False):
+            self.registry.unregister(cast(CollectorRegistry, former))
 
     def stop(self) -> None:
         with suppress(KeyError):  # its owner may have taken it out

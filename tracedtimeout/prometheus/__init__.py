@@ -11,8 +11,9 @@ import gzip
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs
@@ -20,15 +21,14 @@ from urllib.parse import parse_qs
 import prometheus_client
 from prometheus_client.exposition import choose_encoder, start_wsgi_server
 from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector as AnyCollector
 from prometheus_client.registry import CollectorRegistry
 
 from tracedtimeout._core import _metrics, _series
 from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
 
 from . import _multiprocess
-from ._families import family_of
+from ._families import announced, family_of
+from ._processes import Processes
 
 __all__ = ["Collector", "MetricsApp", "MetricsServer", "metrics_app", "start_metrics_server"]
 
@@ -40,25 +40,33 @@ class Collector:
     one. Under ``PROMETHEUS_MULTIPROC_DIR`` prometheus_client ignores collectors; `install` then does otherwise.
     """
 
+    installed = False
+    """Whether `install` registered it, and not its user."""
+
     def collect(self) -> Iterator[Metric]:
         figures = _series.snapshot()
         return (family_of(metric, figures.get(metric, {})) for metric in _metrics.METRICS)
 
     def describe(self) -> Iterator[Metric]:
         """The families with no figures: what a registry checks names against, in place of a collection."""
-        return (family_of(metric, {}) for metric in _metrics.METRICS)
+        return announced()
 
 
 def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:
     """An ASGI application that serves `registry` at any path: mount it at ``/metrics``.
 
-    Collecting, encoding and compressing happen in a thread of its own, one scrape at a time. The client chooses
-    OpenMetrics (which shows exemplars), gzip and, by ``?name[]=``, families.
+    Collecting, encoding and compressing happen in a thread of its own, one scrape at a time; requests for the same that
+    come while it runs are answered with it. The client chooses OpenMetrics (which shows exemplars), gzip and, by
+    ``?name[]=``, families.
 
     Args:
         registry: by default prometheus_client's, or with ``PROMETHEUS_MULTIPROC_DIR`` set one that sums all processes.
     """
     return MetricsApp(_source(registry))
+
+
+Page = tuple[bytes, Headers]
+"""One scrape, encoded."""
 
 
 class MetricsApp:
@@ -67,33 +75,54 @@ class MetricsApp:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._process = 0
+        self._under_way: dict[tuple[str, bool, bytes], Future[Page]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await serve(scope, receive, send, self._answer, "the metrics endpoint")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        body, headers = await loop.run_in_executor(self._own_thread(), self._encode, scope)
+        # Shielded: who hangs up ends no run that others wait for.
+        body, headers = await asyncio.shield(asyncio.wrap_future(self._run(scope)))
         await reply(scope, send, 200, headers, body)
+
+    def _run(self, scope: Scope) -> Future[Page]:
+        """The scrape that a request asks for: the one that is under way, if it is the same."""
+        gzipped = _accepts_gzip(_header(scope, b"accept-encoding"))
+        asked = (_header(scope, b"accept"), gzipped, bytes(scope["query_string"]))
+        thread = self._own_thread()
+        run = self._under_way.get(asked)
+        if run is None:
+            run = self._under_way[asked] = thread.submit(self._encode, *asked)
+            run.add_done_callback(lambda _: self._under_way.pop(asked, None))
+        return run
 
     def _own_thread(self) -> ThreadPoolExecutor:
         """One for each process: in the child of a fork no thread of its parent runs."""
         if self._process != os.getpid():
             self._process = os.getpid()
+            self._under_way = {}
             self._scraper = ThreadPoolExecutor(1, thread_name_prefix="tracedtimeout-scrape")
         return self._scraper
 
-    def _encode(self, scope: Scope) -> tuple[bytes, Headers]:
+    def _encode(self, accepted: str, gzipped: bool, query: bytes) -> Page:
         """Collect and encode the families that a request asks for. Runs in the thread."""
-        encoder, content_type = choose_encoder(_header(scope, b"accept"))
-        names = parse_qs(scope["query_string"].decode("latin-1")).get("name[]")
+        encoder, content_type = _encoder(accepted)
+        names = parse_qs(query.decode("latin-1")).get("name[]")
         timed = _Timed(self._source)
         body: bytes = encoder(timed.restricted_registry(names) if names else timed)
         headers = [(b"content-type", content_type.encode()), (b"vary", b"accept, accept-encoding")]
-        if _accepts_gzip(_header(scope, b"accept-encoding")):
+        if gzipped:
             body = gzip.compress(body, compresslevel=1)
             headers.append((b"content-encoding", b"gzip"))
         return body, headers
+
+
+def _encoder(accepted: str) -> tuple[Callable[[Any], bytes], str]:
+    """What encodes for an ``Accept``, and the type of that; for one that cannot be read, as for none."""
+    try:
+        return choose_encoder(accepted)
+    except Exception:  # prometheus_client's reading of "version=" raises what it likes
+        return choose_encoder("")
 
 
 def _header(scope: Scope, name: bytes) -> str:
@@ -173,26 +202,9 @@ class _Timed:
         return _Timed(self.source.restricted_registry(names))
 
 
-def _source(registry: CollectorRegistry | None) -> CollectorRegistry:
+def _source(registry: CollectorRegistry | None) -> Any:
+    """What is scraped: a registry, or all processes together."""
     if registry is not None:
         return registry
-    if _multiprocess.VARIABLE not in os.environ:
-        return prometheus_client.REGISTRY
-    together = CollectorRegistry(support_collectors_without_names=True)
-    together.register(_Processes())
-    return together
-
-
-class _Processes(AnyCollector):
-    """What all processes counted, and the families that none has anything for yet."""
-
-    def __init__(self) -> None:
-        self._files = MultiProcessCollector(None)  # type: ignore[no-untyped-call]  # prometheus_client's
-
-    def collect(self) -> Iterator[Metric]:
-        _multiprocess.transfer()
-        missing = {metric.name: metric for metric in Collector().describe()}
-        for family in self._files.collect():  # type: ignore[no-untyped-call]  # as above
-            missing.pop(family.name, None)
-            yield family
-        yield from missing.values()
+    folder = os.environ.get(_multiprocess.VARIABLE)
+    return prometheus_client.REGISTRY if folder is None else Processes(Path(folder))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from opentelemetry.trace import format_span_id, format_trace_id
@@ -38,6 +38,11 @@ def family_of(metric: _metrics.Metric, figures: Mapping[_series.Labels, _series.
             assert isinstance(value, int)
             family.add_metric(labels, value)
     return family
+
+
+def announced() -> Iterator[Family]:
+    """Every family, with no figures."""
+    return (family_of(metric, {}) for metric in _metrics.METRICS)
 
 
 @lru_cache(maxsize=len(_metrics.METRICS))

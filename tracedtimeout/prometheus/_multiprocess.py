@@ -3,18 +3,24 @@
 Under ``PROMETHEUS_MULTIPROC_DIR`` prometheus_client reads no collectors, only values that every process keeps in files.
 A timeout pays nothing for them: what the core counted is carried over once a second, the differences only, and when
 the process is scraped, exits, or undoes `install`. So a worker killed by a signal takes the figures of its last second
-with it, no more. (uvicorn ends its workers by a signal: let the lifespan's end call what `install` returned.) Recording
-each timeout into prometheus_client's own metrics would lose nothing, and cost as much as several timeouts.
+with it, no more. (docs/workers.md has a line for each server that keeps those too.) Recording each timeout into
+prometheus_client's own metrics would lose nothing, and cost as much as several timeouts.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
+import logging
 import os
+import shutil
+import struct
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict
 
 from tracedtimeout._core import _observers, _series
 from tracedtimeout._core._metrics import Metric
@@ -29,6 +35,11 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 EVERY = 1.0
 """Seconds between two transfers."""
+
+SPARE = 1 << 20
+"""Bytes that must be free for a series to be begun: its file grows by doubling, and other processes write as well."""
+
+_log = logging.getLogger("tracedtimeout")
 
 
 class Transfer:
@@ -50,15 +61,15 @@ class Transfer:
         _running = self
         self._ended = threading.Event()
         _observers.add(self)
-        atexit.register(self._carry_over)
+        atexit.register(transfer_or_complain)
 
     def stop(self) -> None:
         """Carry over what is left, for the last time."""
         global _running
         _observers.remove(self)
         self._ended.set()
-        self._carry_over()
-        atexit.unregister(self._carry_over)
+        transfer_or_complain()
+        atexit.unregister(transfer_or_complain)
         _running = None
 
     def __call__(self, timeout: Timeout, /) -> None:
@@ -73,13 +84,10 @@ class Transfer:
 
     def _run(self, ended: threading.Event) -> None:
         while not ended.wait(EVERY):
-            self._carry_over()
+            transfer_or_complain()
 
-    def _carry_over(self) -> None:
-        try:
-            transfer()
-        except Exception as exc:
-            self._complain(f"figures cannot be written to {VARIABLE}", exc)
+    def complain(self, exc: Exception) -> None:
+        self._complain(f"figures cannot be written to {VARIABLE}", exc)
 
 
 _running: Transfer | None = None
@@ -94,13 +102,42 @@ _cells: dict[Key, list[Any]] = {}
 
 
 def transfer() -> None:
-    """Add to the files of this process what it counted since the last time; nothing unless installed."""
+    """Add to the files of this process what it counted since the last time; nothing unless installed.
+
+    Raises:
+        OSError: they cannot be written; or the disk is nearly full: a series that is new waits then, the others do not.
+    """
     if _running is None:
         return
     with _lock:
+        refused: OSError | None = None
         for metric, figures in _series.snapshot().items():
             for labels, value in figures.items():
-                _add((metric, labels), _numbers(value))
+                series, numbers = (metric, labels), _numbers(value)
+                if series not in _cells and refused is None:
+                    refused = _is_full()
+                if series in _cells or refused is None:
+                    _add(series, numbers)
+        if refused is not None:
+            raise refused
+
+
+def transfer_or_complain() -> None:
+    """`transfer`; an error is logged, the first of an installation."""
+    running = _running
+    try:
+        transfer()
+    except Exception as exc:
+        if running is not None:
+            running.complain(exc)
+
+
+def _is_full() -> OSError | None:
+    """The error that a new series would be: a file that grows on a full disk kills the process (SIGBUS, by mmap)."""
+    folder = os.environ[VARIABLE]
+    if shutil.disk_usage(folder).free >= SPARE:
+        return None
+    return OSError(errno.ENOSPC, f"less than {SPARE} bytes are free; new series are not written", folder)
 
 
 def _add(series: Key, numbers: list[float]) -> None:
@@ -109,11 +146,34 @@ def _add(series: Key, numbers: list[float]) -> None:
         return
     cells = _cells.get(series)
     if cells is None:
-        cells = _cells[series] = _made(*series)
+        cells = _cells[series] = _opened(*series)
     for cell, number, before in zip(cells, numbers, given or [0.0] * len(numbers), strict=True):
         if number != before:
             cell.inc(number - before)
     _given[series] = numbers
+
+
+def _opened(metric: Metric, labels: _series.Labels) -> list[Any]:
+    """The values of a series; files of this process's id that a former one left damaged are put aside for them."""
+    try:
+        return _made(metric, labels)
+    except (struct.error, UnicodeDecodeError, RuntimeError, ValueError):
+        if not put_aside(Path(os.environ[VARIABLE]), os.getpid()):
+            raise
+        return _made(metric, labels)
+
+
+def put_aside(folder: Path, pid: int) -> list[Path]:
+    """Rename the files of a process that cannot be read, so that it can begin anew; returns their new names."""
+    renamed = []
+    for file in folder.glob(f"*_{pid}.db"):
+        try:
+            MmapedDict(os.fspath(file)).close()  # type: ignore[no-untyped-call]  # prometheus_client's
+        except (struct.error, UnicodeDecodeError, RuntimeError, ValueError) as exc:
+            aside = file.with_suffix(".damaged")
+            _log.warning("%s cannot be read (%r) and is put aside as %s", file, exc, aside.name)
+            renamed.append(file.replace(aside))
+    return renamed
 
 
 def _numbers(value: _series.Value) -> list[float]:
@@ -127,7 +187,9 @@ def _made(metric: Metric, labels: _series.Labels) -> list[Any]:
         family = name.removesuffix("_total")
         return [values.ValueClass("counter", family, name, keys, labels, help_text)]
     if metric.kind == "updowncounter":
-        return [values.ValueClass("gauge", name, name, keys, labels, help_text, multiprocess_mode="livesum")]
+        gauge = values.ValueClass("gauge", name, name, keys, labels, help_text, multiprocess_mode="livesum")
+        gauge.set(0.0)  # a process of the same id may have left one, if nobody marked it dead
+        return [gauge]
     buckets = [
         values.ValueClass("histogram", name, f"{name}_bucket", (*keys, "le"), (*labels, le), help_text)
         for le in les(metric.bounds)
@@ -136,32 +198,28 @@ def _made(metric: Metric, labels: _series.Labels) -> list[Any]:
 
 
 def _before_fork() -> None:
-    """Let no thread be half way through; take what was counted here for what the child must not count again."""
+    """Let no thread be half way through."""
     _lock.acquire()
-    if VARIABLE not in os.environ:
-        return
-    _at_fork.update(
-        ((metric, labels), _numbers(value))
-        for metric, figures in _series.snapshot().items()
-        for labels, value in figures.items()
-    )
 
 
 def _in_parent() -> None:
-    _at_fork.clear()
     _lock.release()
 
 
 def _in_child() -> None:
-    _given.clear()
-    _given.update(_at_fork)
-    _at_fork.clear()
+    """What stands in the figures as the child begins is the parent's; its values are read from files of its own."""
     _lock.release()
+    _given.clear()
+    _cells.clear()
+    if VARIABLE in os.environ:
+        _given.update(
+            ((metric, labels), _numbers(value))
+            for metric, figures in _series.snapshot().items()
+            for labels, value in figures.items()
+        )
     if _running is not None:
         _running.start_again()
 
-
-_at_fork: dict[Key, list[float]] = {}
 
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
