@@ -9,31 +9,66 @@ python -m tests.faults interrupt child  # only these strikes, or these scenes
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from itertools import product
 from typing import get_args
 
 from .batch import Clock, Often, Report, Who, run
+from .growth import CASES, cost
+from .libraries import LIBRARIES
+from .recursion import WAYS, after_exhaustion
 from .scenes import SCENES
 from .trial import How
 
 WHO: tuple[Who, ...] = get_args(Who)
 HOWS: tuple[How, ...] = get_args(How)
+SIZES = (40, 400, 2000)
+OFFSETS = 32
 
 
 def main(*arguments: str) -> None:
+    logging.disable()
+    print(f"Python {sys.version.split()[0]}")
+    parts = {"growth": growth, "recursion": recursion}
+    chosen = [part for part in parts if part in arguments]
+    if not chosen:
+        every_line(arguments)
+    for part in chosen or (parts if not arguments else ()):
+        parts[part]()
+
+
+def every_line(arguments: Sequence[str]) -> None:
     hows = [how for how in HOWS if how in arguments] or HOWS
     scenes = tuple(scene for scene in SCENES if scene in arguments) or tuple(SCENES)
     clock: Clock = "real" if "--real" in arguments else "virtual"
     often: Often = "few" if "--few" in arguments else "always" if "--always" in arguments else "twice"
-    print(f"Python {sys.version.split()[0]}, {clock} clock")
     for how in hows:
         reports = {who: run(who, how, scenes, clock, often) for who in WHO}
-        print(f"\n{how}: lines, strikes, strikes that left something; ours, then asyncio's")
+        print(f"\n{how}, {clock} clock: lines, strikes, strikes that left something; ours, then asyncio's")
         for ours, theirs in zip(reports["ours"], reports["asyncio"], strict=True):
             print(f"  {ours.scene:20}" + "   ".join(_figures(each) for each in (ours, theirs)))
         for who, found in reports.items():
             _summary(who, found)
+
+
+def growth() -> None:
+    print(f"\ninstructions of a step beside {', '.join(map(str, SIZES))} others: ours, then asyncio's")
+    for name, case in CASES.items():
+        rows = ["".join(f"{cost(case, who, size):9.0f}" for size in SIZES) for who in WHO]
+        print(f"  {name:26}" + "   ".join(rows), flush=True)
+
+
+def recursion() -> None:
+    print(f"\nwhat {OFFSETS} exhausted stacks leave: ours, then asyncio's")
+    for name, way in WAYS.items():
+        left = {who: Counter[str]() for who in WHO}
+        for who, offset in product(WHO, range(OFFSETS)):
+            left[who].update(after_exhaustion(LIBRARIES[who], way, offset))
+        rows = [", ".join(f"{times} x {what}" for what, times in each.items()) or "nothing" for each in left.values()]
+        print(f"  {name:26}" + "   ".join(rows), flush=True)
 
 
 def _figures(report: Report) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import gc
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Literal
@@ -18,6 +16,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from tracedtimeout.prometheus import Collector
 
+from .dropped import droppable
 from .libraries import Library
 from .loops import CountedLoop, SpinsError, pause, running
 from .scenes import FOR_EVER, Scene
@@ -97,7 +96,7 @@ class Trial:
         task = asyncio.current_task()
         assert task is not None
         if self.at is not None and self.how in ("collect", "elsewhere"):
-            self._kept += await _droppable(self.library)
+            self._kept += await droppable(self.library)
         self.strikes.start()
         try:
             await self.scene(self.library)
@@ -190,62 +189,6 @@ def _running_task() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-@dataclass
-class _Ring:
-    """Work that only the garbage collector can end: it holds itself."""
-
-    work: object
-    me: _Ring | None = None
-
-    def close(self) -> _Ring:
-        self.me = self
-        return self
-
-
-class _Step:
-    """One step of a coroutine, in the task that awaits this and in a context of the coroutine's own."""
-
-    def __init__(self, step: Callable[[], object]) -> None:
-        self._step = step
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        contextvars.copy_context().run(self._step)
-        yield from ()
-
-
-async def _droppable(library: Library) -> list[object]:
-    """Work of each kind that ends in the hands of the collector once this list is let go of."""
-
-    async def opened() -> None:
-        async with library.timeout(1000), library.timeout(2000):
-            await pause(FOR_EVER)
-
-    async def fired() -> None:
-        loop = asyncio.get_running_loop()
-        async with library.timeout(1), library.timeout(2):
-            try:
-                await pause(FOR_EVER)
-            except asyncio.CancelledError:  # of the one, and then of the other
-                with suppress(asyncio.CancelledError):
-                    await loop.create_future()
-                await loop.create_future()  # that nobody holds
-
-    async def generated() -> AsyncIterator[int]:
-        async with library.timeout(1000):
-            yield 1
-
-    work, generator = opened(), generated()
-    rings = [_Ring(work).close(), _Ring(generator).close(), _Ring(asyncio.create_task(fired())).close()]
-    await _Step(lambda: work.send(None))
-    await contextvars.copy_context().run(asyncio.create_task, _first(generator))
-    await pause(3)
-    return [rings]
-
-
-async def _first(generator: AsyncIterator[int]) -> None:
-    await anext(generator)
 
 
 def census(scene: Scene, library: Library, make_loop: Callable[[], CountedLoop]) -> list[Line]:
