@@ -21,7 +21,7 @@ FLOORS = [
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},
     {"integrations.asgi._answers", "integrations.asgi._namer"},
     {"integrations.asgi._routes"},
-    {"integrations._httpx"},
+    {"integrations._grpc_client", "integrations._httpx"},
     {"integrations._admission", "integrations._outgoing", "integrations._telling"},
     {"integrations._extra", "integrations._hosts", "integrations._interrupt", "integrations._naming"},
     {"integrations._problem", "integrations._threads"},
@@ -161,13 +161,14 @@ def test_the_core_stands_on_the_standard_library_alone() -> None:
 
 
 def test_optional_packages_are_imported_where_they_are_for() -> None:
-    """Nobody needs a package of which he does not use the module."""
+    """Nobody needs a package of which he does not use the module, or the half of it for clients (``_grpc_client``)."""
     strays = [
         f"{room(module)} imports {imported}"
         for module in modules()
         for imported in absolute(module)
         for package, place in OPTIONAL.items()
-        if (imported + ".").startswith(package + ".") and room(module) not in {place, "demo"}
+        if (imported + ".").startswith(package + ".")
+        if room(module) not in {place, "demo", f"{'._'.join(place.rsplit('.', 1))}_client"}
     ]
     assert strays == []
 
