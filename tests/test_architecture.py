@@ -17,6 +17,7 @@ FLOORS = [
     {"commands"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.httpx2", "integrations.aiohttp", "integrations.grpc"},
+    {"integrations.requests"},
     {"integrations.aiosqlite", "integrations.sqlalchemy", "integrations.tenacity"},
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},
     {"integrations.asgi._answers", "integrations.asgi._namer"},

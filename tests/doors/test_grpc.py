@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ import grpc.aio
 import pytest
 
 from tests.services.asgi_servers import figures, outcomes, until
-from tests.services.rpc import KINDS, SERVICE, Payments, call, channel
+from tests.services.blocking import in_thread
+from tests.services.rpc import KINDS, SERVICE, Payments, call, channel, listening
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
 from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.grpc import (
@@ -223,29 +223,9 @@ async def test_a_server_that_ended_a_call_is_named() -> None:
 
 @contextmanager
 def blocking(payments: Payments) -> Iterator[grpc.Channel]:
-    """A blocking channel, and the server in a loop and thread of its own."""
-    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    targets: list[str] = []
-
-    async def serve() -> None:
-        made = grpc.aio.server()
-        made.add_generic_rpc_handlers((payments.handlers(),))
-        targets.append(f"127.0.0.1:{made.add_insecure_port('127.0.0.1:0')}")
-        await made.start()
-        ready.set()
-        await stop.wait()
-        await made.stop(None)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    try:
-        with grpc.insecure_channel(targets[0]) as plain:
-            yield grpc.intercept_channel(plain, DeadlineClientInterceptor())
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+    """A blocking channel to a server of `payments`."""
+    with in_thread(listening(payments)) as target, grpc.insecure_channel(target) as plain:
+        yield grpc.intercept_channel(plain, DeadlineClientInterceptor())
 
 
 def ask(calling: grpc.Channel, kind: str, request: bytes = b"pay", **options: Any) -> bytes:
