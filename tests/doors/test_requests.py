@@ -138,8 +138,9 @@ def test_what_is_told_is_the_least(timeout: Any, asked: str | None, most: int) -
 
 def test_a_tuple_of_three_is_refused() -> None:
     """A timeout that requests would not take is refused in its words."""
+    three: Any = (1, 2, 3)
     with session() as (asking, url), pytest.raises(ValueError, match="timeout must be seconds, or a tuple"):
-        asking.get(f"{url}/echo", timeout=(1, 2, 3))
+        asking.get(f"{url}/echo", timeout=three)
 
 
 def test_a_spent_budget_sends_nothing() -> None:

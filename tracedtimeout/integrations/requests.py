@@ -53,18 +53,23 @@ class DeadlineAdapter(HTTPAdapter):
         self._telling = Telling(hosts, headers)
         super().__init__(**options)
 
-    def send(
-        self, request: requests.PreparedRequest, stream: bool = False, timeout: Any = None, **options: Any
+    def send(  # noqa: PLR0917  # as in requests
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
     ) -> requests.Response:
         own = _Limits.of(timeout)
         seconds_to_send()
         sent = request.copy()  # requests makes redirects, and answers to challenges, of what it was given
         told = self._telling.begin(_origin(str(request.url)), sent.headers.items(), patience=own.read)
         sent.headers = headers = _Headers(sent.headers)
+        left: Any = _Left(own, lambda left: headers.change(told.changes(left)))
         try:
-            response = super().send(
-                sent, stream, _Left(own, lambda left: headers.change(told.changes(left))), **options
-            )
+            response = super().send(sent, stream, left, verify, cert, proxies)
         except (requests.Timeout, requests.ConnectionError):
             ended_by_budget_here()
             raise
@@ -76,7 +81,7 @@ class DeadlineAdapter(HTTPAdapter):
         except BaseException:
             response.close()
             raise
-        response.raw.stream = _bounded(response.raw.stream)
+        vars(response.raw)["stream"] = _bounded(response.raw.stream)
         return response
 
 
