@@ -44,7 +44,8 @@ FLOORS = [
     {"otlp._points", "otlp._views"},
     {"prometheus._families", "otlp._meters"},
     {"_install._settings", "_disabled"},
-    {"_exemplars", "_version", "_shared.asgi", "_shared.histograms", "_shared.once"},
+    {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.once"},
+    {"_version"},
     # The core.
     {"_core._decorator"},
     {"_core._wait_for"},

@@ -24,6 +24,7 @@ from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Gauge,
     HistogramDataPoint,
     InMemoryMetricReader,
     Metric,
@@ -48,6 +49,7 @@ from tests.export.test_prometheus import every_metric
 from tests.support.telemetry import Spans, python, run
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
 from tracedtimeout.otlp import _histograms, _views
 from tracedtimeout.otlp._meters import SCOPE, pipeline_at
@@ -138,7 +140,7 @@ def test_histograms_and_counters_are_exported_together() -> None:
         seen = read(reader)
     assert {metric.name for metric in seen} == {
         f"tracedtimeout.{name}"
-        for name in ("expirations", "active", "duration", "limit", "utilization", "unwind", "timer_lag")
+        for name in ("expirations", "active", "duration", "limit", "utilization", "unwind", "timer_lag", "build.info")
     }
     assert points(seen, "expirations", "active", "duration", "limit", "utilization") == [
         Point("expirations", ("t", "expired"), 1),
@@ -176,12 +178,22 @@ def test_each_metric_has_the_unit_and_words_of_the_table() -> None:
     with exported(reader):
         seen = read(reader)
     assert {(found.name, found.unit, found.description) for found in seen} == {
-        (metric.name, metric.unit, metric.description) for metric in _metrics.METRICS
+        (metric.name, metric.unit, metric.description) for metric in build.METRICS
     }
     by_name = {found.name: found.data.data_points for found in seen}
     assert {name: tuple(data[-1].attributes or ()) for name, data in by_name.items()} == {
-        metric.name: metric.labels for metric in _metrics.METRICS
+        metric.name: metric.labels for metric in build.METRICS
     }
+
+
+def test_the_build_is_a_gauge() -> None:
+    """The version and the implementation are told from the first collection on, in a gauge of value 1."""
+    reader = InMemoryMetricReader()
+    with exported(reader):
+        (found,) = [metric for metric in read(reader) if metric.name == "tracedtimeout.build.info"]
+    assert isinstance(found.data, Gauge)
+    (point,) = found.data.data_points
+    assert (point.value, dict(point.attributes or {})) == (1, {"version": VERSION, "implementation": "python"})
 
 
 def test_cumulative_figures_count_from_the_start_of_the_process() -> None:
@@ -194,7 +206,8 @@ def test_cumulative_figures_count_from_the_start_of_the_process() -> None:
         second = read(reader)
     assert points(first, "duration") == [Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
     assert points(second, "duration") == [Point("duration", ("t", "completed"), 0.75, {0.25: 1, 0.5: 1})]
-    starts = {point.start_time_unix_nano for metric in (*first, *second) for point in metric.data.data_points}
+    counted = [metric for metric in (*first, *second) if not isinstance(metric.data, Gauge)]
+    starts = {point.start_time_unix_nano for metric in counted for point in metric.data.data_points}
     assert starts == {_metrics.STARTED_NS}
 
 
@@ -292,7 +305,7 @@ def test_what_the_application_measures_is_untouched() -> None:
     assert resource.resource.attributes == {"service.name": "shop"}
     assert [(scope.scope.name, len(scope.metrics)) for scope in resource.scope_metrics] == [
         ("app", 1),
-        (SCOPE, 4),
+        (SCOPE, 5),
     ]
     (orders,) = resource.scope_metrics[0].metrics
     assert points([orders], "orders") == [Point("orders", (), 3)]
@@ -301,7 +314,8 @@ def test_what_the_application_measures_is_untouched() -> None:
 def test_histograms_come_without_their_counters() -> None:
     """Where no instrument of ours has anything to say, the histograms still join what there is."""
     reader = InMemoryMetricReader()
-    with exported(reader) as provider:
+    no_build = View(instrument_name=build.BUILD_INFO.name, aggregation=DropAggregation())
+    with exported(reader, views=[no_build]) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
         _series.record(_metrics.SCRAPE_DURATION, (), 0.25)
         seen = read(reader)
@@ -601,13 +615,13 @@ def test_a_provider_of_another_make_is_no_error() -> None:
 
 
 def test_a_failure_of_ours_is_logged_once_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Where the histograms cannot be built, the application's own metrics are still exported."""
+    """Where the histograms cannot be built, the application's own metrics and our counters are still exported."""
     reader = InMemoryMetricReader()
     with exported(reader) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
         _series.count(_metrics.SCRAPE_DURATION, ())  # a counter where a histogram belongs
         exports = [reader.get_metrics_data(), reader.get_metrics_data()]
-    assert [data and len(data.resource_metrics[0].scope_metrics) for data in exports] == [1, 1]
+    assert [data and len(data.resource_metrics[0].scope_metrics) for data in exports] == [2, 2]
     assert caplog.messages == ["the histograms of timeouts could not be exported; not logged again"]
 
 
@@ -704,7 +718,7 @@ def test_both_pipelines_show_the_same() -> None:
     with exported(PrometheusMetricReader(registry=theirs)):
         seen = _families(theirs)
     assert seen == _families(ours)
-    assert len(seen) == len(_metrics.METRICS)
+    assert len(seen) == len(build.METRICS)
 
 
 def _families(registry: CollectorRegistry) -> dict[str, Any]:

@@ -8,17 +8,18 @@ from functools import partial
 from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 from opentelemetry.metrics._internal import _ProxyMeterProvider
 
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core import _metrics
 from tracedtimeout._core._series import Labels, Table
+from tracedtimeout._shared import build
 from tracedtimeout._shared.once import Once
 from tracedtimeout._version import VERSION
 
 SCOPE = "tracedtimeout"
 
-OBSERVABLES = tuple(metric for metric in _metrics.METRICS if metric.kind != "histogram")
+OBSERVABLES = tuple(metric for metric in build.METRICS if metric.kind != "histogram")
 
 
 class Pipeline:
@@ -39,9 +40,7 @@ class Pipeline:
         self._provider = None if provider is None else weakref.ref(provider)
         meter = metrics.get_meter(SCOPE, VERSION, provider)
         for metric in OBSERVABLES:
-            counts = metric.kind == "counter"
-            create = meter.create_observable_counter if counts else meter.create_observable_up_down_counter
-            create(metric.name, [partial(self._observe, metric)], metric.unit, metric.description)
+            _creator(meter, metric)(metric.name, [partial(self._observe, metric)], metric.unit, metric.description)
 
     @property
     def running(self) -> bool:
@@ -99,7 +98,7 @@ class Pipeline:
         if ending is None and not self.running:
             return
         if metric is OBSERVABLES[0]:
-            self.figures = _series.snapshot() if ending is None else ending
+            self.figures = build.snapshot() if ending is None else ending
             self._have_joined()
             if not self.takers:  # another SDK's provider: this is the last that it gets
                 self.ending = None
@@ -112,6 +111,13 @@ class Pipeline:
             self._join(self)
         except Exception as exc:
             self._complain("the histograms of timeouts cannot be exported", exc)
+
+
+def _creator(meter: Meter, metric: _metrics.Metric) -> Callable[..., object]:
+    """The method of `meter` that makes the instrument of a metric."""
+    if metric is build.BUILD_INFO:
+        return meter.create_observable_gauge
+    return meter.create_observable_counter if metric.kind == "counter" else meter.create_observable_up_down_counter
 
 
 _pipelines: weakref.WeakKeyDictionary[MeterProvider, Pipeline] = weakref.WeakKeyDictionary()

@@ -24,6 +24,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._shared import build
 from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
 
 from . import _multiprocess
@@ -44,8 +45,8 @@ class Collector:
     """Whether `install` registered it, and not its user."""
 
     def collect(self) -> Iterator[Metric]:
-        figures = _series.snapshot()
-        return (family_of(metric, figures.get(metric, {})) for metric in _metrics.METRICS)
+        figures = build.snapshot()
+        return (family_of(metric, figures.get(metric, {})) for metric in build.METRICS)
 
     def describe(self) -> Iterator[Metric]:
         """The families with no figures: what a registry checks names against, in place of a collection."""
