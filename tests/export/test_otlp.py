@@ -433,20 +433,26 @@ def test_nothing_is_lost_in_whatever_order_all_ends(undone_first: bool, collecte
 VIEWS: list[tuple[list[View], set[str]]] = [
     (
         [View(instrument_name="tracedtimeout.active", aggregation=DropAggregation())],
-        {"duration", "limit", "utilization"},
+        {"build.info", "duration", "limit", "utilization"},
     ),
     (
         [View(instrument_name="tracedtimeout.limit", aggregation=DropAggregation())],
-        {"active", "duration", "utilization"},
+        {"active", "build.info", "duration", "utilization"},
     ),
-    ([View(instrument_unit="s", aggregation=DropAggregation())], {"active", "utilization"}),
-    ([View(instrument_type=sdk.Histogram, aggregation=DropAggregation())], {"active"}),
-    ([View(meter_name="other", aggregation=DropAggregation())], {"active", "duration", "limit", "utilization"}),
+    ([View(instrument_unit="s", aggregation=DropAggregation())], {"active", "build.info", "utilization"}),
+    ([View(instrument_type=sdk.Histogram, aggregation=DropAggregation())], {"active", "build.info"}),
+    (
+        [View(meter_name="other", aggregation=DropAggregation())],
+        {"active", "build.info", "duration", "limit", "utilization"},
+    ),
     (
         [View(meter_name=SCOPE, aggregation=DropAggregation()), View(instrument_name="tracedtimeout.limit")],
         {"limit"},
     ),
-    ([View(instrument_name="tracedtimeout.limit", name="granted")], {"active", "duration", "granted", "utilization"}),
+    (
+        [View(instrument_name="tracedtimeout.limit", name="granted")],
+        {"active", "build.info", "duration", "granted", "utilization"},
+    ),
 ]
 
 

@@ -85,7 +85,7 @@ class Pipeline:
         ran = first.running
         self.askers.discard(asker)
         if ran and not first.running:
-            first.ending = _series.snapshot() or None
+            first.ending = figures if (figures := build.snapshot()).keys() > {build.BUILD_INFO} else None
 
     def taken(self) -> None:
         """Forget the ending if every reader has it."""
