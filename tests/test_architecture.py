@@ -44,7 +44,7 @@ FLOORS = [
     {"otlp._points", "otlp._views"},
     {"prometheus._families", "otlp._meters"},
     {"_install._settings", "_disabled"},
-    {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.once"},
+    {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.off_loop", "_shared.once"},
     {"_version"},
     # The core.
     {"_core._decorator"},
