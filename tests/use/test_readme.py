@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from tests.support.imports import PACKAGE
 from tracedtimeout.prometheus import metrics_app
@@ -49,13 +50,13 @@ def test_the_example_says_what_is_shown(tmp_path: Path) -> None:
 
 async def test_the_metrics_are_where_the_readme_has_them() -> None:
     """Added as a route they answer at its very path; a mount sends a scraper on to the path with a slash."""
-    assert '`app.add_route("/metrics", metrics_app())`' in README
+    assert '`app.routes.append(Route("/metrics", metrics_app()))`' in README
     assert [await _status(path) for path in ("/metrics", "/mounted", "/mounted/")] == [200, 307, 200]
 
 
 async def _status(path: str) -> int:
     app = Starlette()
-    app.add_route("/metrics", metrics_app())
+    app.routes.append(Route("/metrics", metrics_app()))
     app.mount("/mounted", metrics_app())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
         return (await client.get(path)).status_code

@@ -53,7 +53,7 @@ class Collector:
 
 
 def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:
-    """An ASGI application that serves `registry` at any path: ``app.add_route("/metrics", metrics_app())``.
+    """An ASGI application that serves `registry` at any path: ``Route("/metrics", metrics_app())``.
 
     Collecting, encoding and compressing happen in a thread of its own, one scrape at a time; requests for the same that
     come while it runs are answered with it. The client chooses OpenMetrics (which shows exemplars), gzip and, by
