@@ -62,6 +62,9 @@ class Trace:
     actors: int = 0
     """The tasks, and the timers that cancel one from outside: where there is but one, order is all its own."""
 
+    over: bool = False
+    """Whether the loop has stopped: what is closed after that is not part of it."""
+
     def note(self, *what: object) -> None:
         """Write down an event: when, who, what, and the state of everything."""
         task = asyncio.current_task()
@@ -89,7 +92,12 @@ class Here:
 
     def start(self, statements: Body, create: Callable[..., asyncio.Task[None]] | None = None) -> asyncio.Task[None]:
         trace = self.trace
-        task = (create or trace.loop.create_task)(self._task(statements), name=f"task {len(trace.tasks)}")
+        coroutine = self._task(statements)
+        try:
+            task = (create or trace.loop.create_task)(coroutine, name=f"task {len(trace.tasks)}")
+        except RuntimeError:  # a group that an eager child has ended takes no other
+            coroutine.close()
+            raise
         trace.tasks.append(task)
         trace.actors += 1
         task.add_done_callback(_retrieve)
@@ -106,15 +114,18 @@ class Here:
         self.trace.note("ends")
 
 
-def execute(program: Body, library: Library, orders: Mapping[int, Order] | None = None) -> Trace:
-    """Run `program` as the only task of a new virtual loop, until nothing is left to do."""
+def execute(
+    program: Body, library: Library, orders: Mapping[int, Order] | None = None, *, eager: bool = False
+) -> Trace:
+    """Run `program` as the only task of a new virtual loop, until nothing is left to do; `eager` needs Python 3.12."""
     loop = VirtualLoop(orders)
-    loop.set_task_factory(_Numbered.create)
+    loop.set_task_factory(_Numbered.create_eagerly if eager else _Numbered.create)
     trace = Trace(library, loop)
     loop.set_exception_handler(lambda loop, context: trace.events.append((loop.time(), "loop", context["message"])))
     try:
         Here(trace).start(program)
         loop.run_forever()
+        trace.over = True
     finally:
         loop.close()
     trace.events.append(("nothing is left to wait for", loop.now))
@@ -140,20 +151,22 @@ def tree(exc: BaseException | None, library: Library, seen: tuple[int, ...] = ()
 
 
 class _Numbered(asyncio.Task[Any]):
-    """A task with the same hash in each run: a TaskGroup cancels its children in the order of a set."""
-
-    number = 0
+    """A task with the same hash and the same name in each run: a TaskGroup cancels its children in the order of a set,
+    and who closes a dropped generator is given no name by anybody."""
 
     @classmethod
     def create(cls, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> _Numbered:
-        assert isinstance(loop, VirtualLoop)
-        loop.created += 1
-        cls.number = loop.created
         return cls(coro, loop=loop, **options)
 
-    def __init__(self, coro: Any, **options: Any) -> None:
-        self.number = _Numbered.number
-        super().__init__(coro, **options)
+    @classmethod
+    def create_eagerly(cls, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> _Numbered:
+        return cls(coro, loop=loop, **{"eager_start": True} | options)
+
+    def __init__(self, coro: Any, *, loop: asyncio.AbstractEventLoop, name: str | None = None, **options: Any) -> None:
+        assert isinstance(loop, VirtualLoop)
+        loop.created += 1
+        self.number = loop.created
+        super().__init__(coro, loop=loop, name=name or f"nobody's {self.number}", **options)
 
     def __hash__(self) -> int:
         return self.number

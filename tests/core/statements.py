@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
 import sys
-from collections.abc import Awaitable
+import types
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from .programs import Body, Here, tree
+from .programs import Body, Here, Trace, tree
 
 # Statements of one task
 
@@ -160,6 +164,120 @@ class Cancel:
         else:
             here.trace.actors += 1
             here.trace.loop.call_later(self.delay, task.cancel, "from outside")
+
+
+# Statements of work that is broken off
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Iterate over an async generator that yields within a timeout, and break off."""
+
+    delay: float | None
+    first: Body
+    """What the generator does before it yields."""
+    body: Body
+    """What is done with what it yielded."""
+    rest: Body
+    """What the generator does when it is asked for more."""
+    end: Literal["finish", "close", "drop"]
+
+    async def run(self, here: Here) -> None:
+        generator = self._generate(here)
+        try:
+            async for _ in generator:
+                await here.body(self.body)
+                if self.end != "finish":
+                    break
+        finally:
+            if self.end == "close":
+                await generator.aclose()
+            elif self.end == "drop":
+                here.trace.actors += 1  # the loop closes it, in a task of its own
+            del generator
+            here.trace.note("iterated")
+
+    async def _generate(self, here: Here) -> AsyncGenerator[None, None]:
+        trace = here.trace
+        name = trace.name()
+        timeout = trace.library.timeout(self.delay, name)
+        trace.timeouts.append(timeout)
+        try:
+            async with timeout:
+                await here.body(self.first)
+                yield
+                await here.body(self.rest)
+        finally:
+            trace.note("is over", name, repr(timeout), tree(sys.exception(), trace.library))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Drive a coroutine one step by hand, into timeouts, and drop it later: it is closed then and there."""
+
+    delays: tuple[float | None, ...]
+    body: Body
+    alone: bool
+    """Whether in a context of its own."""
+
+    async def run(self, here: Here) -> None:
+        driven = self._enter(here, self.delays)
+        try:
+            (contextvars.copy_context().run(driven.send, None) if self.alone else driven.send(None))
+            await here.body(self.body)
+        finally:
+            del driven
+            here.trace.note("dropped")
+
+    async def _enter(self, here: Here, delays: tuple[float | None, ...]) -> None:
+        trace = here.trace
+        if not delays:
+            await _suspended()
+            return
+        name = trace.name()
+        timeout = trace.library.timeout(delays[0], name)
+        trace.timeouts.append(timeout)
+        try:
+            async with timeout:
+                await self._enter(here, delays[1:])
+        finally:
+            trace.note("is over", name, repr(timeout), tree(sys.exception(), trace.library))
+
+
+@types.coroutine
+def _suspended() -> Generator[None, None, None]:
+    yield
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Start a task that waits within a timeout, and no other, for what never comes. Nobody holds it: it is the
+    collector's to end."""
+
+    delay: float | None
+
+    async def run(self, here: Here) -> None:
+        here.trace.actors += 1
+        with here.trace.library.detach():
+            here.trace.loop.create_task(self._forgotten(here.trace))
+        await asyncio.sleep(0)
+
+    async def _forgotten(self, trace: Trace) -> None:
+        name = trace.name()
+        with suppress(TimeoutError):
+            try:
+                async with trace.library.timeout(self.delay, name):
+                    await trace.loop.create_future()
+            finally:
+                if not trace.over:
+                    trace.note("is over", name, tree(sys.exception(), trace.library))
+
+
+@dataclass(frozen=True)
+class Collect:
+    async def run(self, here: Here) -> None:
+        gc.collect()
+        here.trace.note("collects")
 
 
 # Statements with tasks that their creator awaits

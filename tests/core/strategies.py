@@ -59,6 +59,20 @@ def _same_task(inner: Statement) -> list[Statement]:
     ]
 
 
+def _broken_off(inner: Statement) -> list[Statement]:
+    body = _bodies(inner)
+    ends = st.sampled_from(["finish", "close", "drop", "drop"])
+    return [
+        *[st.builds(p.Iterate, limits, body, body, body, ends)] * 2,
+        st.builds(_caught, st.builds(p.Iterate, limits, body, body, body, ends), body),
+        st.builds(p.Step, st.lists(limits, min_size=1, max_size=3).map(tuple), body, st.booleans()),
+    ]
+
+
+def _forgotten(inner: Statement) -> list[Statement]:
+    return [st.builds(p.Forget, limits), st.builds(p.Forget, limits), st.builds(p.Collect)]
+
+
 def _awaited(inner: Statement) -> list[Statement]:
     body = _bodies(inner)
     return [
@@ -119,6 +133,12 @@ def _programs(*compounds: Callable[[Statement], list[Statement]], depth: int = 3
 
 one_task = _programs(_same_task)
 """Programs of one task."""
+
+broken_off = _programs(_same_task, _broken_off)
+"""Programs of one task, with generators and coroutines that are not run to their end."""
+
+forgotten = _programs(_same_task, _forgotten)
+"""Programs of one task, which starts others that nobody holds, and collects."""
 
 structured = _programs(_same_task, _awaited)
 """Programs whose child tasks are awaited by their creator."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice, permutations
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from . import statements as p
@@ -16,13 +21,15 @@ from .programs import Body, Event, Library, Trace, execute
 from .reference import ASYNCIO, DIRECT, OURS, OURS_NAMED
 from .virtual import Order
 
+Run = Callable[..., Trace]
+
 PROGRAMS = int(os.environ.get("TRACEDTIMEOUT_PROGRAMS", "2000"))
 
 many = settings(max_examples=PROGRAMS // 3, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 some = settings(many, max_examples=PROGRAMS // 10)
 
 
-def agree(program: Body, ours: Library, reference: Library) -> None:
+def agree(program: Body, ours: Library, reference: Library, *, eager: bool = False) -> None:
     """Assert that both show the same events.
 
     Not so to the letter in two cases. Of several tasks (or a task and who cancels it from outside), which is served
@@ -30,32 +37,33 @@ def agree(program: Body, ours: Library, reference: Library) -> None:
     for. And when a callback blocks the loop in the midst of an iteration, deadlines pass after asyncio has looked for
     them: we see them in the same iteration, it in the next.
     """
-    expected = execute(program, reference)
-    seen = execute(program, ours)
+    run = partial(execute, eager=eager)
+    expected = run(program, reference)
+    seen = run(program, ours)
     if seen.events == expected.events or expected.loop.delayed or seen.loop.delayed:
         return
-    if expected.actors == 1 or not under_some_order(program, reference, seen.events):
+    if expected.actors == 1 or not under_some_order(program, reference, seen.events, run):
         assert seen.events == expected.events
 
 
-def under_some_order(program: Body, reference: Library, events: list[Event]) -> bool:
+def under_some_order(program: Body, reference: Library, events: list[Event], run: Run) -> bool:
     """Whether the reference shows `events` when timers that come due at once run in some other order.
 
     Looks at what came due last before the events part, takes the order that agrees with them longest, and goes on.
     """
     orders: dict[int, Order] = {}
-    trace = execute(program, reference)
+    trace = run(program, reference)
     while trace.events != events:
-        better = _agrees_longer(program, reference, events, orders, trace)
+        better = _agrees_longer(partial(run, program, reference), events, orders, trace)
         if better is None:
             return False
         orders = better
-        trace = execute(program, reference, orders)
+        trace = run(program, reference, orders)
     return True
 
 
 def _agrees_longer(
-    program: Body, reference: Library, events: list[Event], orders: dict[int, Order], trace: Trace
+    rerun: Callable[[dict[int, Order]], Trace], events: list[Event], orders: dict[int, Order], trace: Trace
 ) -> dict[int, Order] | None:
     """The best of the orders that agree with `events` for longer than those of `trace` do."""
     best, longest = None, _alike(trace.events, events)
@@ -64,7 +72,7 @@ def _agrees_longer(
         order = orders.get(number, tuple(range(trace.loop.crowds[number][0])))
         for other in _orders_near(order):
             tried = {**orders, number: other}
-            alike = _alike(execute(program, reference, tried).events, events)
+            alike = _alike(rerun(tried).events, events)
             if alike > longest:
                 best, longest = tried, alike
             if alike == len(events):
@@ -107,6 +115,64 @@ def test_one_task_sees_what_asyncio_shows_it(program: Body) -> None:
 def test_structured_programs_see_what_asyncio_shows_them(program: Body) -> None:
     """Programs whose child tasks are awaited by their creator agree with asyncio."""
     agree(program, OURS, ASYNCIO)
+
+
+@some
+@given(strategies.broken_off)
+def test_work_that_is_broken_off_sees_what_asyncio_shows_it(program: Body) -> None:
+    """Programs with generators and coroutines that are closed, or dropped, inside a timeout agree with asyncio."""
+    agree(program, OURS, ASYNCIO)
+
+
+@pytest.mark.xfail(reason="a timeout with no deadline keeps a forgotten task alive")
+def test_what_nobody_holds_lives_as_long_as_under_asyncio() -> None:
+    """Tasks that nobody holds are closed at the same collection, or end at the same deadline."""
+
+    @settings(some, max_examples=PROGRAMS // 60)
+    @given(strategies.forgotten)
+    @example((p.Forget(None), p.Collect()))
+    def check(program: Body) -> None:
+        agree(program, OURS, ASYNCIO)
+
+    gc.collect()
+    gc.freeze()  # else each collection of a program would take a tenth of a second
+    gc.disable()  # only programs collect
+    try:
+        check()
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.12 has eager tasks")
+@some
+@given(strategies.structured)
+def test_eager_tasks_see_what_asyncio_shows_them(program: Body) -> None:
+    """Programs whose tasks start as they are created agree with asyncio."""
+    agree(program, OURS, ASYNCIO, eager=True)
+
+
+@some
+@given(strategies.unsupervised, strategies.broken_off)
+def test_loops_in_threads_do_not_disturb_each_other(program: Body, other: Body) -> None:
+    """A program shows in one thread, beside others on loops of their own, what it shows by itself."""
+    expected = [execute(each, OURS_NAMED).events for each in (program, other, program)]
+    seen: dict[int, list[Event]] = {}
+
+    def run(place: int, program: Body) -> None:
+        seen[place] = execute(program, OURS_NAMED).events
+
+    threads = [threading.Thread(target=run, args=each) for each in enumerate((program, other, program))]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [seen[place] for place in range(len(threads))] == expected
 
 
 @some

@@ -25,7 +25,7 @@ from .trial import How
 
 WHO: tuple[Who, ...] = get_args(Who)
 HOWS: tuple[How, ...] = get_args(How)
-SIZES = (40, 400, 2000)
+SIZES = (40, 400)
 OFFSETS = 32
 
 

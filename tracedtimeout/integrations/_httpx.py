@@ -11,7 +11,6 @@ from typing import Any, Self
 from tracedtimeout import checkpoint, remaining
 
 from ._outgoing import (
-    cut_short,
     ended_by_budget,
     ended_by_budget_here,
     ended_there,
@@ -86,7 +85,7 @@ class AsyncDoor(Door):
         try:
             response = await self._transport.handle_async_request(sent)
         except self.library.TimeoutException:
-            await cut_short(left)
+            await ended_by_budget()
             raise
         self._redirected(request, response, told)
         try:
@@ -94,7 +93,7 @@ class AsyncDoor(Door):
         except BaseException:
             await response.aclose()
             raise
-        response.stream = self.body(response.stream, left)
+        response.stream = self.body(response.stream)
         return response
 
     async def __aenter__(self) -> Self:
@@ -164,9 +163,8 @@ class AsyncBody:
 
     library: Any
 
-    def __init__(self, stream: Any, left: float) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._left = left
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -174,7 +172,7 @@ class AsyncBody:
                 await ended_by_budget()
                 yield chunk
         except self.library.TimeoutException:
-            await cut_short(self._left)
+            await ended_by_budget()
             raise
 
     async def aclose(self) -> None:
