@@ -5,6 +5,7 @@ Written by who ends spans, read by who shows figures. Only spans that are sample
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from time import time
 
@@ -51,6 +52,10 @@ def kept(metric: _metrics.Metric, labels: tuple[str, ...]) -> dict[int, Exemplar
 
 
 def reset() -> None:
-    """Forget them (for tests)."""
+    """Forget them (in a forked child, and for tests)."""
     _durations.clear()
     _expirations.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=reset)

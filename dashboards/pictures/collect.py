@@ -17,6 +17,9 @@ from tests.support.processes import door, shop
 SECONDS = 150
 """Seconds that are shown; the demo's rarest customers come every ten."""
 
+WARM = 12.0
+"""Seconds before them, in which rates come to have a window."""
+
 SCALE = 1 / 30
 """Windows and waits of the rules, to those that operators have: a day is 48 minutes."""
 
@@ -34,8 +37,8 @@ async def collect(folder: Path) -> None:
         async with shop(logs, load=True) as demo, door(logs) as other:
             targets = {"shop": [demo.shop], "payments": [demo.payments], "door": [other]}
             async with prometheus(targets, logs, scale=SCALE) as server:
-                start = time.time()
-                await ask_everything(f"http://{other}", SECONDS)
+                start = time.time() + WARM
+                await ask_everything(f"http://{other}", WARM + SECONDS)
                 await asyncio.sleep(2 * 30 * SCALE)
                 for name, board in BOARDS.items():
                     shown = await _answers(server, board, start, time.time())

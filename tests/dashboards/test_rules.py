@@ -11,9 +11,10 @@ import pytest
 from dashboards import alerts, records, rules
 from dashboards._record import Record
 from dashboards._windows import duration, scaled
-from tests.dashboards.stack import DASHBOARDS, program
+from tests.dashboards.stack import DASHBOARDS, ROOT, program
 from tracedtimeout._core._metrics import METRICS
 
+RUNBOOKS = ROOT / "docs/runbooks"
 PROMETHEUS = DASHBOARDS / "prometheus"
 FAMILIES = {metric.prometheus_name for metric in METRICS}
 EVERY: list[Record | alerts.Alert] = [*records.RECORDS, *alerts.ALERTS]
@@ -62,10 +63,17 @@ def test_alerts_tell_what_to_do() -> None:
         assert "$labels.job" in written["summary"]
         assert written["description"].endswith((".", "?"))
         assert written["runbook_url"] == f"runbooks/{alert.alert}.md"
+        assert (RUNBOOKS / f"{alert.alert}.md").read_text().startswith(f"# {alert.alert}\n")
         assert re.match(r"/d/tracedtimeout-(overview|one)\?", written["dashboard_url"])
         assert re.findall(r"\{\{(?! \$labels\.\w+ \| urlquery \}\})", written["dashboard_url"]) == [], (
             "names have spaces"
         )
+
+
+def test_every_runbook_is_that_of_an_alert() -> None:
+    """No page is left of an alert that is no more, and each says what to do first."""
+    assert {path.stem for path in RUNBOOKS.iterdir()} == ALERTS
+    assert [path.stem for path in RUNBOOKS.iterdir() if "\n## First\n" not in path.read_text()] == []
 
 
 def test_only_what_the_table_calls_critical_pages() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -11,10 +14,15 @@ import grpc.aio
 import pytest
 
 from tests.services.asgi_servers import figures, outcomes, until
-from tests.services.rpc import KINDS, SERVICE, Payments, call, channel
-from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
+from tests.services.blocking import in_thread
+from tests.services.rpc import KINDS, SERVICE, Payments, call, channel, listening
+from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
 from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS, THREADS_ABANDONED
-from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
+from tracedtimeout.integrations.grpc import (
+    DeadlineClientInterceptor,
+    DeadlineServerInterceptor,
+    client_interceptors,
+)
 from tracedtimeout.propagation import decode
 
 pytestmark = pytest.mark.slow  # a real server, and grpc's own timers
@@ -74,10 +82,12 @@ async def test_the_budget_goes_out(kind: str) -> None:
         ({"timeout": 0.5, "metadata": [("grpc-timeout", "300m")]}, 0.3),
         ({"timeout": 0.5, "metadata": [("grpc-timeout", "900m"), ("deadline-budget", "9000")]}, 0.5),
         ({"metadata": [("grpc-timeout", "soon")]}, 2.0),
+        ({"timeout": 0.5, "metadata": [("deadline-budget", "300")]}, 0.3),
+        ({"metadata": [("deadline-budget", "soon")]}, 2.0),
     ],
 )
 async def test_the_least_limit_holds(options: dict[str, Any], most: float) -> None:
-    """Of a call's timeout, a grpc-timeout in its metadata and the budget, the least holds, and is what is said."""
+    """Of a call's timeout, a deadline in its metadata and the budget, the least holds, and is what is said."""
     payments = Payments()
     async with channel(payments, client=client()) as calling, timeout(2.0):
         await call(calling, "unary_unary", **options)
@@ -156,6 +166,116 @@ async def test_calls_written_to() -> None:
         await echoed.done_writing()
         assert await echoed.read() is grpc.aio.EOF
     assert all(granted is not None and granted <= 2.0 * ROUNDED_UP for granted in payments.granted)
+
+
+@pytest.mark.parametrize("kind", ["stream_unary", "stream_stream"])
+@pytest.mark.parametrize("written", [True, False])
+async def test_what_writes_the_requests_ends_with_the_call(kind: str, written: bool) -> None:
+    """A call that a bare budget cut leaves no task that waits for its next request, which would be told as the loop
+    is closed."""
+    ended: list[str] = []
+
+    async def requests() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            await asyncio.sleep(5.0)
+        finally:
+            ended.append(kind)
+
+    async with channel(Payments(), client=client()) as calling:
+        method: Any = getattr(calling, kind)
+        with budget(0.05), pytest.raises(DeadlineExceeded):
+            made = method(f"/{SERVICE}/{kind}")(*([] if written else [requests()]))
+            if written:
+                await made.write(b"one")
+            while kind == "stream_stream" and written:
+                await made.read()
+            await (made if kind == "stream_unary" else all_of(made))
+    await asyncio.sleep(0.01)
+    assert ended == ([] if written else [kind])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def all_of(answers: AsyncIterator[bytes]) -> list[bytes]:
+    return [answer async for answer in answers]
+
+
+async def test_a_server_that_ended_a_call_is_named() -> None:
+    """When a server found the deadline passed just before its caller's, that is what the caller's exception says."""
+
+    class JustBefore(grpc.aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            made = await continuation(client_call_details, request)
+            await made.code()
+            time.sleep(max(0.0, remaining() - 0.001))  # noqa: ASYNC251  # a timer would be late now and then
+            return made
+
+    doors = server(default=0.02, maximum=0.02)
+    async with channel(Payments(), client=[*client(), JustBefore()], server=doors) as calling:
+        with budget(0.2), pytest.raises(DeadlineExceeded) as caught:
+            await call(calling, "unary_unary", b"wait")
+    note = f"/{SERVICE}/unary_unary answered DEADLINE_EXCEEDED: The deadline has passed."
+    assert caught.value.__notes__ == [note]
+
+
+# Blocking channels
+
+
+@contextmanager
+def blocking(payments: Payments) -> Iterator[grpc.Channel]:
+    """A blocking channel to a server of `payments`."""
+    with in_thread(listening(payments)) as target, grpc.insecure_channel(target) as plain:
+        yield grpc.intercept_channel(plain, DeadlineClientInterceptor())
+
+
+def ask(calling: grpc.Channel, kind: str, request: bytes = b"pay", **options: Any) -> bytes:
+    method: Any = getattr(calling, kind)
+    made = method(f"/{SERVICE}/{kind}")(iter([request]) if kind.startswith("stream") else request, **options)
+    return bytes(made) if kind.endswith("unary") else bytes(list(made)[-1])
+
+
+@kinds
+def test_a_blocking_call_carries_the_budget(kind: str) -> None:
+    """A blocking call carries the least of its limits, and with none it is as it was."""
+    payments = Payments()
+    with blocking(payments) as calling:
+        with budget(2.0):
+            assert ask(calling, kind, metadata=[("who", "me")]) == b"pay"
+            ask(calling, kind, timeout=0.5)
+            ask(calling, kind, metadata=[("deadline-budget", "300")])
+        ask(calling, kind)
+    *bounded, free = zip(payments.granted, payments.metadata, strict=True)
+    for (granted, metadata), most in zip(bounded, (2.0, 0.5, 0.3), strict=True):
+        assert granted is not None
+        assert (granted <= most * ROUNDED_UP, milliseconds(metadata) <= most * 1e3) == (True, True)
+    assert (free[0] is None or free[0] > 1e9, "deadline-budget" in free[1]) == (True, False)
+    assert payments.metadata[0]["who"] == "me"
+
+
+@kinds
+def test_a_blocking_call_fails_fast(kind: str) -> None:
+    """With the budget spent nothing is sent; spent on the way, the call ends as ours; its own timeout is grpc's."""
+    payments = Payments()
+    with blocking(payments) as calling:
+        with budget(0.0), pytest.raises(DeadlineExceeded) as unsent:
+            ask(calling, kind)
+        assert payments.metadata == []
+        with budget(0.1), pytest.raises(DeadlineExceeded) as cut:
+            ask(calling, kind, b"wait")
+        with budget(60.0), pytest.raises(grpc.RpcError):
+            ask(calling, kind, b"wait", timeout=0.05)
+    assert (unsent.value.owner, cut.value.owner) == ("_budget", "_budget")
+
+
+def test_a_future_of_a_blocking_channel() -> None:
+    """A call that is asked for its result later is bounded and answered as the others."""
+    with blocking(Payments()) as calling:
+        unary_unary: Any = calling.unary_unary
+        with budget(2.0):
+            made = unary_unary(f"/{SERVICE}/unary_unary").future(b"pay")
+            assert (made.result(), made.code()) == (b"pay", grpc.StatusCode.OK)
+        with budget(0.1), pytest.raises(DeadlineExceeded):
+            unary_unary(f"/{SERVICE}/unary_unary").future(b"wait").result()
 
 
 async def test_a_cancelled_call_is_cancelled_at_the_server() -> None:

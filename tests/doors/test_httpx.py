@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
 import httpx
@@ -23,6 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 
 from tests.services.asgi_servers import serving
+from tests.services.blocking import in_thread
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
 from tracedtimeout.integrations import httpx as httpx_door
 from tracedtimeout.integrations import httpx2 as httpx2_door
@@ -92,28 +92,12 @@ async def client(kit: Kit, *, patience: float = 90.0, **options: Any) -> AsyncIt
         yield made
 
 
-@contextlib.contextmanager
+@contextmanager
 def sync_client(kit: Kit) -> Iterator[httpx.Client]:
     """A synchronous client, and the server in a loop and thread of its own."""
-    loop, ready, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    where: list[str] = []
-
-    async def serve() -> None:
-        async with serving(APP) as url:
-            where.append(url)
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    try:
-        with kit.lib.Client(transport=kit.door.DeadlineTransport(), base_url=where[0], timeout=90.0) as made:
-            yield made
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
+    transport = kit.door.DeadlineTransport()
+    with in_thread(serving(APP)) as url, kit.lib.Client(transport=transport, base_url=url, timeout=90.0) as made:
+        yield made
 
 
 def milliseconds(headers: dict[str, str]) -> int:

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from tests.export.test_prometheus import EVERY_METRIC
 from tests.support import missing
 from tests.support.scraping import lint, shown
-from tracedtimeout._core import _metrics
+from tracedtimeout._shared import build
 
 pytestmark = pytest.mark.slow  # real processes
 
@@ -194,7 +194,7 @@ async def test_all_families_are_announced(tmp_path: Path) -> None:
     """A scrape of several processes has the type of every family, as that of one has."""
     async with workers("uvicorn", tmp_path) as service, httpx.AsyncClient(timeout=30) as client:
         text = (await client.get(f"{service.address}/metrics")).text
-    assert sorted(re.findall(r"# TYPE (\S+)", text)) == sorted(metric.prometheus_name for metric in _metrics.METRICS)
+    assert sorted(re.findall(r"# TYPE (\S+)", text)) == sorted(metric.prometheus_name for metric in build.METRICS)
     assert lint(text.encode()) == ""
 
 
@@ -220,7 +220,7 @@ def in_a_new_process(program: str, figures: Path) -> subprocess.CompletedProcess
 def test_the_files_hold_what_the_collector_shows(tmp_path: Path) -> None:
     """Every sample of a workload with something for each metric is the same in both ways."""
     text = in_a_new_process(ONE_PROCESS, tmp_path).stdout
-    found = [line for metric in _metrics.METRICS for line in shown(metric.prometheus_name, text)]
+    found = [line for metric in build.METRICS for line in shown(metric.prometheus_name, text)]
     assert sorted(found) == sorted(EVERY_METRIC)
 
 

@@ -21,18 +21,27 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as service_grpc
 from opentelemetry.sdk import metrics as sdk
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Gauge,
     HistogramDataPoint,
     InMemoryMetricReader,
     Metric,
     MetricExporter,
+    MetricExportResult,
     MetricReader,
     NumberDataPoint,
     PeriodicExportingMetricReader,
 )
-from opentelemetry.sdk.metrics.view import DropAggregation, LastValueAggregation, View
+from opentelemetry.sdk.metrics.view import (
+    Aggregation,
+    DropAggregation,
+    ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
+    LastValueAggregation,
+    View,
+)
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.registry import CollectorRegistry
 
@@ -40,8 +49,9 @@ from tests.export.test_prometheus import every_metric
 from tests.support.telemetry import Spans, python, run
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
-from tracedtimeout.otlp import _histograms
+from tracedtimeout.otlp import _histograms, _views
 from tracedtimeout.otlp._meters import SCOPE, pipeline_at
 from tracedtimeout.prometheus import Collector
 from tracedtimeout.spans import SpanObserver
@@ -130,7 +140,7 @@ def test_histograms_and_counters_are_exported_together() -> None:
         seen = read(reader)
     assert {metric.name for metric in seen} == {
         f"tracedtimeout.{name}"
-        for name in ("expirations", "active", "duration", "limit", "utilization", "unwind", "timer_lag")
+        for name in ("expirations", "active", "duration", "limit", "utilization", "unwind", "timer_lag", "build.info")
     }
     assert points(seen, "expirations", "active", "duration", "limit", "utilization") == [
         Point("expirations", ("t", "expired"), 1),
@@ -168,12 +178,22 @@ def test_each_metric_has_the_unit_and_words_of_the_table() -> None:
     with exported(reader):
         seen = read(reader)
     assert {(found.name, found.unit, found.description) for found in seen} == {
-        (metric.name, metric.unit, metric.description) for metric in _metrics.METRICS
+        (metric.name, metric.unit, metric.description) for metric in build.METRICS
     }
     by_name = {found.name: found.data.data_points for found in seen}
     assert {name: tuple(data[-1].attributes or ()) for name, data in by_name.items()} == {
-        metric.name: metric.labels for metric in _metrics.METRICS
+        metric.name: metric.labels for metric in build.METRICS
     }
+
+
+def test_the_build_is_a_gauge() -> None:
+    """The version and the implementation are told from the first collection on, in a gauge of value 1."""
+    reader = InMemoryMetricReader()
+    with exported(reader):
+        (found,) = [metric for metric in read(reader) if metric.name == "tracedtimeout.build.info"]
+    assert isinstance(found.data, Gauge)
+    (point,) = found.data.data_points
+    assert (point.value, dict(point.attributes or {})) == (1, {"version": VERSION, "implementation": "python"})
 
 
 def test_cumulative_figures_count_from_the_start_of_the_process() -> None:
@@ -186,7 +206,8 @@ def test_cumulative_figures_count_from_the_start_of_the_process() -> None:
         second = read(reader)
     assert points(first, "duration") == [Point("duration", ("t", "completed"), 0.25, {0.25: 1})]
     assert points(second, "duration") == [Point("duration", ("t", "completed"), 0.75, {0.25: 1, 0.5: 1})]
-    starts = {point.start_time_unix_nano for metric in (*first, *second) for point in metric.data.data_points}
+    counted = [metric for metric in (*first, *second) if not isinstance(metric.data, Gauge)]
+    starts = {point.start_time_unix_nano for metric in counted for point in metric.data.data_points}
     assert starts == {_metrics.STARTED_NS}
 
 
@@ -284,7 +305,7 @@ def test_what_the_application_measures_is_untouched() -> None:
     assert resource.resource.attributes == {"service.name": "shop"}
     assert [(scope.scope.name, len(scope.metrics)) for scope in resource.scope_metrics] == [
         ("app", 1),
-        (SCOPE, 4),
+        (SCOPE, 5),
     ]
     (orders,) = resource.scope_metrics[0].metrics
     assert points([orders], "orders") == [Point("orders", (), 3)]
@@ -293,7 +314,8 @@ def test_what_the_application_measures_is_untouched() -> None:
 def test_histograms_come_without_their_counters() -> None:
     """Where no instrument of ours has anything to say, the histograms still join what there is."""
     reader = InMemoryMetricReader()
-    with exported(reader) as provider:
+    no_build = View(instrument_name=build.BUILD_INFO.name, aggregation=DropAggregation())
+    with exported(reader, views=[no_build]) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
         _series.record(_metrics.SCRAPE_DURATION, (), 0.25)
         seen = read(reader)
@@ -350,11 +372,226 @@ def test_undone_it_exports_nothing_and_again_it_does() -> None:
     first()
     assert points(read(reader), "active", "duration") == once
     second()
+    assert points(read(reader), "active", "duration") == once
     assert read(reader) == []
     provider.get_meter("app").create_counter("orders").add(3)
     assert read(reader) == []
     otlp.instrument(provider)
     assert points(read(reader), "active", "duration") == once
+
+
+def test_what_was_counted_before_an_undo_is_exported_once_to_each_reader() -> None:
+    """The last figures reach every reader at its next collection, whatever is counted after that."""
+    total, delta = InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=DELTAS)
+    provider = MeterProvider([total, delta], shutdown_on_exit=False)
+    undo = otlp.instrument(provider)
+    work()
+    assert len(read(delta)) == len(read(total)) > 0
+    work(0.5)
+    undo()
+    work(0.5)
+    assert points(read(total), "duration") == [Point("duration", ("t", "completed"), 0.75, {0.25: 1, 0.5: 1})]
+    assert points(read(delta), "duration") == [Point("duration", ("t", "completed"), 0.5, {0.5: 1})]
+    assert (read(total), read(delta)) == ([], [])
+
+
+class _Kept(MetricExporter):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[list[Point]] = []
+
+    def export(self, metrics_data: Any, timeout_millis: float = 0, **kwargs: Any) -> Any:
+        found = [metric for one in metrics_data.resource_metrics for s in one.scope_metrics for metric in s.metrics]
+        self.seen.append(points(found, "duration"))
+        return MetricExportResult.SUCCESS
+
+    def shutdown(self, timeout_millis: float = 0, **kwargs: Any) -> None: ...
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("undone_first", [True, False])
+@pytest.mark.parametrize("collected", [True, False])
+def test_nothing_is_lost_in_whatever_order_all_ends(undone_first: bool, collected: bool) -> None:
+    """What was counted since the last export, if there was any, is exported by the provider's shutdown."""
+    exporter = _Kept()
+    provider = MeterProvider([PeriodicExportingMetricReader(exporter, 600_000)], shutdown_on_exit=False)
+    undo = otlp.instrument(provider)
+    work()
+    if collected:
+        provider.force_flush()
+    work(0.5)
+    first, second = (undo, provider.shutdown) if undone_first else (provider.shutdown, undo)
+    first()
+    second()
+    assert exporter.seen[-1] == [Point("duration", ("t", "completed"), 0.75, {0.25: 1, 0.5: 1})]
+
+
+VIEWS: list[tuple[list[View], set[str]]] = [
+    (
+        [View(instrument_name="tracedtimeout.active", aggregation=DropAggregation())],
+        {"build.info", "duration", "limit", "utilization"},
+    ),
+    (
+        [View(instrument_name="tracedtimeout.limit", aggregation=DropAggregation())],
+        {"active", "build.info", "duration", "utilization"},
+    ),
+    ([View(instrument_unit="s", aggregation=DropAggregation())], {"active", "build.info", "utilization"}),
+    ([View(instrument_type=sdk.Histogram, aggregation=DropAggregation())], {"active", "build.info"}),
+    (
+        [View(meter_name="other", aggregation=DropAggregation())],
+        {"active", "build.info", "duration", "limit", "utilization"},
+    ),
+    (
+        [View(meter_name=SCOPE, aggregation=DropAggregation()), View(instrument_name="tracedtimeout.limit")],
+        {"limit"},
+    ),
+    (
+        [View(instrument_name="tracedtimeout.limit", name="granted")],
+        {"active", "build.info", "duration", "granted", "utilization"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("views", "left"), VIEWS)
+def test_a_view_takes_what_it_names_and_nothing_else(views: list[View], left: set[str]) -> None:
+    """By name, unit, kind or meter: the histograms obey views as the SDK's own instruments do."""
+    reader = InMemoryMetricReader()
+    with exported(reader, views=views) as provider:
+        provider.get_meter("other").create_counter("orders").add(1)
+        work()
+        assert {metric.name.removeprefix("tracedtimeout.") for metric in read(reader)} == left
+
+
+def test_a_view_chooses_the_attributes_of_a_histogram() -> None:
+    """Series that differ in nothing else are one."""
+    reader = InMemoryMetricReader()
+    views = [View(instrument_name="tracedtimeout.duration", attribute_keys={"timeout"})]
+    with exported(reader, views=views):
+        work(0.25)
+        work(3.0)
+        assert points(read(reader), "duration") == [Point("duration", ("t",), 1.25, {0.25: 1, 1.0: 1})]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "said"),
+    [
+        (ExponentialBucketHistogramAggregation(), "ExponentialBucketHistogramAggregation is asked for"),
+        (ExplicitBucketHistogramAggregation([1, 2]), "bounds are chosen"),
+    ],
+)
+def test_what_is_not_honoured_is_said_once(
+    aggregation: Aggregation, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other buckets than those counted in cannot be had: ours are exported, and the log says so, once."""
+    _views._told.clear()
+    reader = InMemoryMetricReader()
+    with exported(reader, views=[View(instrument_name="tracedtimeout.duration", aggregation=aggregation)]):
+        work()
+        assert points(read(reader), "duration") == points(read(reader), "duration") != []
+    (message,) = caplog.messages
+    assert message.startswith(said)
+
+
+def test_a_reader_that_prefers_exponential_histograms_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The preference may come from OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: it is not kept silent."""
+    _views._told.clear()
+    reader = InMemoryMetricReader(preferred_aggregation={sdk.Histogram: ExponentialBucketHistogramAggregation()})
+    with exported(reader):
+        work()
+        assert points(read(reader), "duration")
+    assert len(caplog.messages) == 3  # duration, limit and utilization
+
+
+@pytest.mark.parametrize(("chosen", "shown"), [(AlwaysOffExemplarFilter(), 0), (TraceBasedExemplarFilter(), 1)])
+def test_the_exemplar_filter_decides(chosen: Any, shown: int) -> None:
+    """Where no exemplar is wanted there is none, of the histograms and of the sums."""
+    spans, reader = Spans(), InMemoryMetricReader()
+    observer = SpanObserver(tracer_provider=spans.provider)
+    _observers.add(observer)
+    with exported(reader, exemplar_filter=chosen):
+        work(3.0)
+        seen = {metric.name: metric for metric in read(reader)}
+    _observers.remove(observer)
+    found = [seen[f"tracedtimeout.{name}"].data.data_points[0].exemplars for name in ("duration", "expirations")]
+    assert [len(exemplars) for exemplars in found] == [shown, shown]
+
+
+SECOND = """
+from opentelemetry import metrics
+from opentelemetry.metrics import _internal
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.util._once import Once
+from tests.export.test_otlp import points, read, work
+from tracedtimeout import install
+readers = []
+for _ in range(2):
+    readers.append(InMemoryMetricReader())
+    _internal._METER_PROVIDER, _internal._METER_PROVIDER_SET_ONCE = None, Once()
+    metrics.set_meter_provider(MeterProvider([readers[-1]]))
+    install(registry=None, spans="off")
+    work()
+    print([len(points(read(reader), "duration")) for reader in readers])
+"""
+
+
+@pytest.mark.slow
+def test_a_second_global_provider_gets_the_metrics() -> None:
+    """After the next `install`; the first has the last figures once more, and then no more. (A process of its own.)"""
+    assert python(SECOND) == "[1]\n[1, 1]\n"
+
+
+DISABLED = """
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from tests.export.test_otlp import read, work
+from tracedtimeout import install, timeout
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+trace.set_tracer_provider(TracerProvider())
+install(registry=None)
+work()
+print(read(reader), trace.get_current_span().get_span_context().is_valid)
+"""
+
+
+@pytest.mark.slow
+def test_a_disabled_sdk_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OTEL_SDK_DISABLED holds for ours as for all else. (A process of its own.)"""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    assert python(DISABLED) == "[] False\n"
+
+
+FORKED = """
+import os, warnings
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.export.test_otlp import DELTAS, points, read, work
+from tracedtimeout import otlp
+reader = InMemoryMetricReader(preferred_temporality=DELTAS)
+otlp.instrument(MeterProvider([reader]))
+work()
+warnings.simplefilter("ignore")
+if child := os.fork():
+    os.waitpid(child, 0)
+work()
+print(points(read(reader), "duration"), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_a_forked_child_tells_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """The deltas of a child leave out what its parent counted before. (Processes.)"""
+    child, parent = python(FORKED).splitlines()
+    assert child == str([Point("duration", ("t", "completed"), 0.25, {0.25: 1})])
+    assert parent == str([Point("duration", ("t", "completed"), 0.5, {0.25: 2})])
 
 
 def test_readers_can_be_named() -> None:
@@ -384,13 +621,13 @@ def test_a_provider_of_another_make_is_no_error() -> None:
 
 
 def test_a_failure_of_ours_is_logged_once_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Where the histograms cannot be built, the application's own metrics are still exported."""
+    """Where the histograms cannot be built, the application's own metrics and our counters are still exported."""
     reader = InMemoryMetricReader()
     with exported(reader) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
         _series.count(_metrics.SCRAPE_DURATION, ())  # a counter where a histogram belongs
         exports = [reader.get_metrics_data(), reader.get_metrics_data()]
-    assert [data and len(data.resource_metrics[0].scope_metrics) for data in exports] == [1, 1]
+    assert [data and len(data.resource_metrics[0].scope_metrics) for data in exports] == [2, 2]
     assert caplog.messages == ["the histograms of timeouts could not be exported; not logged again"]
 
 
@@ -487,7 +724,7 @@ def test_both_pipelines_show_the_same() -> None:
     with exported(PrometheusMetricReader(registry=theirs)):
         seen = _families(theirs)
     assert seen == _families(ours)
-    assert len(seen) == len(_metrics.METRICS)
+    assert len(seen) == len(build.METRICS)
 
 
 def _families(registry: CollectorRegistry) -> dict[str, Any]:

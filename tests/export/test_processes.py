@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,12 @@ def counted(folder: Path, pid: int, count: float) -> bytes:
 
 
 def shown(source: Processes) -> list[str]:
-    text = generate_latest(source).decode()  # type: ignore[arg-type]  # it is read like a registry
+    text = generate_latest(source).decode()
     assert text.count("# TYPE") == len(_metrics.METRICS)
     return [line for line in text.splitlines() if line.startswith(f"{COUNTER}_total")]
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "a length past its end": lambda data: b"\xff\xff\xff\x7f" + data[4:],
     "cut short": lambda data: data[:20],
     "two bytes": lambda data: data[:2],

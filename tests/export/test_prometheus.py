@@ -18,6 +18,8 @@ from tests.support.scraping import lint, parsed, registry_of_ours, serving, show
 from tests.support.telemetry import python
 from tracedtimeout import DeadlineExceeded, budget, timeout
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._shared import build
+from tracedtimeout._version import VERSION
 from tracedtimeout.prometheus import Collector, metrics_app, start_metrics_server
 from tracedtimeout.testing import VirtualClockLoop, run
 
@@ -68,12 +70,13 @@ async def every_metric() -> None:
 
 
 def test_every_family_is_announced_before_anything_happened() -> None:
-    """The first scrape has the type of every family, and no series."""
+    """The first scrape has the type of every family, and no series but the build's."""
     types = {"histogram": "histogram", "counter": "counter", "updowncounter": "gauge"}
     lines = generate_latest(registry_of_ours()).decode().splitlines()
-    announced = [f"# TYPE {metric.prometheus_name} {types[metric.kind]}" for metric in _metrics.METRICS]
-    helped = [f"# HELP {metric.prometheus_name} {metric.description}" for metric in _metrics.METRICS]
-    assert lines == [line for pair in zip(helped, announced, strict=True) for line in pair]
+    announced = [f"# TYPE {metric.prometheus_name} {types[metric.kind]}" for metric in build.METRICS]
+    helped = [f"# HELP {metric.prometheus_name} {metric.description}" for metric in build.METRICS]
+    expected = [line for pair in zip(helped, announced, strict=True) for line in pair]
+    assert lines == [*expected, f'tracedtimeout_build_info{{implementation="python",version="{VERSION}"}} 1.0']
 
 
 def test_registration_does_not_collect() -> None:
@@ -95,7 +98,7 @@ def test_a_second_collector_in_one_registry_is_refused() -> None:
 def test_every_metric_shows_its_figure() -> None:
     """A workload with something for each metric is shown in whole by its samples."""
     run(every_metric())
-    assert [line for metric in _metrics.METRICS for line in shown(metric.prometheus_name)] == EVERY_METRIC
+    assert [line for metric in build.METRICS for line in shown(metric.prometheus_name)] == EVERY_METRIC
 
 
 def test_a_blocked_loop_shows_as_timer_lag() -> None:
@@ -173,7 +176,7 @@ def test_openmetrics_is_well_formed() -> None:
             metric.prometheus_name.removesuffix("_total") if metric.kind == "counter" else metric.prometheus_name,
             "seconds" if metric.unit == "s" else "",
         )
-        for metric in _metrics.METRICS
+        for metric in build.METRICS
     ]
 
 
@@ -433,77 +436,78 @@ def test_a_taken_port_is_an_error() -> None:
 
 SCRAPES = "tracedtimeout_scrape_duration_seconds_count"
 
-EVERY_METRIC = """\
-tracedtimeout_duration_seconds_bucket{le="0.25",outcome="completed",timeout="charge"} 1.0
-tracedtimeout_duration_seconds_count{outcome="completed",timeout="charge"} 1.0
-tracedtimeout_duration_seconds_sum{outcome="completed",timeout="charge"} 0.25
-tracedtimeout_duration_seconds_bucket{le="2.5",outcome="expired",timeout="charge"} 1.0
-tracedtimeout_duration_seconds_count{outcome="expired",timeout="charge"} 1.0
-tracedtimeout_duration_seconds_sum{outcome="expired",timeout="charge"} 2.0
-tracedtimeout_duration_seconds_bucket{le="1.0",outcome="inherited",timeout="inner"} 1.0
-tracedtimeout_duration_seconds_count{outcome="inherited",timeout="inner"} 1.0
-tracedtimeout_duration_seconds_sum{outcome="inherited",timeout="inner"} 1.0
-tracedtimeout_duration_seconds_bucket{le="0.005",outcome="rejected",timeout="inner"} 1.0
-tracedtimeout_duration_seconds_count{outcome="rejected",timeout="inner"} 1.0
-tracedtimeout_duration_seconds_sum{outcome="rejected",timeout="inner"} 0.0
-tracedtimeout_duration_seconds_bucket{le="0.005",outcome="completed",timeout="moved"} 1.0
-tracedtimeout_duration_seconds_count{outcome="completed",timeout="moved"} 1.0
-tracedtimeout_duration_seconds_sum{outcome="completed",timeout="moved"} 0.0
-tracedtimeout_duration_seconds_bucket{le="2.5",outcome="expired",timeout="unwinds"} 1.0
-tracedtimeout_duration_seconds_count{outcome="expired",timeout="unwinds"} 1.0
-tracedtimeout_duration_seconds_sum{outcome="expired",timeout="unwinds"} 2.25
-tracedtimeout_limit_seconds_bucket{le="2.5",timeout="charge"} 2.0
-tracedtimeout_limit_seconds_count{timeout="charge"} 2.0
-tracedtimeout_limit_seconds_sum{timeout="charge"} 4.0
-tracedtimeout_limit_seconds_bucket{le="1.0",timeout="inner"} 1.0
-tracedtimeout_limit_seconds_count{timeout="inner"} 1.0
-tracedtimeout_limit_seconds_sum{timeout="inner"} 1.0
-tracedtimeout_limit_seconds_bucket{le="2.5",timeout="moved"} 1.0
-tracedtimeout_limit_seconds_count{timeout="moved"} 1.0
-tracedtimeout_limit_seconds_sum{timeout="moved"} 2.0
-tracedtimeout_limit_seconds_bucket{le="2.5",timeout="unwinds"} 1.0
-tracedtimeout_limit_seconds_count{timeout="unwinds"} 1.0
-tracedtimeout_limit_seconds_sum{timeout="unwinds"} 2.0
-tracedtimeout_utilization_bucket{le="0.25",timeout="charge"} 1.0
-tracedtimeout_utilization_bucket{le="1.0",timeout="charge"} 2.0
-tracedtimeout_utilization_count{timeout="charge"} 2.0
-tracedtimeout_utilization_sum{timeout="charge"} 1.125
-tracedtimeout_utilization_bucket{le="1.0",timeout="inner"} 1.0
-tracedtimeout_utilization_count{timeout="inner"} 1.0
-tracedtimeout_utilization_sum{timeout="inner"} 1.0
-tracedtimeout_utilization_bucket{le="1.25",timeout="unwinds"} 1.0
-tracedtimeout_utilization_count{timeout="unwinds"} 1.0
-tracedtimeout_utilization_sum{timeout="unwinds"} 1.125
-tracedtimeout_unwind_seconds_bucket{le="0.001",timeout="charge"} 1.0
-tracedtimeout_unwind_seconds_count{timeout="charge"} 1.0
-tracedtimeout_unwind_seconds_sum{timeout="charge"} 0.0
-tracedtimeout_unwind_seconds_bucket{le="0.001",timeout="inner"} 1.0
-tracedtimeout_unwind_seconds_count{timeout="inner"} 1.0
-tracedtimeout_unwind_seconds_sum{timeout="inner"} 0.0
-tracedtimeout_unwind_seconds_bucket{le="0.25",timeout="unwinds"} 1.0
-tracedtimeout_unwind_seconds_count{timeout="unwinds"} 1.0
-tracedtimeout_unwind_seconds_sum{timeout="unwinds"} 0.25
-tracedtimeout_timer_lag_seconds_bucket{le="0.001"} 3.0
+EVERY_METRIC = f"""\
+tracedtimeout_duration_seconds_bucket{{le="0.25",outcome="completed",timeout="charge"}} 1.0
+tracedtimeout_duration_seconds_count{{outcome="completed",timeout="charge"}} 1.0
+tracedtimeout_duration_seconds_sum{{outcome="completed",timeout="charge"}} 0.25
+tracedtimeout_duration_seconds_bucket{{le="2.5",outcome="expired",timeout="charge"}} 1.0
+tracedtimeout_duration_seconds_count{{outcome="expired",timeout="charge"}} 1.0
+tracedtimeout_duration_seconds_sum{{outcome="expired",timeout="charge"}} 2.0
+tracedtimeout_duration_seconds_bucket{{le="1.0",outcome="inherited",timeout="inner"}} 1.0
+tracedtimeout_duration_seconds_count{{outcome="inherited",timeout="inner"}} 1.0
+tracedtimeout_duration_seconds_sum{{outcome="inherited",timeout="inner"}} 1.0
+tracedtimeout_duration_seconds_bucket{{le="0.005",outcome="rejected",timeout="inner"}} 1.0
+tracedtimeout_duration_seconds_count{{outcome="rejected",timeout="inner"}} 1.0
+tracedtimeout_duration_seconds_sum{{outcome="rejected",timeout="inner"}} 0.0
+tracedtimeout_duration_seconds_bucket{{le="0.005",outcome="completed",timeout="moved"}} 1.0
+tracedtimeout_duration_seconds_count{{outcome="completed",timeout="moved"}} 1.0
+tracedtimeout_duration_seconds_sum{{outcome="completed",timeout="moved"}} 0.0
+tracedtimeout_duration_seconds_bucket{{le="2.5",outcome="expired",timeout="unwinds"}} 1.0
+tracedtimeout_duration_seconds_count{{outcome="expired",timeout="unwinds"}} 1.0
+tracedtimeout_duration_seconds_sum{{outcome="expired",timeout="unwinds"}} 2.25
+tracedtimeout_limit_seconds_bucket{{le="2.5",timeout="charge"}} 2.0
+tracedtimeout_limit_seconds_count{{timeout="charge"}} 2.0
+tracedtimeout_limit_seconds_sum{{timeout="charge"}} 4.0
+tracedtimeout_limit_seconds_bucket{{le="1.0",timeout="inner"}} 1.0
+tracedtimeout_limit_seconds_count{{timeout="inner"}} 1.0
+tracedtimeout_limit_seconds_sum{{timeout="inner"}} 1.0
+tracedtimeout_limit_seconds_bucket{{le="2.5",timeout="moved"}} 1.0
+tracedtimeout_limit_seconds_count{{timeout="moved"}} 1.0
+tracedtimeout_limit_seconds_sum{{timeout="moved"}} 2.0
+tracedtimeout_limit_seconds_bucket{{le="2.5",timeout="unwinds"}} 1.0
+tracedtimeout_limit_seconds_count{{timeout="unwinds"}} 1.0
+tracedtimeout_limit_seconds_sum{{timeout="unwinds"}} 2.0
+tracedtimeout_utilization_bucket{{le="0.25",timeout="charge"}} 1.0
+tracedtimeout_utilization_bucket{{le="1.0",timeout="charge"}} 2.0
+tracedtimeout_utilization_count{{timeout="charge"}} 2.0
+tracedtimeout_utilization_sum{{timeout="charge"}} 1.125
+tracedtimeout_utilization_bucket{{le="1.0",timeout="inner"}} 1.0
+tracedtimeout_utilization_count{{timeout="inner"}} 1.0
+tracedtimeout_utilization_sum{{timeout="inner"}} 1.0
+tracedtimeout_utilization_bucket{{le="1.25",timeout="unwinds"}} 1.0
+tracedtimeout_utilization_count{{timeout="unwinds"}} 1.0
+tracedtimeout_utilization_sum{{timeout="unwinds"}} 1.125
+tracedtimeout_unwind_seconds_bucket{{le="0.001",timeout="charge"}} 1.0
+tracedtimeout_unwind_seconds_count{{timeout="charge"}} 1.0
+tracedtimeout_unwind_seconds_sum{{timeout="charge"}} 0.0
+tracedtimeout_unwind_seconds_bucket{{le="0.001",timeout="inner"}} 1.0
+tracedtimeout_unwind_seconds_count{{timeout="inner"}} 1.0
+tracedtimeout_unwind_seconds_sum{{timeout="inner"}} 0.0
+tracedtimeout_unwind_seconds_bucket{{le="0.25",timeout="unwinds"}} 1.0
+tracedtimeout_unwind_seconds_count{{timeout="unwinds"}} 1.0
+tracedtimeout_unwind_seconds_sum{{timeout="unwinds"}} 0.25
+tracedtimeout_timer_lag_seconds_bucket{{le="0.001"}} 3.0
 tracedtimeout_timer_lag_seconds_count 3.0
 tracedtimeout_timer_lag_seconds_sum 0.0
-tracedtimeout_expirations_total{outcome="expired",timeout="charge"} 1.0
-tracedtimeout_expirations_total{outcome="expired",timeout="unwinds"} 1.0
-tracedtimeout_interruptions_total{owner="_budget",timeout="inner"} 1.0
-tracedtimeout_rejections_total{mode="enforce",reason="expired",timeout="inner"} 1.0
-tracedtimeout_reschedules_total{timeout="moved"} 1.0
-tracedtimeout_active{timeout="charge"} 0.0
-tracedtimeout_active{timeout="inner"} 0.0
-tracedtimeout_active{timeout="moved"} 0.0
-tracedtimeout_active{timeout="unwinds"} 0.0
-tracedtimeout_received_seconds_bucket{header="deadline-budget",le="0.25"} 1.0
-tracedtimeout_received_seconds_count{header="deadline-budget"} 1.0
-tracedtimeout_received_seconds_sum{header="deadline-budget"} 0.2
-tracedtimeout_transit_seconds_bucket{header="deadline-budget",le="0.025"} 1.0
-tracedtimeout_transit_seconds_count{header="deadline-budget"} 1.0
-tracedtimeout_transit_seconds_sum{header="deadline-budget"} 0.02
-tracedtimeout_headers_ignored_total{header="grpc-timeout",reason="malformed"} 1.0
-tracedtimeout_threads_abandoned{timeout="GET /slow"} 1.0
-tracedtimeout_scrape_duration_seconds_bucket{le="0.005"} 1.0
+tracedtimeout_expirations_total{{outcome="expired",timeout="charge"}} 1.0
+tracedtimeout_expirations_total{{outcome="expired",timeout="unwinds"}} 1.0
+tracedtimeout_interruptions_total{{owner="_budget",timeout="inner"}} 1.0
+tracedtimeout_rejections_total{{mode="enforce",reason="expired",timeout="inner"}} 1.0
+tracedtimeout_reschedules_total{{timeout="moved"}} 1.0
+tracedtimeout_active{{timeout="charge"}} 0.0
+tracedtimeout_active{{timeout="inner"}} 0.0
+tracedtimeout_active{{timeout="moved"}} 0.0
+tracedtimeout_active{{timeout="unwinds"}} 0.0
+tracedtimeout_received_seconds_bucket{{header="deadline-budget",le="0.25"}} 1.0
+tracedtimeout_received_seconds_count{{header="deadline-budget"}} 1.0
+tracedtimeout_received_seconds_sum{{header="deadline-budget"}} 0.2
+tracedtimeout_transit_seconds_bucket{{header="deadline-budget",le="0.025"}} 1.0
+tracedtimeout_transit_seconds_count{{header="deadline-budget"}} 1.0
+tracedtimeout_transit_seconds_sum{{header="deadline-budget"}} 0.02
+tracedtimeout_headers_ignored_total{{header="grpc-timeout",reason="malformed"}} 1.0
+tracedtimeout_threads_abandoned{{timeout="GET /slow"}} 1.0
+tracedtimeout_scrape_duration_seconds_bucket{{le="0.005"}} 1.0
 tracedtimeout_scrape_duration_seconds_count 1.0
 tracedtimeout_scrape_duration_seconds_sum 0.004
+tracedtimeout_build_info{{implementation="python",version="{VERSION}"}} 1.0
 """.splitlines()

@@ -96,6 +96,19 @@ class Payments:
 
 
 @asynccontextmanager
+async def listening(payments: Payments, server: Sequence[grpc.aio.ServerInterceptor] = ()) -> AsyncIterator[str]:
+    """A server of `payments` on loopback; gives its target."""
+    made = grpc.aio.server(interceptors=server)
+    made.add_generic_rpc_handlers((payments.handlers(),))
+    port = made.add_insecure_port("127.0.0.1:0")
+    await made.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await made.stop(None)
+
+
+@asynccontextmanager
 async def channel(
     payments: Payments,
     *,
@@ -103,15 +116,8 @@ async def channel(
     server: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server of `payments` on loopback."""
-    made = grpc.aio.server(interceptors=server)
-    made.add_generic_rpc_handlers((payments.handlers(),))
-    port = made.add_insecure_port("127.0.0.1:0")
-    await made.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=client) as calling:
-            yield calling
-    finally:
-        await made.stop(None)
+    async with listening(payments, server) as target, grpc.aio.insecure_channel(target, interceptors=client) as calling:
+        yield calling
 
 
 async def call(calling: grpc.aio.Channel, method: str, request: bytes = b"pay", **options: Any) -> bytes:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from tracedtimeout import DeadlineExceeded, timeout
+from tracedtimeout import DeadlineExceeded, Timeout, timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +40,49 @@ class Counted:
                 step = partial(next, waits)
 
 
-async def cut(work: Callable[[], Coroutine[Any, Any, None]], suspensions: int) -> bool:
-    """Whether the work was cut, at its so manieth await: it had not ended before."""
-    loop = asyncio.get_running_loop()
+async def cut(work: Callable[[], Coroutine[Any, Any, None]], suspensions: int, *, within: float | None = None) -> bool:
+    """Whether the work was cut: at its so manieth await, or else after so many seconds."""
     try:
-        async with timeout(None, name="cut") as deadline:
-            await Counted(work(), suspensions, lambda: deadline.reschedule(loop.time()))
+        async with timeout(within, name="cut") as deadline:
+            await Counted(work(), suspensions, lambda: _cut_now(deadline))
     except DeadlineExceeded:
         return True
     return False
 
 
+def _cut_now(deadline: Timeout) -> None:
+    if not deadline.expired():
+        deadline.reschedule(asyncio.get_running_loop().time())
+
+
 async def cuts(
-    work: Callable[[int], Coroutine[Any, Any, None]], *, times: int, most: int, side_by_side: int = 8, seed: int = 1
-) -> Counter[bool]:
-    """How often `work` was cut, each time at a random one of its first `most` awaits; it is handed its number."""
-    chance = random.Random(seed)
-    numbers = iter(range(times))
-    told: Counter[bool] = Counter()
+    work: Callable[[int], Coroutine[Any, Any, None]],
+    *,
+    most: int,
+    times: int = 1000,
+    side_by_side: int = 8,
+    within: float | None = None,
+) -> Counter[int]:
+    """Do the work again and again, side by side, until it was cut so many times, each at a random await.
+
+    The work is handed a number of its own.
+
+    Args:
+        most: one of how many first awaits is chosen.
+        within: seconds after which it is cut at the latest.
+
+    Returns:
+        how often it was cut at the first, second, ... await; at 0, how often it ended before.
+    """
+    chance = random.Random(1)
+    numbers = count()
+    told: Counter[int] = Counter()
 
     async def worker() -> None:
-        for number in numbers:
-            told[await cut(lambda number=number: work(number), chance.randint(1, most))] += 1  # type: ignore[misc]
+        while told.total() - told[0] < times:
+            suspensions = chance.randint(1, most)
+            was_cut = await cut(partial(work, next(numbers)), suspensions, within=within)
+            told[suspensions if was_cut else 0] += 1
 
     async with asyncio.TaskGroup() as group:
         for _ in range(side_by_side):

@@ -19,6 +19,7 @@ OPTIONAL = {
     "httpx2": "integrations.httpx2",
     "opentelemetry.instrumentation": "instrument",
     "opentelemetry.sdk": "otlp._histograms",
+    "requests": "integrations.requests",
     "rich": "commands.top",
     "sqlalchemy": "integrations.sqlalchemy",
     "tenacity": "integrations.tenacity",

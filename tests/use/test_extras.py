@@ -38,6 +38,7 @@ NEEDS = {
     "integrations.grpc": Need("grpc", "grpcio", "grpc", "import tracedtimeout.integrations.grpc"),
     "integrations.httpx": Need("httpx", "httpx", "httpx", "import tracedtimeout.integrations.httpx"),
     "integrations.httpx2": Need("httpx2", "httpx2", "httpx2", "import tracedtimeout.integrations.httpx2"),
+    "integrations.requests": Need("requests", "requests", "requests", "import tracedtimeout.integrations.requests"),
     "instrument": Need(
         "opentelemetry.instrumentation",
         "opentelemetry-instrumentation",

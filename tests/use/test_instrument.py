@@ -26,6 +26,9 @@ from types import FrameType, ModuleType
 from typing import Any
 
 import pytest
+from opentelemetry.instrumentation.asyncio import AsyncioInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import tracedtimeout
 from tests.support import cpython, missing
@@ -327,6 +330,39 @@ def test_bad_options_are_refused(options: dict[str, Any], error: type[Exception]
     with pytest.raises(error, match=message), instrumented(**options):
         pytest.fail("instrumented")
     assert patched() == ORIGINALS
+
+
+@pytest.mark.parametrize("first_in", ["ours", "theirs"])
+@pytest.mark.parametrize("first_out", ["ours", "theirs"])
+def test_beside_opentelemetrys_instrumentation_of_asyncio(first_in: str, first_out: str) -> None:
+    """Whichever comes or goes first, both see each call, ours names the real caller, and all is restored."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    both: dict[str, Any] = {"ours": TracedTimeoutInstrumentor(), "theirs": AsyncioInstrumentor()}
+    for each in sorted(both, key=lambda name: name != first_in):
+        both[each].instrument(meter_provider=provider)
+    try:
+        run(_each_kind())
+    finally:
+        for each in sorted(both, key=lambda name: name != first_out):
+            both[each].uninstrument()
+    data = reader.get_metrics_data()
+    assert data is not None
+    found = [metric for scope in data.resource_metrics[0].scope_metrics for metric in scope.metrics]
+    seen = {
+        (metric.name, str((point.attributes or {}).get("timeout") or (point.attributes or {}).get("name")))
+        for metric in found
+        for point in metric.data.data_points
+        if metric.name in ("tracedtimeout.duration", "asyncio.process.created")
+    }
+    assert seen == {("tracedtimeout.duration", __name__), ("asyncio.process.created", "sleep")}
+    assert patched() == ORIGINALS
+
+
+async def _each_kind() -> None:
+    await asyncio.wait_for(asyncio.sleep(0), 1.0)
+    async with asyncio.timeout(1.0):
+        await asyncio.sleep(0)
 
 
 def test_uninstrumented_the_very_objects_are_back() -> None:

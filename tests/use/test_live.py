@@ -23,7 +23,7 @@ from tracedtimeout import budget, timeout, wait_for
 from tracedtimeout.live import LiveApp, _json, dump_on_signal, live_app
 from tracedtimeout.live._figures import GAP, Names
 from tracedtimeout.live._page import page
-from tracedtimeout.live._tree import gather, text
+from tracedtimeout.live._tree import Tree, gather, text
 
 EVIL = "<script>alert(1)</script>"
 
@@ -393,6 +393,51 @@ async def test_a_stream_ends_when_nobody_listens(monkeypatch: pytest.MonkeyPatch
         async with asking.stream("GET", "/timeouts/events") as stream:
             await anext(_first(stream, 1))
         await until(lambda: len(asyncio.all_tasks()) <= tasks)
+
+
+async def test_it_is_rendered_off_the_loop_and_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a look is taken the event loop runs, and all who watch get the same rendering."""
+    loop = asyncio.get_running_loop()
+    threads: list[str] = []
+
+    def gathered() -> Tree:
+        ran = threading.Event()
+        loop.call_soon_threadsafe(ran.set)
+        assert ran.wait(5.0), "the event loop stands still meanwhile"
+        threads.append(threading.current_thread().name)
+        return gather()
+
+    monkeypatch.setattr("tracedtimeout.live._tree.gather", gathered)
+    app = live_app(every=60.0)
+    bodies: list[bytes] = []
+
+    async def watch(path: str) -> None:
+        async def receive() -> dict[str, Any]:
+            await until(lambda: len(bodies) >= 12)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            bodies.append(message.get("body", b""))
+
+        await app({"type": "http", "method": "GET", "path": path, "headers": []}, receive, send)
+
+    await asyncio.gather(*(watch("/events") for _ in range(4)), watch("/json"), watch("/"))
+    app.close()
+    events = [body for body in bodies if body.startswith(b"retry")]
+    assert (threads, len(events), len(set(events))) == (["tracedtimeout-live_0"], 4, 1)
+
+
+async def test_so_many_watch_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is told to come again; when another is gone, he may watch."""
+    monkeypatch.setattr("tracedtimeout.live.WATCHERS", 1)
+    async with _page() as (app, asking):
+        async with asking.stream("GET", "/timeouts/events") as stream:
+            await anext(_first(stream, 1))
+            refused = await asking.get("/timeouts/events")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "3")
+        await until(lambda: app._watchers == 0)
+        async with asking.stream("GET", "/timeouts/events") as stream:
+            assert stream.status_code == 200
 
 
 async def test_names_cannot_break_out_of_an_event_or_the_page() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import version
 
@@ -11,6 +10,7 @@ import pytest
 
 import tracedtimeout
 from tests.support.imports import PACKAGE, modules
+from tracedtimeout._shared import build
 
 REFERENCE = PACKAGE.parent / "docs" / "reference.md"
 
@@ -28,12 +28,12 @@ def public_modules() -> list[str]:
 
 def documented() -> dict[str, list[str]]:
     """The names in the first column of each module's table in the reference."""
-    sections = re.split(r"^## `([\w.]+)`$", REFERENCE.read_text(), flags=re.MULTILINE)[1:]
-    return {module: re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) for module, table in _pairs(sections)}
-
-
-def _pairs(sections: list[str]) -> Iterator[tuple[str, str]]:
-    return zip(sections[::2], sections[1::2], strict=True)
+    sections = (section.partition("\n") for section in REFERENCE.read_text().split("\n## "))
+    return {
+        heading.strip("`"): re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+        for heading, _, table in sections
+        if heading.startswith("`")
+    }
 
 
 def test_the_reference_has_every_public_name_and_no_other() -> None:
@@ -41,6 +41,22 @@ def test_the_reference_has_every_public_name_and_no_other() -> None:
     exported = {name: sorted(import_module(name).__all__) for name in public_modules()}
     told = {module: sorted(names) for module, names in documented().items()}
     assert told == {module: names for module, names in exported.items() if names}
+
+
+def test_the_reference_has_every_metric() -> None:
+    """Each metric stands there with its names, type, unit, labels and description."""
+    rows = re.findall(r"^\| `tracedtimeout_.*$", REFERENCE.read_text(), re.MULTILINE)
+    assert [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in rows] == [
+        (
+            f"`{metric.prometheus_name}`",
+            f"`{metric.name}`",
+            "gauge" if metric.kind == "updowncounter" else metric.kind,
+            f"`{metric.unit}`",
+            ", ".join(f"`{label}`" for label in metric.labels),
+            metric.description,
+        )
+        for metric in build.METRICS
+    ]
 
 
 @pytest.mark.parametrize("module", public_modules())

@@ -30,7 +30,7 @@ from tracedtimeout._disabled import DISABLED
 from tracedtimeout.spans import SpanObserver
 
 from . import _watched
-from ._standins import STANDINS
+from ._standins import STANDINS, replace
 
 try:
     from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # no __all__
@@ -83,15 +83,15 @@ class TracedTimeoutInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # unty
         self._stop_metrics = _export_metrics(kwargs.get("meter_provider"))
         _warn_of_holders(watcher)
         _watched.watcher = watcher
-        for module, name, _, standin in STANDINS:
-            setattr(module, name, standin)
+        for module, name, original, standin in STANDINS:
+            if not replace(module, name, original, standin):
+                setattr(module, name, standin)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         """Put back the very objects, unless somebody replaced ours meanwhile; timeouts that are open end watched."""
         _watched.watcher = None
         for module, name, original, standin in STANDINS:
-            if getattr(module, name) is standin:
-                setattr(module, name, original)
+            replace(module, name, standin, original)
         if self._stop_metrics is not None:
             self._stop_metrics()
 

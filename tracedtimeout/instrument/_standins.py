@@ -115,3 +115,23 @@ STANDINS: tuple[tuple[ModuleType, str, object, object], ...] = tuple(
     if getattr(module, name, None) is original
 )
 """Module, attribute, what is there by itself, and what takes its place."""
+
+
+def replace(module: ModuleType, name: str, old: object, new: object) -> bool:
+    """Put `new` where `old` is, at its name or within proxies of wrapt's around it; False if it is at neither.
+
+    OpenTelemetry's own instrumentations wrap by wrapt, and take their proxy away again by its ``__wrapped__``: so both
+    work whichever of them comes first, and goes first.
+    """
+    held = getattr(module, name)
+    if held is old:
+        setattr(module, name, new)
+        return True
+    wrapt = sys.modules.get("wrapt")
+    proxy = getattr(wrapt, "BaseObjectProxy", getattr(wrapt, "ObjectProxy", ()))  # the former since 2.0
+    while isinstance(held, proxy):
+        if held.__wrapped__ is old:
+            held.__wrapped__ = new
+            return True
+        held = held.__wrapped__
+    return False

@@ -47,6 +47,9 @@ class Watcher(Protocol):
 watcher: Watcher | None = None
 """Nothing new is watched while there is none."""
 
+_WRAPPERS = ("opentelemetry.instrumentation.", "wrapt.")
+"""Modules whose frames stand between a caller and what he calls."""
+
 _seen_through: dict[int, tuple[str, CodeType]] = {}
 
 
@@ -62,8 +65,12 @@ def call_of(frame: FrameType, kind: str = "timeout_at") -> Call | None:
     watching = watcher  # another thread may end it meanwhile
     if watching is None:
         return None
-    while (through := _seen_through.get(id(frame.f_code))) is not None and frame.f_back is not None:
-        kind, frame = through[0], frame.f_back
+    while frame.f_back is not None:
+        if (through := _seen_through.get(id(frame.f_code))) is not None:
+            kind = through[0]
+        elif not str(frame.f_globals.get("__name__", "")).startswith(_WRAPPERS):
+            break
+        frame = frame.f_back
     name = watching.name_of(frame)
     if name is None:
         return None

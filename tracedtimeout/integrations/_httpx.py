@@ -11,6 +11,7 @@ from typing import Any, Self
 from tracedtimeout import checkpoint, remaining
 
 from ._outgoing import (
+    cut_short,
     ended_by_budget,
     ended_by_budget_here,
     ended_there,
@@ -85,7 +86,7 @@ class AsyncDoor(Door):
         try:
             response = await self._transport.handle_async_request(sent)
         except self.library.TimeoutException:
-            await ended_by_budget()
+            await cut_short(left)
             raise
         self._redirected(request, response, told)
         try:
@@ -93,7 +94,7 @@ class AsyncDoor(Door):
         except BaseException:
             await response.aclose()
             raise
-        response.stream = self.body(response.stream)
+        response.stream = self.body(response.stream, left)
         return response
 
     async def __aenter__(self) -> Self:
@@ -163,8 +164,9 @@ class AsyncBody:
 
     library: Any
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, left: float) -> None:
         self._stream = stream
+        self._left = left
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -172,7 +174,7 @@ class AsyncBody:
                 await ended_by_budget()
                 yield chunk
         except self.library.TimeoutException:
-            await ended_by_budget()
+            await cut_short(self._left)
             raise
 
     async def aclose(self) -> None:

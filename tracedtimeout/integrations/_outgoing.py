@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ ROUNDING = 0.002
 """Seconds: uvloop rounds timers to the millisecond, so that one may be early or late by one."""
 _EARLY = 0.005
 """Seconds before a caller's deadline at which a callee's has passed: budgets are rounded down on their way."""
+_GRACE = 0.1
+"""Seconds in which a task that was cut ends what works for it in other tasks. (mcp's client has a task for each POST:
+an error of httpx's in there is the end of the session.)"""
 _EXPIRED = "deadline-expired"
 """The header of a 504 that comes of a deadline (a server's door sends it)."""
 
@@ -32,7 +36,7 @@ def seconds_to_send() -> float:
 def least(own: float | None, left: float) -> float | None:
     """The smaller of a library's own timeout and the budget; None, as libraries say it, for no limit."""
     if own is None:
-        return None if left == float("inf") else left
+        return None if left == math.inf else left
     return min(own, left)
 
 
@@ -50,6 +54,16 @@ async def ended_by_budget(within: float = ROUNDING) -> None:
     if (left := remaining()) <= within:
         await asyncio.sleep(left + ROUNDING)
         checkpoint()
+
+
+async def cut_short(left: float) -> None:
+    """Raise `DeadlineExceeded` if the budget, of which `left` seconds were left as a call was sent, made that time out.
+
+    If that budget has been left meanwhile by another task, which is about to end what it left: let it come first.
+    """
+    await ended_by_budget()
+    if left < math.inf and remaining() == math.inf:
+        await asyncio.sleep(_GRACE)
 
 
 def ended_by_budget_here(within: float = ROUNDING) -> None:

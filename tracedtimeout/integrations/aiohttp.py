@@ -22,7 +22,7 @@ from ._admission import Admission, left_with
 from ._extra import extra
 from ._hosts import PRIVATE
 from ._naming import MARK, method_and_route
-from ._outgoing import ROUNDING, ended_by_budget, ended_there, least, time_to_send
+from ._outgoing import ROUNDING, cut_short, ended_there, least, time_to_send
 from ._problem import PROBLEM, PROBLEM_HEADERS
 from ._telling import TOLD, Changes, Origin, Telling, Told
 
@@ -70,7 +70,7 @@ def client_middleware(*, hosts: Collection[str] | None = None, headers: Collecti
             async with asyncio.timeout(None if left == math.inf else left):
                 response = await handler(request)
         except TimeoutError:
-            await ended_by_budget()
+            await cut_short(left)
             raise
         finally:
             vars(request).pop("send", None)

@@ -1,136 +1,34 @@
-"""The budget in grpc.aio: interceptors for its clients, and one for its servers."""
+"""The budget in gRPC: interceptors for its clients, and one for the servers of grpc.aio."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core._direct import leave
 from tracedtimeout._disabled import DISABLED
-from tracedtimeout.propagation import DEADLINE_BUDGET, GRPC_TIMEOUT, HEADERS, decode, encode, nanoseconds, outgoing
+from tracedtimeout.propagation import GRPC_TIMEOUT, HEADERS, encode, nanoseconds
 from tracedtimeout.propagation._received import lines_of
 
 from . import _threads
 from ._admission import Admission, left_with
 from ._extra import extra
-from ._outgoing import ended_by_budget, least, time_to_send
+from ._grpc_client import CENTURY, DeadlineClientInterceptor, client_interceptors
 
 with extra("grpc"):
     import grpc.aio
 
-__all__ = ["DeadlineServerInterceptor", "client_interceptors"]
+__all__ = ["DeadlineClientInterceptor", "DeadlineServerInterceptor", "client_interceptors"]
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]  # generic in its stubs alone
     Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
 
-_CENTURY = 100 * 365 * 86400.0
-"""Seconds, and more is no deadline: grpc reports none as None, or as 9.2e18 where it is not asynchronous."""
 _DETAILS = "The deadline has passed."
-
-
-def client_interceptors() -> list[grpc.aio.ClientInterceptor]:
-    """What sends with each call, of all four kinds, what is left of the budget, and lets none take longer.
-
-    ``grpc.aio.insecure_channel(target, interceptors=client_interceptors())``. The least holds of a call's ``timeout=``,
-    a ``grpc-timeout`` in its metadata (which grpc ignores beside the first) and the budget. A call whose budget is
-    spent is not sent: it raises `DeadlineExceeded`, and so does one that the budget ends.
-    """
-    return [_UnaryUnary(), _UnaryStream(), _StreamUnary(), _StreamStream()]
-
-
-# grpc takes an interceptor for the first kind of call that its class is made for, and for no other: hence four.
-
-
-class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return await _answered(await continuation(await _bounded(client_call_details), request))
-
-
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        return _answers(await continuation(await _bounded(client_call_details), request))
-
-
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
-    async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return _Answered(await continuation(await _bounded(client_call_details), request_iterator))
-
-
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
-    async def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        return _answers(await continuation(await _bounded(client_call_details), request_iterator))
-
-
-async def _bounded(details: Any) -> grpc.aio.ClientCallDetails:
-    """The call as it is sent: under the least of its limits, and saying so.
-
-    Raises:
-        DeadlineExceeded: the budget is spent.
-    """
-    limit = least(details.timeout, await time_to_send())
-    told = []
-    for key, value in details.metadata or ():
-        if key == GRPC_TIMEOUT and (asked := _asked_for(value)) is not None:
-            limit = least(limit, asked)
-        elif key != DEADLINE_BUDGET or limit is None:
-            told.append((key, value))
-    if limit is not None and limit >= _CENTURY:
-        limit = None
-    if limit is not None:
-        told += outgoing(max(0.0, limit), headers=(DEADLINE_BUDGET,)).items()
-    return grpc.aio.ClientCallDetails(
-        details.method, limit, grpc.aio.Metadata(*told), details.credentials, details.wait_for_ready
-    )
-
-
-def _asked_for(value: object) -> float | None:
-    try:
-        granted = decode(GRPC_TIMEOUT, value if isinstance(value, str) else "")
-    except ValueError:
-        return None
-    return None if granted is None else granted / 1e9
-
-
-async def _answered(call: Any) -> Any:
-    """`call`, once it has ended; raises `DeadlineExceeded` if the budget ended it."""
-    try:
-        await call
-    except grpc.aio.AioRpcError as exc:
-        await _by_budget(exc)
-    return call
-
-
-class _Answered:
-    """A call that is still to be written to, and that raises `DeadlineExceeded` when awaited if the budget ended it."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._call, name)
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        yield from _answered(self._call).__await__()
-        return (yield from self._call.__await__())
-
-
-async def _answers(call: Any) -> AsyncIterator[Any]:
-    try:
-        async for response in call:
-            yield response
-    except grpc.aio.AioRpcError as exc:
-        await _by_budget(exc)
-        raise
-
-
-async def _by_budget(exc: grpc.aio.AioRpcError) -> None:
-    if exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        await ended_by_budget()
 
 
 class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
@@ -265,6 +163,6 @@ def _lines(context: Any) -> list[tuple[str, object]]:
     """The lines of the call's metadata that are ours, and the timeout that grpc has read off it, as the line it was."""
     lines = lines_of(context.invocation_metadata())
     left = context.time_remaining()
-    if left is not None and left < _CENTURY:
+    if left is not None and left < CENTURY:
         lines.append((GRPC_TIMEOUT, encode(GRPC_TIMEOUT, nanoseconds(left)) if left > 0.0 else "0n"))
     return lines

@@ -25,6 +25,7 @@ from typing import Any, TextIO
 
 from tracedtimeout._core import _observers
 from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
+from tracedtimeout._shared.off_loop import OffLoop
 
 from . import _page, _tree
 from ._figures import Ended, Figures, Names, Recent
@@ -32,6 +33,9 @@ from ._view import view
 
 STREAM = 20.0
 """Seconds after which a stream of events ends, and the browser opens the next: a server that ends waits for them."""
+
+WATCHERS = 50
+"""Streams of events at the same time; more are answered with 503, and the browser asks again."""
 
 __all__ = ["LiveApp", "dump_on_signal", "live_app"]
 
@@ -43,7 +47,8 @@ def live_app(*, every: float = 0.5, keep: int = 50) -> LiveApp:
     the timeouts that run out of time are noted; the others pay less than 1 us each for it.
 
     Args:
-        every: seconds between two updates. The page is gathered once for all who watch, and not at all for nobody.
+        every: seconds between two updates. The page is rendered once for all who watch, in a thread, and not at all for
+            nobody. At most 50 streams are served at the same time.
         keep: how many that ran out of time are remembered; the page shows the last 12, the JSON all.
     """
     return LiveApp(every, keep)
@@ -68,6 +73,9 @@ class LiveApp:
         self._names = Names()
         self._looked = -math.inf
         self._picture: Picture | None = None
+        self._event = b""  # of that picture
+        self._off_loop = OffLoop("tracedtimeout-live")
+        self._watchers = 0
         _observers.add(self._recent)
 
     def close(self) -> None:
@@ -83,6 +91,7 @@ class LiveApp:
         if self._picture is None or now - self._looked > 0.8 * self._every:
             self._looked = now
             self._picture = Picture(time.time(), _tree.gather(), self._recent.latest(), self._names.look())
+            self._event = b""
         return self._picture
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,10 +99,19 @@ class LiveApp:
         if path.endswith("/events"):
             await self._stream(scope, receive, send)
         elif path.endswith("/json"):
-            await reply(scope, send, 200, _JSON, _json(self.look()))
+            await reply(scope, send, 200, _JSON, await self._off_loop.run("json", lambda: _json(self.look())))
         else:
-            page = _page.page(self._view(), path).encode(errors="replace")
-            await reply(scope, send, 200, _HTML, page)
+            await reply(scope, send, 200, _HTML, await self._off_loop.run(path, self._page_at, path))
+
+    def _page_at(self, path: str) -> bytes:
+        return _page.page(self._view(), path).encode(errors="replace")
+
+    def _event_now(self) -> bytes:
+        """What the page shows now as an event: rendered once for all who watch."""
+        view = self._view()
+        if not self._event:
+            self._event = f"retry: 1000\ndata: {json.dumps(view)}\n\n".encode()
+        return self._event
 
     def _view(self) -> dict[str, Any]:
         picture = self.look()
@@ -104,12 +122,22 @@ class LiveApp:
         if scope["method"] == "HEAD":
             await reply(scope, send, 200, _EVENTS, b"")
             return
+        if self._watchers >= WATCHERS:
+            await reply(scope, send, 503, [(b"retry-after", b"3")], b"too many watch this page already")
+            return
+        self._watchers += 1
+        try:
+            await self._send_events(receive, send)
+        finally:
+            self._watchers -= 1
+
+    async def _send_events(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _EVENTS})
         gone = asyncio.ensure_future(_gone(receive))
         end = time.monotonic() + STREAM
         try:
             while not gone.done() and time.monotonic() < end:
-                event = f"retry: 1000\ndata: {json.dumps(self._view())}\n\n".encode()
+                event = await self._off_loop.run("event", self._event_now)
                 if not await _taken(send({"type": "http.response.body", "body": event, "more_body": True}), gone):
                     return
                 await asyncio.wait([gone], timeout=self._every)

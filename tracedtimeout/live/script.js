@@ -58,10 +58,13 @@ function table(id, rows) {
     body.append(line);
   }
 }
-let told = null, spoken = 0, source = null, tallest = 0, late = 0;
-function settle(section) {  // what is below must not jump while it is read
-  tallest = Math.max(tallest, section.offsetHeight);
-  section.style.minHeight = Math.min(tallest, innerHeight / 2) + "px";
+let told = null, spoken = 0, source = null, late = 0;
+const heights = [];
+function settle(section) {  // what is below must not jump at each update, and follows within ten
+  section.style.minHeight = "";
+  heights.push(section.offsetHeight);
+  if (heights.length > 10) heights.shift();
+  section.style.minHeight = Math.min(Math.max(...heights), innerHeight / 2) + "px";
 }
 function show(view) {
   for (const id of ["flight", "ended", "names"]) table(id, view[id]);

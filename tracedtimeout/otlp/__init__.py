@@ -11,9 +11,11 @@
 
 That is all, for every reader of the provider: OTLP, console, Prometheus, in memory. A record into one of the SDK's
 histograms costs 6-12 us, so nothing is recorded there. Counters and `tracedtimeout.active` are observable
-instruments; histograms join what a reader receives, built from the core's numbers with the SDK's data classes. So views
-apply to the former alone, but for one that drops them all: that is without histograms then. Buckets are chosen with
-``install(buckets=)``. `min` and `max` are not known, and not sent.
+instruments; histograms join what a reader receives, built from the core's numbers with the SDK's data classes. Views
+apply to both: they may rename, describe, drop, and choose attributes. ``OTEL_METRICS_EXEMPLAR_FILTER`` and
+``OTEL_SDK_DISABLED`` hold too. Not honoured, and logged once: other bounds and exponential histograms, by a view, a
+reader or ``OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION``. Buckets are chosen with ``install(buckets=)``.
+`min` and `max` are not known, and not sent.
 
 A reader of OpenTelemetry's that writes to the Prometheus registry where `install` put our families is left out: each
 would be there twice, and every sum over it double.
@@ -41,7 +43,8 @@ def instrument(
     """Export the metrics of all timeouts through `meter_provider`; what it returns undoes it.
 
     They are exported once, however often that is asked for (`install` asks too, for the global one), and until all who
-    asked have undone it. Figures count from the start of the process, whenever this is called.
+    asked have undone it; what was counted then reaches each reader at its next collection, the last one. Figures
+    count from the start of the process, whenever this is called.
 
     Args:
         meter_provider: by default the global one, whenever it is set.

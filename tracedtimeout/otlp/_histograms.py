@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +16,6 @@ from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Histogram,
-    HistogramDataPoint,
     Metric,
     MetricReader,
     MetricsData,
@@ -26,15 +27,14 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.registry import CollectorRegistry
 
-from tracedtimeout import _exemplars
 from tracedtimeout._core import _metrics, _series
-from tracedtimeout._core._series import Labels, Table, Value
-from tracedtimeout._shared.histograms import since
+from tracedtimeout._core._series import Labels, Table
 from tracedtimeout._shared.once import Once
 from tracedtimeout._version import VERSION
 
-from . import _meters
-from ._meters import SCOPE, Pipeline, attributes
+from . import _meters, _views
+from ._meters import SCOPE, Pipeline
+from ._points import exemplars_of, merged, point, recorded_since
 
 DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE
 
@@ -69,12 +69,19 @@ class _Join:
         preferred: Mapping[type, AggregationTemporality] = reader._preferred_temporality or {}
         self._temporality = preferred.get(sdk.Histogram, CUMULATIVE)
         self._pipeline = pipeline
-        self._before: Table = {}
-        self._before_ns = _metrics.STARTED_NS
+        self._reader = weakref.ref(reader)
+        self.ended: Table | None = None  # the ending that it has taken
+        self.begin_anew(*_born)
+        pipeline.takers.add(self)
+        _joins.add(self)
         self._complain = Once()
         self._in_registry = _registry_of(reader)
         self._receive = reader._receive_metrics
         reader._receive_metrics = self  # type: ignore[method-assign]  # undone by nobody: it passes on what it is given
+
+    def begin_anew(self, figures: Table, now_ns: int) -> None:
+        """Tell of what is counted beyond `figures`, from now on."""
+        self._before, self._before_ns, self._started_ns = figures, now_ns, now_ns
 
     def __call__(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         try:
@@ -84,43 +91,71 @@ class _Join:
         self._receive(metrics_data, timeout_millis=timeout_millis, **kwargs)
 
     def _with_ours(self, data: MetricsData) -> MetricsData:
-        if not self._pipeline.running or not data.resource_metrics:
+        if not data.resource_metrics:
             return data
-        if self._in_registry is not None and _metrics.ACTIVE.prometheus_name in self._in_registry._names_to_collectors:
+        ending = self._pipeline.ending
+        if ending is None and not self._pipeline.running:
+            return data
+        known, self.ended = self.ended, ending
+        self._pipeline.taken()
+        if self._shows_elsewhere(ending) or (ending is not None and known is ending):
             return _without_ours(data)
         figures, now_ns = self._pipeline.figures, time.time_ns()
-        if _metrics.ACTIVE in figures and not any(map(_is_ours, data.resource_metrics[0].scope_metrics)):
-            return data  # a view dropped them all
-        start_ns = {CUMULATIVE: _metrics.STARTED_NS, DELTA: self._before_ns}
-        histograms = [
-            Metric(metric.name, metric.description, metric.unit, Histogram(points, self._temporality))
-            for metric in _HISTOGRAMS
-            if (points := list(self._points(metric, figures, start_ns[self._temporality], now_ns)))
-        ]
+        start_ns = {CUMULATIVE: self._started_ns, DELTA: self._before_ns}
+        histograms = list(self._built(figures, start_ns[self._temporality], now_ns))
         first, *others = data.resource_metrics
-        scopes = list(_with_histograms(first, histograms, partial(_timed, start_ns, self._before_ns, now_ns)))
+        with_exemplars = _views.wants_exemplars(self._pipeline.provider)
+        timed = partial(_timed, start_ns, self._before_ns if with_exemplars else math.inf, now_ns)
+        scopes = list(_with_histograms(first, histograms, timed))
         self._before, self._before_ns = figures, now_ns
         return replace(data, resource_metrics=[replace(first, scope_metrics=scopes), *others])
 
-    def _points(
-        self, metric: _metrics.Metric, figures: Table, start_ns: int, now_ns: int
-    ) -> Iterable[HistogramDataPoint]:
-        before = self._before.get(metric, {}) if self._temporality is DELTA else {}
-        for labels, value in figures.get(metric, {}).items():
-            recorded = _since(before.get(labels), value)
-            if count := sum(recorded.counts):
-                yield HistogramDataPoint(
-                    exemplars=_exemplars_of(metric, labels, self._before_ns),
-                    attributes=attributes(metric, labels),
-                    start_time_unix_nano=start_ns,
-                    time_unix_nano=now_ns,
-                    count=count,
-                    sum=recorded.total,
-                    bucket_counts=recorded.counts,
-                    explicit_bounds=recorded.bounds,
-                    min=None,  # type: ignore[arg-type]  # optional in the protocol, and left out by its encoder
-                    max=None,  # type: ignore[arg-type]  # as above
-                )
+    def _shows_elsewhere(self, ending: Table | None) -> bool:
+        """Whether the registry that its reader writes to has our families anyway, or had them until the end."""
+        registry = self._in_registry
+        return registry is not None and (
+            ending is not None or _metrics.ACTIVE.prometheus_name in registry._names_to_collectors
+        )
+
+    def _built(self, figures: Table, start_ns: int, now_ns: int) -> Iterator[Metric]:
+        """The histograms, as the views of the provider have them."""
+        provider, reader = self._pipeline.provider, self._reader()
+        since_ns = self._before_ns if _views.wants_exemplars(provider) else math.inf
+        for metric in _HISTOGRAMS:
+            recorded = self._recorded(metric, figures)
+            if not recorded or reader is None:
+                continue
+            for stream in _views.streams(provider, reader, metric):
+                points = [
+                    point(kept, histogram, exemplars, start_ns, now_ns)
+                    for kept, histogram, exemplars in merged(metric, recorded, stream.keys, since_ns)
+                ]
+                yield Metric(stream.name, stream.description, metric.unit, Histogram(points, self._temporality))
+
+    def _recorded(self, metric: _metrics.Metric, figures: Table) -> dict[Labels, _series.Histogram]:
+        """What there is to tell of a histogram, by label values."""
+        if self._temporality is not DELTA:
+            return {labels: recorded_since(None, value) for labels, value in figures.get(metric, {}).items()}
+        before = self._before.get(metric, {})
+        new = {labels: recorded_since(before.get(labels), value) for labels, value in figures.get(metric, {}).items()}
+        return {labels: value for labels, value in new.items() if any(value.counts)}
+
+
+_joins: weakref.WeakSet[_Join] = weakref.WeakSet()
+_born: tuple[Table, int] = {}, _metrics.STARTED_NS
+"""What stood in the figures as this process began, and when that was."""
+
+
+def _in_child() -> None:
+    """In a forked child: what its figures hold as it begins is its parent's to tell."""
+    global _born
+    _born = _series.snapshot(), time.time_ns()
+    for each in list(_joins):
+        each.begin_anew(*_born)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def _registry_of(reader: Any) -> CollectorRegistry | None:
@@ -141,12 +176,6 @@ def _is_ours(scope: ScopeMetrics) -> bool:
     return scope.scope.name == SCOPE
 
 
-def _since(before: Value | None, value: Value) -> _series.Histogram:
-    """The histogram of the values recorded since `before`; all of `value` where there is none."""
-    assert isinstance(value, _series.Histogram)
-    return since(before, value) if isinstance(before, _series.Histogram) else value
-
-
 def _with_histograms(
     found: ResourceMetrics, histograms: list[Metric], timed: Callable[[Metric], Metric]
 ) -> Iterable[ScopeMetrics]:
@@ -161,7 +190,7 @@ def _with_histograms(
         yield ScopeMetrics(InstrumentationScope(SCOPE, VERSION), histograms, "")
 
 
-def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: int, now_ns: int, metric: Metric) -> Metric:
+def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: float, now_ns: int, metric: Metric) -> Metric:
     """A sum with its exemplars, and the start it counts from: the SDK takes an observable's first collection for it."""
     data, row = metric.data, _BY_NAME.get(metric.name)
     if not isinstance(data, Sum) or row is None:
@@ -171,20 +200,11 @@ def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: int, now_n
             point,
             start_time_unix_nano=start_ns[data.aggregation_temporality],
             time_unix_nano=now_ns,
-            exemplars=_exemplars_of(row, _labels(row, point), before_ns),
+            exemplars=exemplars_of(row, _labels(row, point), before_ns),
         )
         for point in data.data_points
     ]
     return replace(metric, data=replace(data, data_points=points))
-
-
-def _exemplars_of(metric: _metrics.Metric, labels: Labels, since_ns: int) -> list[sdk.Exemplar]:
-    """The exemplars that are new: the SDK's own reservoirs start anew with each collection too."""
-    return [
-        sdk.Exemplar({}, value, time_ns, span.span_id, span.trace_id)
-        for span, value, unix_time in list(_exemplars.kept(metric, labels).values())
-        if (time_ns := round(unix_time * 1e9)) >= since_ns
-    ]
 
 
 def _labels(metric: _metrics.Metric, point: NumberDataPoint) -> Labels:

@@ -6,12 +6,10 @@ event loop, as prometheus_client's own ASGI app does, made 20 ms timeouts overru
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +22,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._shared import build
 from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
+from tracedtimeout._shared.off_loop import OffLoop
 
 from . import _multiprocess
 from ._families import announced, family_of
@@ -44,8 +44,8 @@ class Collector:
     """Whether `install` registered it, and not its user."""
 
     def collect(self) -> Iterator[Metric]:
-        figures = _series.snapshot()
-        return (family_of(metric, figures.get(metric, {})) for metric in _metrics.METRICS)
+        figures = build.snapshot()
+        return (family_of(metric, figures.get(metric, {})) for metric in build.METRICS)
 
     def describe(self) -> Iterator[Metric]:
         """The families with no figures: what a registry checks names against, in place of a collection."""
@@ -53,7 +53,7 @@ class Collector:
 
 
 def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:
-    """An ASGI application that serves `registry` at any path: mount it at ``/metrics``.
+    """An ASGI application that serves `registry` at any path: ``Route("/metrics", metrics_app())``.
 
     Collecting, encoding and compressing happen in a thread of its own, one scrape at a time; requests for the same that
     come while it runs are answered with it. The client chooses OpenMetrics (which shows exemplars), gzip and, by
@@ -74,35 +74,16 @@ class MetricsApp:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._process = 0
-        self._under_way: dict[tuple[str, bool, bytes], Future[Page]] = {}
+        self._off_loop = OffLoop("tracedtimeout-scrape")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await serve(scope, receive, send, self._answer, "the metrics endpoint")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Shielded: who hangs up ends no run that others wait for.
-        body, headers = await asyncio.shield(asyncio.wrap_future(self._run(scope)))
-        await reply(scope, send, 200, headers, body)
-
-    def _run(self, scope: Scope) -> Future[Page]:
-        """The scrape that a request asks for: the one that is under way, if it is the same."""
         gzipped = _accepts_gzip(_header(scope, b"accept-encoding"))
         asked = (_header(scope, b"accept"), gzipped, bytes(scope["query_string"]))
-        thread = self._own_thread()
-        run = self._under_way.get(asked)
-        if run is None:
-            run = self._under_way[asked] = thread.submit(self._encode, *asked)
-            run.add_done_callback(lambda _: self._under_way.pop(asked, None))
-        return run
-
-    def _own_thread(self) -> ThreadPoolExecutor:
-        """One for each process: in the child of a fork no thread of its parent runs."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._under_way = {}
-            self._scraper = ThreadPoolExecutor(1, thread_name_prefix="tracedtimeout-scrape")
-        return self._scraper
+        body, headers = await self._off_loop.run(asked, self._encode, *asked)
+        await reply(scope, send, 200, headers, body)
 
     def _encode(self, accepted: str, gzipped: bool, query: bytes) -> Page:
         """Collect and encode the families that a request asks for. Runs in the thread."""

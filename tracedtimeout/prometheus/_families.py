@@ -12,6 +12,7 @@ from prometheus_client.utils import floatToGoString
 
 from tracedtimeout import _exemplars
 from tracedtimeout._core import _metrics, _series
+from tracedtimeout._shared import build
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -42,10 +43,10 @@ def family_of(metric: _metrics.Metric, figures: Mapping[_series.Labels, _series.
 
 def announced() -> Iterator[Family]:
     """Every family, with no figures."""
-    return (family_of(metric, {}) for metric in _metrics.METRICS)
+    return (family_of(metric, {}) for metric in build.METRICS)
 
 
-@lru_cache(maxsize=len(_metrics.METRICS))
+@lru_cache(maxsize=len(build.METRICS))
 def les(bounds: tuple[float, ...]) -> tuple[str, ...]:
     """The values of the label ``le``."""
     return (*map(floatToGoString, bounds), "+Inf")

@@ -24,6 +24,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 from tracedtimeout._core import _observers, _series
 from tracedtimeout._core._metrics import Metric
+from tracedtimeout._shared import build
 from tracedtimeout._shared.once import Once
 
 from ._families import les
@@ -111,7 +112,7 @@ def transfer() -> None:
         return
     with _lock:
         refused: OSError | None = None
-        for metric, figures in _series.snapshot().items():
+        for metric, figures in build.snapshot().items():
             for labels, value in figures.items():
                 series, numbers = (metric, labels), _numbers(value)
                 if series not in _cells and refused is None:
