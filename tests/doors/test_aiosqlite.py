@@ -10,7 +10,7 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from tests.support.cuts import cut
+from tests.support.cuts import cut, cuts
 from tracedtimeout import DeadlineExceeded, timeout
 from tracedtimeout.integrations.aiosqlite import interrupting
 
@@ -52,6 +52,22 @@ async def test_one_that_has_not_begun(connection: aiosqlite.Connection) -> None:
         assert await cut(work, suspensions)
         async with asyncio.timeout(SOON):
             assert list(await connection.execute_fetchall("SELECT 1")) == [(1,)]
+
+
+async def test_a_thousand_cuts(connection: aiosqlite.Connection) -> None:
+    """Each at a random await: no question gets the answer of another, and the connection is good afterwards."""
+    answered: list[int] = []
+
+    async def work(number: int) -> None:
+        async with interrupting(connection):
+            assert list(await connection.execute_fetchall("SELECT ?", (number,))) == [(number,)]
+            if number % 5 == 0:
+                await connection.execute_fetchall(ENDLESS)
+        answered.append(number)
+
+    told = await cuts(work, most=2, side_by_side=1)
+    assert (told[1] > 0, told[2] > 0, told[0] == len(answered)) == (True, True, True)
+    assert list(await connection.execute_fetchall("SELECT 1")) == [(1,)]
 
 
 async def test_a_writing_transaction_is_rolled_back(connection: aiosqlite.Connection) -> None:
