@@ -1,1 +1,1 @@
-"""What a timeout costs, beside the one that it replaces and those that others offer."""
+"""The cost of a timeout, beside the one that it replaces and those that others offer."""

@@ -140,9 +140,9 @@ def telemetry_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
 
 
 def peer_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
-    """What others cost, beside the bare one too."""
+    """The cost of others, beside the bare one too."""
     p = _programs
-    for name, program in p.PEERS.items():
+    for name, program in p.OTHERS.items():
         yield Row(name, "asyncio.timeout", "", compare(runner, p.bare, program, 200, turns=turns))
     by_hand = p.with_prometheus_by_hand()
     yield Row(

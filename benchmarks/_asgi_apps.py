@@ -29,7 +29,7 @@ async def hello(request: Request) -> Response:
 
 
 class BareTimeout:
-    """What one writes by hand: asyncio.timeout around the application, and no more."""
+    """The middleware that one writes by hand: asyncio.timeout around the application, and no more."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""What one timeout costs among many: the cost at a hundred and at a hundred thousand open ones."""
+"""The cost of one timeout among many: at a hundred and at a hundred thousand open ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How two programs are compared: in one process, in turns, by the median of the ratios of the turns."""
+"""Two programs are compared: in one process, in turns, by the median of the ratios of the turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an open timeout weighs."""
+"""The weight of an open timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured: the same work under each library's timeout."""
+"""The programs that are measured: the same work under each library's timeout."""
 # ruff: noqa: ASYNC100  # entering and leaving is what is measured
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def entered_by(make: Callable[[float], AbstractContextManager[Any]]) -> Program:
     return program
 
 
-PEERS: dict[str, Program] = {
+OTHERS: dict[str, Program] = {
     "async-timeout": opened_by(async_timeout.timeout),
     "quattro": entered_by(quattro.fail_after),
     "anyio": entered_by(anyio.fail_after),

@@ -1,4 +1,4 @@
-"""What the ASGI middleware costs a server: its CPU time for a request of hello-world, beside none and beside others.
+"""The cost of the ASGI middleware to a server: its CPU time for a hello-world, beside none and beside others.
 
     python -m benchmarks.asgi
 

@@ -1,4 +1,4 @@
-"""What exporting costs each timeout: several worker processes, and exemplars.
+"""The cost of exporting to each timeout: several worker processes, and exemplars.
 
     python -m benchmarks.export
 

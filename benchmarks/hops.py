@@ -1,4 +1,4 @@
-"""How soon the last of three processes ends when the deadline of the first passes.
+"""The delay with which the last of three processes ends when the deadline of the first passes.
 
     python -m benchmarks.hops
 

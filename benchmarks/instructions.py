@@ -1,4 +1,4 @@
-"""What one timeout is made of: its machine instructions, by the interpreter's functions, beside asyncio's.
+"""The make-up of one timeout: its machine instructions, by the interpreter's functions, beside asyncio's.
 
     python -m benchmarks.instructions        # needs Debian's valgrind; takes two minutes
 

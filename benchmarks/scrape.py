@@ -1,4 +1,4 @@
-"""How late a 20 ms timeout is while the metrics of a busy process are scraped.
+"""The lateness of a 20 ms timeout while the metrics of a busy process are scraped.
 
     python -m benchmarks.scrape
 
@@ -77,7 +77,7 @@ async def measure(way: str, app: Any, seconds: float) -> float:
 
 
 async def lateness() -> float:
-    """How many seconds after its deadline one timeout was left."""
+    """The seconds from the deadline of one timeout to its exit."""
     begun = time.monotonic()
     with contextlib.suppress(TimeoutError):
         async with timeout(LIMIT, name="measured"):

@@ -63,7 +63,7 @@ def quantile(q: float, metric: Metric, by: str, window: str = "5m") -> str:
 
 
 def observed(metric: Metric, by: str, window: str = "5m") -> str:
-    """What a histogram, classic or native, counted over `window`, first values left out."""
+    """The count of a histogram, classic or native, over `window`, first values left out."""
     name = metric.prometheus_name
     return f"sum by ({by}) (increase({name}_count[{window}]) or histogram_count(increase({name}[{window}])))"
 

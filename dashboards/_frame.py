@@ -1,4 +1,4 @@
-"""What every dashboard has around its panels: variables, links to the others, time range, annotations."""
+"""The frame of every dashboard: variables, links to the others, time range, annotations."""
 
 from __future__ import annotations
 

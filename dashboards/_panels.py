@@ -45,7 +45,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a panel says of itself."""
+    """The description of a panel."""
 
     title: str
     description: str

@@ -12,7 +12,7 @@ PLACE = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"'
 TARGET = f'{PLACE}, instance=~"$instance"'
 NAMED = f'{TARGET}, timeout=~"$timeout"'
 RECORDED = f'{PLACE}, timeout=~"$timeout"'
-"""What is recorded sums instances away."""
+"""Recorded series, which sum instances away."""
 
 RAN = 'outcome!="rejected"'
 NOW = "$__rate_interval"
@@ -62,7 +62,7 @@ def _summed(metric: Metric, part: str, by: str, extra: str, window: str) -> str:
 
 
 def level(metric: Metric, by: str) -> str:
-    """What an up-down counter stands at."""
+    """The value of an up-down counter."""
     return f"sum by ({by}) ({metric.prometheus_name}{matchers(metric)})"
 
 
@@ -73,5 +73,5 @@ def expiry_share(by: str, window: str = NOW) -> str:
 
 
 def recorded(name: str) -> str:
-    """What a recording rule says of the timeouts that are chosen."""
+    """The series of a recording rule, for the timeouts that are chosen."""
     return f"{name}{{{RECORDED}}}"

@@ -25,7 +25,7 @@ def alerts() -> table.Panel:
 
 
 def suggested() -> table.Panel:
-    """How long each timeout took over a day, beside its limit, and what the limit should be."""
+    """The durations of each timeout over a day, beside its limit and the limit that is suggested."""
     text = Text(
         "Suggested limit",
         f"Over a day, all instances, from recording rules: p99.9 of duration with {limits.HEADROOM - 1:.0%} headroom, "

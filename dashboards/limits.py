@@ -11,7 +11,7 @@ UNCENSORED = 'outcome!~"rejected|cancelled|inherited"'
 """Durations that another's deadline or a cancellation cut short say nothing about the limit."""
 
 HEADROOM = 1.25
-"""What the suggested limit adds to the p99.9 of duration."""
+"""The share that the suggested limit adds to the p99.9 of duration."""
 
 LOOSE = 4
 """A limit this many times the suggested one is too loose."""

@@ -69,6 +69,6 @@ GROUPS: dict[str, tuple[Record, ...]] = {
 }
 
 EVERY = {"tracedtimeout-records-long": "2m"}
-"""How often a group is evaluated, where not as often as all: days change slowly, and cost the most to read."""
+"""The interval of a group that is evaluated less often: days change slowly, and cost the most to read."""
 
 RECORDS: tuple[Record, ...] = tuple(record for group in GROUPS.values() for record in group)

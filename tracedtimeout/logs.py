@@ -55,7 +55,7 @@ def _told_once(record: logging.LogRecord) -> bool:
 
 
 def _message(timeout: Timeout) -> str | None:
-    """What there is to say of how `timeout` ended; None if its expiry is another's to tell, or there was none."""
+    """The line for `timeout`; None if another's line tells of its expiry, or there was none."""
     error = timeout.error
     if timeout.outcome in _RAISED:
         return words(error) if isinstance(error, DeadlineExceeded) else None

@@ -253,7 +253,7 @@ def _add_expiry(attributes: Attributes, timeout: Timeout) -> None:
 
 
 def _description(timeout: Timeout) -> str:
-    """What `DeadlineExceeded` says, even if it is not what left the body; a foreign exception as OTel puts it."""
+    """The message of `DeadlineExceeded`, also where another exception left the body; a foreign one as OTel puts it."""
     error = timeout.error
     if timeout.outcome is Outcome.FAILED and error is not None:
         return described(error)

@@ -1,4 +1,4 @@
-"""What every panel shows: its queries, asked of a real Prometheus that watches the demo for a few minutes."""
+"""The data of every panel: its queries, asked of a real Prometheus that watches the demo for a few minutes."""
 
 from __future__ import annotations
 

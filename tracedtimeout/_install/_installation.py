@@ -1,4 +1,4 @@
-"""What one call of `install()` puts in place, and takes back: the only module that knows every exporter."""
+"""An installation: all that one call of `install()` puts in place. The only module that knows every exporter."""
 
 from __future__ import annotations
 
@@ -150,5 +150,5 @@ def _choose(buckets: Bounds | None) -> None:
 
 
 def _counted() -> bool:
-    """Whether figures stand in the buckets of now: something was recorded, or a loop is ready to."""
+    """True if figures stand in the buckets of now: something was recorded, or a loop is ready to."""
     return bool(_series.writers() or _series.snapshot())

@@ -122,7 +122,7 @@ def _ascending(who: str, value: Any) -> tuple[float, ...]:
 
 
 def _read_object(text: str) -> Any:
-    """What ``module:attribute`` names, or None."""
+    """The object that ``module:attribute`` names; None for ``none``."""
     if text.lower() in ("none", "off"):
         return None
     module, _, attribute = text.partition(":")
@@ -132,7 +132,7 @@ def _read_object(text: str) -> Any:
 
 
 def _read_observers(text: str) -> list[Any]:
-    """What ``module:attribute,module:attribute`` names; classes are called."""
+    """The objects that ``module:attribute,module:attribute`` names; classes are called."""
     found = [_read_object(part.strip()) for part in text.split(",")]
     return [one() if isinstance(one, type) else one for one in found]
 

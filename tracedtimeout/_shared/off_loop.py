@@ -24,7 +24,7 @@ class OffLoop:
         self._under_way: dict[Hashable, Future[Any]] = {}
 
     async def run(self, asked: Hashable, work: Callable[..., T], *args: Any) -> T:
-        """What ``work(*args)`` returns; that of the run under way, if it was asked for by an equal `asked`."""
+        """The result of ``work(*args)``; that of the run under way, if it was asked for by an equal `asked`."""
         # Shielded: who hangs up ends no run that others wait for.
         return await asyncio.shield(asyncio.wrap_future(self._run(asked, work, args)))
 

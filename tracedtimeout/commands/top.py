@@ -21,9 +21,9 @@ try:
     from rich.live import Live
     from rich.table import Table
     from rich.text import Text
-except ImportError as exc:
-    message = f"tracedtimeout.commands.top needs an extra: pip install 'tracedtimeout[top]' ({exc})"
-    raise ImportError(message, name=exc.name) from exc
+except ImportError as _exc:
+    _message = f"tracedtimeout.commands.top needs an extra: pip install 'tracedtimeout[top]' ({_exc})"
+    raise ImportError(_message, name=_exc.name) from _exc
 
 __all__ = ["Look", "NoLivePageError", "look", "main", "names", "picture", "terminal"]
 

@@ -34,9 +34,9 @@ from ._standins import STANDINS, replace
 
 try:
     from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # no __all__
-except ImportError as exc:
-    message = f"tracedtimeout.instrument needs an extra: pip install 'tracedtimeout[instrument]' ({exc})"
-    raise ImportError(message, name=exc.name) from exc
+except ImportError as _exc:
+    _message = f"tracedtimeout.instrument needs an extra: pip install 'tracedtimeout[instrument]' ({_exc})"
+    raise ImportError(_message, name=_exc.name) from _exc
 
 __all__ = ["TracedTimeoutInstrumentor"]
 
@@ -163,7 +163,7 @@ def _warn_of_holders(watcher: _Watcher) -> None:
 
 
 def _names_in(module: object) -> Mapping[str, object]:
-    """What a module holds; nothing of what else may be in a module's place. A lazy one is not loaded by the look."""
+    """The names in a module; none of an object that stands in a module's place. A lazy module is not loaded by it."""
     if not issubclass(type(module), ModuleType):
         return {}
     return cast(Mapping[str, object], object.__getattribute__(module, "__dict__"))

@@ -1,4 +1,4 @@
-"""What stands in for asyncio's `timeout`, `timeout_at`, `Timeout` and `wait_for` where they are watched, and where."""
+"""The stand-ins of asyncio's `timeout`, `timeout_at`, `Timeout` and `wait_for`, and the modules that get them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ original_timeout_at = asyncio.timeout_at
 original_wait_for = asyncio.wait_for
 
 _EXTRA_TASK = sys.version_info < (3, 12)
-"""Whether asyncio's `wait_for` runs what it is given in a task of its own."""
+"""True where asyncio's `wait_for` runs its awaitable in a task of its own."""
 
 
 @functools.wraps(original_timeout)
@@ -90,7 +90,7 @@ def _future_of(fut: Awaitable[T]) -> asyncio.Future[T]:
 
 
 def _was_ended(future: asyncio.Future[Any]) -> bool:
-    """Whether `future` was asked to end before it was done."""
+    """True if `future` was asked to end before it was done."""
     return future.cancelled() or (isinstance(future, asyncio.Task) and future.cancelling() > 0)
 
 

@@ -1,4 +1,4 @@
-"""asyncio's own `Timeout`, unchanged in what it does, and counted and told of like ours: for code that was not changed.
+"""asyncio's own `Timeout`, with its behaviour unchanged, counted and told to observers like ours.
 
 Nothing is inherited or enforced, and what is raised is what asyncio raises. Whatever fails in the watching itself is
 logged once, and the timeout goes on unwatched.
@@ -36,10 +36,10 @@ class Call(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Who decides what is watched, and whom to tell of it."""
+    """Decides which timeouts are watched, and which observers are told of them."""
 
     def name_of(self, caller: FrameType) -> str | None:
-        """What the timeouts made by the code in that frame are called; None for those that are not watched."""
+        """The name of the timeouts made by the code in that frame; None for those that are not watched."""
 
     def observers(self) -> Iterable[_observers.Observer]: ...
 

@@ -1,4 +1,4 @@
-"""How a server's door lets a request in, under which deadline, and how that is left."""
+"""The admission of a request: the terms of a server's door, and the timeout that each request gets by them."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _OWN_DETAILS = "Deadline Exceeded"
 
 
 def client_interceptors() -> list[grpc.aio.ClientInterceptor]:
-    """What sends with each call, of all four kinds, the seconds left of the budget, and lets none take longer.
+    """Sends with each call, of all four kinds, the seconds left of the budget, and lets none take longer.
 
     ``grpc.aio.insecure_channel(target, interceptors=client_interceptors())``. The least holds of a call's ``timeout=``,
     a ``grpc-timeout`` in its metadata (which grpc ignores beside the first) and the budget. A call whose budget is

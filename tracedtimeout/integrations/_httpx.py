@@ -24,13 +24,13 @@ from ._telling import Changes, Origin, Telling, Told
 
 _PHASES = ("connect", "read", "write", "pool")
 _SENDING = ".send_request_headers.started"
-"""What httpcore's trace extension says when a connection is there and the request is about to be written."""
+"""The event of httpcore's trace extension when a connection is there and the request is about to be written."""
 _SOONEST = 0.001
 """Seconds of a phase that begins with the budget spent: with 0 a socket does not wait, and so does not time out."""
 
 
 class Door:
-    """What both transports of a library have."""
+    """The part that both transports of a library share."""
 
     library: Any
     """httpx or httpx2."""
@@ -42,7 +42,7 @@ class Door:
         self._telling = Telling(hosts, headers)
 
     def _begin(self, request: Any, left: float) -> tuple[Any, Told]:
-        """What is sent in place of `request`, which stays as it is: httpx makes redirects and retries of it."""
+        """The request that is sent in place of `request`, which stays: httpx makes redirects and retries of it."""
         if not isinstance(request, self.library.Request):
             sort, name = type(request), self.library.__name__
             raise TypeError(f"a door of {name} was given a {sort.__name__} of {sort.__module__}: each has its own")
@@ -160,7 +160,7 @@ class SyncDoor(Door):
 
 
 class AsyncBody:
-    """What a response is read from: a budget without a timer ends that too."""
+    """The body of a response: a budget without a timer ends its reading too."""
 
     library: Any
 

@@ -11,5 +11,5 @@ MARK = "__tracedtimeout_exempt__"
 
 
 def method_and_route(method: str, template: str | None) -> str:
-    """What a request with that method, for the route with that template, is called; None is for no route."""
+    """The name of requests with that method, for the route with that template; None is for no route."""
     return f"{method if method in METHODS else OTHER} {UNMATCHED if template is None else template}"

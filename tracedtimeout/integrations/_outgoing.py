@@ -1,4 +1,4 @@
-"""What every client door does before a call is sent, and when one was cut short by the budget."""
+"""Outgoing calls: every client door asks here before it sends one, and when the budget cut one short."""
 
 from __future__ import annotations
 

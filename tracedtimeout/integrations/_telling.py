@@ -1,4 +1,4 @@
-"""What an HTTP client's door tells of a deadline, and whom."""
+"""The headers of a deadline: which of them an HTTP client's door sends, and to which hosts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Redirect(NamedTuple):
     to: Origin
     first: Origin
     call: object
-    """What the library makes once for each call, redirects included; None where that cannot be told."""
+    """An object that the library makes once for each call, redirects included; None where that cannot be told."""
     started: float
 
 
@@ -111,7 +111,7 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one request tells."""
+    """The headers of one request."""
 
     origin: Origin
     first: Origin
@@ -119,7 +119,7 @@ class Told:
     call: object
     started: float
     listed: bool
-    """Whether its host is told at all."""
+    """True if its host is told of the budget."""
     headers: tuple[str, ...]
     ours: frozenset[str]
     asked: float

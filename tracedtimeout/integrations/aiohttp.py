@@ -42,7 +42,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def client_middleware(*, hosts: Collection[str] | None = None, headers: Collection[str] = TOLD) -> ClientMiddlewareType:
-    """What sends with each request the seconds left of the budget, and lets it take no longer.
+    """A client middleware that sends with each request the seconds left of the budget, and lets it take no longer.
 
     ``aiohttp.ClientSession(middlewares=[client_middleware()])``. A request whose budget is spent is not sent: it raises
     `DeadlineExceeded`. Each attempt and redirect carries what is left then: the least of the budget, the total of the
@@ -171,7 +171,7 @@ def server_middleware(
     at_least: float = 0.0,
     dark: bool = False,
 ) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """What ends each request at its deadline: 504 if the response has not started, else the connection is cut.
+    """A server middleware that ends each request at its deadline: 504, or a cut connection if that is too late.
 
     ``web.Application(middlewares=[server_middleware(maximum=30)])``. The arguments are those of the ASGI
     `DeadlineMiddleware`. A handler marked with its `exempt` is left alone; a WebSocket is ended only by the deadline of
@@ -199,7 +199,7 @@ def server_middleware(
 
 
 def _let_stay(guard: Timeout, request: web.Request, delay: float = 0.001) -> None:
-    """Lift the deadline of `guard` once a WebSocket has come of `request`: that it asks for one is a peer's word.
+    """Lift the deadline of `guard` once a WebSocket has come of `request`: that it asks for one is a client's word.
 
     Looked at after `delay`, and then ever more seldom, since aiohttp tells no middleware.
     """

@@ -64,7 +64,7 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         found = await continuation(handler_call_details)
-        if found is None or DISABLED:  # None is for no such method: the name that a peer chose is none of ours
+        if found is None or DISABLED:  # None is for no such method: the name that a client chose is none of ours
             return found
         handler: Any = found
         name = str(handler_call_details.method).lstrip("/")
@@ -78,7 +78,7 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _guard_for(behaviour: Any, kind: str) -> Callable[..., Any]:
-    """What runs a handler in its place; grpc tells how to run one by what sort of function it is."""
+    """The function that runs a handler in its place, of the same sort: grpc tells by that how to run it."""
     if inspect.isasyncgenfunction(behaviour):
         return _generating
     if inspect.iscoroutinefunction(behaviour):
@@ -109,7 +109,7 @@ async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, co
 
 
 async def _generating(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> AsyncIterator[Any]:
-    """A generator in form alone: what the handler yields is written here, so that a deadline that passes while the peer
+    """A generator in form alone: it writes what the handler yields, so that a deadline that passes while the client
     reads slowly ends the handler as any other does, and not grpc's loop around it."""
 
     async def write(request: Any, context: Any) -> None:
@@ -153,7 +153,7 @@ def _bound_in_thread(terms: Admission, name: str, context: Any) -> Iterator[None
 
 
 def _keep_in(exc: BaseException) -> None:
-    """Raise another in the place of a timeout's of the handler's own: grpc sends what an exception says to the peer,
+    """Raise another in the place of a timeout's of the handler's own: grpc sends what an exception says to the client,
     and ours says names and places. The log has it, as the cause."""
     if isinstance(exc, DeadlineExceeded):
         raise TimeoutError("a timeout of the handler's own") from exc

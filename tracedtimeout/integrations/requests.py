@@ -45,7 +45,7 @@ class DeadlineAdapter(HTTPAdapter):
         DeadlineExceeded: the budget was spent before it was sent, or while it was under way.
     """
 
-    __attrs__ = [*HTTPAdapter.__attrs__, "_telling"]  # noqa: RUF012  # what is pickled, as requests has it
+    __attrs__: list[str] = [*HTTPAdapter.__attrs__, "_telling"]  # noqa: RUF012  # what is pickled, as requests has it
 
     def __init__(
         self, *, hosts: Collection[str] | None = None, headers: Collection[str] = TOLD, **options: Any

@@ -123,7 +123,7 @@ def _marks(connection: Connection) -> dict[Any, Any]:
 
 
 def _milliseconds() -> int:
-    """What a statement is granted; 0 for no limit, as in PostgreSQL."""
+    """The limit of a statement; 0 for none, as in PostgreSQL."""
     left = remaining() * 1000
     return 0 if left > MOST - SLACK else max(1, math.ceil(left)) + SLACK
 

@@ -54,5 +54,5 @@ class stop_when_spent(stop_base):  # noqa: N801  # named as tenacity names its o
 
 
 def _refused(error: BaseException | None, left: float) -> bool:
-    """Whether an enclosing deadline left the attempt too little: no more is left here than was left there."""
+    """True if an enclosing deadline left the attempt too little: no more is left here than was left there."""
     return isinstance(error, DeadlineExceeded) and error.rejected and left <= error.limit

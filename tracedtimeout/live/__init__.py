@@ -107,7 +107,7 @@ class LiveApp:
         return _page.page(self._view(), path).encode(errors="replace")
 
     def _event_now(self) -> bytes:
-        """What the page shows now as an event: rendered once for all who watch."""
+        """The content of the page now as an event: rendered once for all who watch."""
         view = self._view()
         if not self._event:
             self._event = f"retry: 1000\ndata: {json.dumps(view)}\n\n".encode()
@@ -148,7 +148,7 @@ class LiveApp:
 
 
 async def _taken(sending: Awaitable[None], gone: asyncio.Future[None]) -> bool:
-    """Whether what is sent is taken within `STREAM`: who neither reads nor hangs up is not waited for any longer."""
+    """True if the client takes an event within `STREAM`: one that neither reads nor hangs up is given up then."""
     sent = asyncio.ensure_future(sending)
     try:
         await asyncio.wait([sent, gone], timeout=STREAM, return_when=asyncio.FIRST_COMPLETED)

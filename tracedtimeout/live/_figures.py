@@ -1,4 +1,4 @@
-"""What the live page remembers: the last timeouts that ran out of time, and figures by name over the last minute."""
+"""The memory of the live page: the last timeouts that ran out of time, and figures by name over the last minute."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Recent:
 
 
 def _message(timeout: Timeout, outcome: Outcome) -> str:
-    """What it raised, if that is ours; of another's exception only the type, for its words may hold anything."""
+    """The message of its DeadlineExceeded; of another's exception only the type, for its words may hold anything."""
     if isinstance(timeout.error, DeadlineExceeded) and timeout.error.name == timeout.name:
         return words(timeout.error)
     if outcome is Outcome.INHERITED:
@@ -87,7 +87,7 @@ def _message(timeout: Timeout, outcome: Outcome) -> str:
 
 @dataclass(slots=True)
 class Totals:
-    """What was counted under one name."""
+    """The counts of one name."""
 
     durations: Histogram = field(default_factory=lambda: Histogram(DURATION.bounds))
     out_of_time: int = 0
@@ -97,13 +97,13 @@ class Totals:
 
     @property
     def count(self) -> int:
-        """How many ended."""
+        """The number of timeouts that ended."""
         return sum(self.durations.counts)
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one name's row shows."""
+    """The row of one name."""
 
     name: str
     open: int

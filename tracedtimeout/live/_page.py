@@ -47,7 +47,7 @@ POLICY = (
     f"default-src 'none'; script-src {_hash(SCRIPT)}; style-src {_hash(STYLE)}; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""What the browser may do with the page: run this script, and talk to where it came from."""
+"""The rights of the page in a browser: it may run this script, and talk to the host that it came from."""
 
 
 def page(view: dict[str, Any], path: str) -> str:

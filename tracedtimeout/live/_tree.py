@@ -53,14 +53,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What is open: `nodes` in the order of the tree, the oldest first, and how many more there are."""
+    """The open deadlines: `nodes` in the order of the tree, the oldest first, and how many more there are."""
 
     nodes: tuple[Node, ...]
     hidden: int
 
 
 def gather(most: int = MOST) -> Tree:
-    """What is open now, on every loop of the process. Safe in any thread; what ends meanwhile is left out.
+    """The timeouts open now, on every loop of the process. Safe in any thread; those that end meanwhile are not in it.
 
     Of more than `most` the oldest are chosen before anything else is asked of them: 100,000 open ones cost 30 ms.
     """
@@ -117,7 +117,7 @@ def _climb(link: Deadline | None, parents: dict[Deadline, Deadline | None]) -> N
 
 
 def _is_shown(link: Deadline) -> bool:
-    """Whether it is open, and no link that merely stands for a deadline of OpenTelemetry's context."""
+    """True if `link` is open, and does not merely stand for a deadline of OpenTelemetry's context."""
     return link._state in OPEN and not (isinstance(link, Budget) and link._when is None)
 
 

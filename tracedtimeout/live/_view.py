@@ -1,4 +1,4 @@
-"""What the live page says, in words: rows of cells that the server and the browser draw alike."""
+"""The words of the live page: rows of cells that the server and the browser draw alike."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class _Join:
         return replace(data, resource_metrics=[replace(first, scope_metrics=scopes), *others])
 
     def _shows_elsewhere(self, ending: Table | None) -> bool:
-        """Whether the registry that its reader writes to has our families anyway, or had them until the end."""
+        """True if the registry that its reader writes to has our families anyway, or had them until the end."""
         registry = self._in_registry
         return registry is not None and (
             ending is not None or _metrics.ACTIVE.prometheus_name in registry._names_to_collectors
@@ -133,7 +133,7 @@ class _Join:
                 yield Metric(stream.name, stream.description, metric.unit, Histogram(points, self._temporality))
 
     def _recorded(self, metric: _metrics.Metric, figures: Table) -> dict[Labels, _series.Histogram]:
-        """What there is to tell of a histogram, by label values."""
+        """The values of a histogram to export, by label values."""
         if self._temporality is not DELTA:
             return {labels: recorded_since(None, value) for labels, value in figures.get(metric, {}).items()}
         before = self._before.get(metric, {})
@@ -143,7 +143,7 @@ class _Join:
 
 _joins: weakref.WeakSet[_Join] = weakref.WeakSet()
 _born: tuple[Table, int] = {}, _metrics.STARTED_NS
-"""What stood in the figures as this process began, and when that was."""
+"""The figures as this process began, and the time of that."""
 
 
 def _in_child() -> None:

@@ -44,7 +44,7 @@ class Pipeline:
 
     @property
     def running(self) -> bool:
-        """Whether it is to export.
+        """True while the pipeline is to export.
 
         A provider that became the global one after it was given a pipeline by name has two. The SDK leaves out an
         instrument's second callback, so the first speaks for both.

@@ -1,4 +1,4 @@
-"""What a provider and a reader of OpenTelemetry's SDK are set to do with our histograms: its views and its filter."""
+"""The views and the exemplar filter of OpenTelemetry's SDK, applied to our histograms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _told: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What one histogram is exported as."""
+    """The form in which one histogram is exported."""
 
     name: str
     description: str
@@ -33,7 +33,7 @@ class Stream:
 
 
 def streams(provider: Any, reader: MetricReader, metric: Metric) -> Iterator[Stream]:
-    """What the views of `provider`, and the aggregation that `reader` prefers, make of a histogram: maybe nothing.
+    """The streams that the views of `provider`, and the preference of `reader`, make of a histogram: maybe none.
 
     Names, descriptions, attribute keys and `DropAggregation` are honoured. Another aggregation than buckets, or other
     bounds, cannot be had of what was counted: the first time, the log says so.
@@ -50,7 +50,7 @@ def streams(provider: Any, reader: MetricReader, metric: Metric) -> Iterator[Str
 
 
 def wants_exemplars(provider: Any) -> bool:
-    """Whether its filter lets exemplars pass: ``OTEL_METRICS_EXEMPLAR_FILTER``, or the argument."""
+    """True if its filter lets exemplars pass: ``OTEL_METRICS_EXEMPLAR_FILTER``, or the argument."""
     chosen = getattr(getattr(provider, "_sdk_config", None), "exemplar_filter", None)
     return not isinstance(chosen, AlwaysOffExemplarFilter)
 
@@ -82,7 +82,7 @@ def _preferred(reader: Any) -> object:
 
 
 def _keeps(aggregation: object, metric: Metric) -> bool:
-    """Whether there is anything to export; says so if that is not quite what was asked for."""
+    """True if there is anything to export; logs it if that is not quite what was asked for."""
     if isinstance(aggregation, DropAggregation):
         return False
     if isinstance(aggregation, ExplicitBucketHistogramAggregation):

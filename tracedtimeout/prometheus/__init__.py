@@ -41,7 +41,7 @@ class Collector:
     """
 
     installed = False
-    """Whether `install` registered it, and not its user."""
+    """True if `install` registered it, and not its user."""
 
     def collect(self) -> Iterator[Metric]:
         figures = build.snapshot()
@@ -99,7 +99,7 @@ class MetricsApp:
 
 
 def _encoder(accepted: str) -> tuple[Callable[[Any], bytes], str]:
-    """What encodes for an ``Accept``, and the type of that; for one that cannot be read, as for none."""
+    """The encoder for an ``Accept`` header, and its content type; for one that cannot be read, as for none."""
     try:
         return choose_encoder(accepted)
     except Exception:  # prometheus_client's reading of "version=" raises what it likes
@@ -163,7 +163,7 @@ class MetricsServer:
 
 
 class Source(Protocol):
-    """What can be scraped: a registry, or a part of one."""
+    """A source of families: a registry, or a part of one."""
 
     def collect(self) -> Iterable[Metric]: ...
 
@@ -184,7 +184,7 @@ class _Timed:
 
 
 def _source(registry: CollectorRegistry | None) -> Any:
-    """What is scraped: a registry, or all processes together."""
+    """The source of a scrape: a registry, or all processes together."""
     if registry is not None:
         return registry
     folder = os.environ.get(_multiprocess.VARIABLE)

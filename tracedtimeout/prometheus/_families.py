@@ -55,7 +55,7 @@ def les(bounds: tuple[float, ...]) -> tuple[str, ...]:
 def _buckets(
     histogram: _series.Histogram, exemplars: Mapping[int, _exemplars.Exemplar]
 ) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
-    """What is counted up to each bound."""
+    """The count up to each bound."""
     buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
     seen = 0
     for bucket, (le, count) in enumerate(zip(les(histogram.bounds), histogram.counts, strict=True)):

@@ -208,7 +208,7 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    """What stands in the figures as the child begins is the parent's; its values are read from files of its own."""
+    """Take the figures as the child begins for the parent's; the child writes files of its own."""
     _lock.release()
     _given.clear()
     _cells.clear()

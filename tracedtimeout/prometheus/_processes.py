@@ -1,4 +1,4 @@
-"""What all worker processes counted, read from the files that prometheus_client keeps for each of them."""
+"""The counts of all worker processes, read from the files that prometheus_client keeps for each of them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def extract(
 ) -> float | None:
     """Seconds of budget that came with a request or message, for `budget()` or `timeout()`; None if none did.
 
-    Never raises for what a peer sent: what is malformed is ignored and counted. With several headers the least wins.
+    Never raises for a header: a malformed one is ignored and counted. With several headers the least wins.
 
     Args:
         carrier: a mapping or pairs of names and values, each text or bytes: headers, metadata, the fields of a message.

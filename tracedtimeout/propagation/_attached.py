@@ -1,4 +1,4 @@
-"""The deadline that an OpenTelemetry instrumentation extracted and attached, as a link of the budget's chain."""
+"""Deadlines in OpenTelemetry's context: those that an instrumentation extracted become links of the budget's chain."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def overrule() -> bool:
 
 
 class _Attached:
-    """What `_budget` asks once a propagator is loaded.
+    """The source that `_budget` asks for deadlines once a propagator is loaded.
 
     A deadline binds what is opened while its Context is attached, and stays in the chain of that. At the head of a
     chain nothing is open beneath it: there it is dropped as soon as its Context is no longer attached.
@@ -66,7 +66,7 @@ def _link(remote: Budget, when: float | None, parent: Deadline | None) -> Budget
 
 
 def _is_over(link: Deadline, remote: Budget | None) -> bool:
-    """Whether `link` was put in for a deadline whose Context is no longer attached."""
+    """True if `link` was put in for a deadline whose Context is no longer attached."""
     return isinstance(link, Budget) and link.stands_for not in (None, remote) and link._when is not None
 
 

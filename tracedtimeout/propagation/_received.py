@@ -1,4 +1,4 @@
-"""What a caller's headers grant: which are believed, what their transit takes off, and what is counted of it all."""
+"""Received headers: which are believed, the budget that they grant less their transit, and the counts of them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]])
 
 
 def _left(header: str, budget_ns: int, transit_ns: int, *, queued: bool, counted: bool) -> int:
-    """What is left of `budget_ns` after the transit, as far as that can be believed."""
+    """`budget_ns` less the transit, as far as that can be believed."""
     if transit_ns < 0 or (not queued and 0 < budget_ns < transit_ns):
         if not counted:
             _series.count(_metrics.HEADERS_IGNORED, (header, "skew"))

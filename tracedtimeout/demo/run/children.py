@@ -22,7 +22,8 @@ class Child:
     """A Python module that runs as a process of its own, in a process group of its own: Ctrl-C does not reach it."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.name, self._process, self._log = name, process, log
+        self.name: str = name
+        self._process, self._log = process, log
         self._asked = False
 
     @classmethod

@@ -73,7 +73,7 @@ class Load:
         self.ledger: Counter[tuple[str, str]] = Counter()
         """Requests by path and answer."""
         self._client = client
-        self.waiting = 0
+        self.waiting: int = 0
         self._closed = asyncio.Event()
 
     async def run(self) -> None:

@@ -40,7 +40,7 @@ def exempt(endpoint: E) -> E:
 class DeadlineMiddleware:
     """Ends each request at its deadline: 504 if the response has not started, else the connection is cut.
 
-    A response that is complete stays so: what runs on behind it is ended, and its peer hears nothing of that.
+    A response that is complete stays so: what runs on behind it is ended, and its client hears nothing of that.
 
     The deadline is the least that the caller's headers grant, and no later than `maximum`; with no such header it is
     `default`. Sits inside the middlewares of OpenTelemetry and Prometheus, so that they see the 504. An application's
@@ -53,7 +53,7 @@ class DeadlineMiddleware:
         accept: the headers believed; ``()`` at an edge that strangers reach.
         at_least: seconds; with less than these left on arrival the application does not run.
         dark: what would be refused on arrival is counted, and runs; if expired, as if it had come with no deadline.
-        cancel_on_disconnect: cancel the application when its peer goes away before the response is complete.
+        cancel_on_disconnect: cancel the application when its client goes away before the response is complete.
         route_of: the route's template for a scope (None: no match); by default asked of Starlette, FastAPI or Litestar.
 
     Raises:
@@ -97,7 +97,7 @@ class DeadlineMiddleware:
         answer = Response(send, scope)
         bound = watch = None
         try:
-            if not none_of_ours(map(name_of_line, scope["headers"])):
+            if not _none_of_ours(map(_name_of_line, scope["headers"])):
                 request, bound = self._terms.admit(name, scope["headers"])
             elif self._at_least:
                 request = self._terms.admit_unasked(name)
@@ -151,8 +151,8 @@ class DeadlineMiddleware:
                 bound.close()
 
 
-none_of_ours = frozenset(KNOWN).isdisjoint
-name_of_line = itemgetter(0)
+_none_of_ours = frozenset(KNOWN).isdisjoint
+_name_of_line = itemgetter(0)
 
 
 def _ours(scope: Scope) -> list[tuple[object, object]]:
@@ -161,10 +161,10 @@ def _ours(scope: Scope) -> list[tuple[object, object]]:
 
 
 async def _ended(request: Timeout, answer: Response | Socket, exc: BaseException) -> bool:
-    """Leave the request with `exc`; whether its deadline is what ended it, and its peer has been told.
+    """Leave the request with `exc`. True if its deadline ended it, and its client has been told.
 
     Raises:
-        DeadlineExceeded: its deadline is, and its peer has a part of the response: the server cuts the connection.
+        DeadlineExceeded: its deadline is, and its client has a part of the response: the server cuts the connection.
     """
     expiry = left_with(request, exc)
     if expiry is None:

@@ -1,4 +1,4 @@
-"""What a peer gets when its request is ended: a 504 or a cut connection, and nothing of our internals."""
+"""The answers to a client whose request is ended: a 504 or a cut connection, and nothing of our internals."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Response:
         self.scope = scope
         self.started = False
         self._last: Message | None = None
-        """What came after the start, last."""
+        """The last message after the start."""
 
     def send(self, message: Message) -> Awaitable[None]:
-        """What the app calls."""
+        """Pass on a message of the application."""
         if self.started:
             self._last = message
         elif message["type"] == "http.response.start":
@@ -35,10 +35,10 @@ class Response:
         return self._send(message)
 
     async def expire(self) -> bool:
-        """Tell the peer, if it has not all of its response; whether it is not left waiting.
+        """Answer 504 if the response has not started. False if the client has a part of one and waits for the rest.
 
-        If it is, the server has to cut the connection. That is nothing to do to one that has moved on: uvicorn would
-        cut the next request on it.
+        The server has to cut the connection then. It must not where the response is complete: uvicorn would cut the
+        next request on the connection.
         """
         if self.started:
             return self.complete
@@ -47,7 +47,10 @@ class Response:
         return True
 
     def expire_late(self, task: asyncio.Task[Any]) -> asyncio.Task[None] | None:
-        """Tell the peer in place of the application that runs on in `task`: what does; None if it cannot be done."""
+        """Answer 504 in place of the application that runs on in `task`.
+
+        Returns the task that answers; None if the response has started, or the 504 was sent before.
+        """
         if self.started or self.refused:
             return None
         own = getattr(task, "get_context", None)  # from 3.12 on: what wraps `send` finds its spans there
@@ -55,12 +58,12 @@ class Response:
 
     @property
     def refused(self) -> bool:
-        """Whether the peer has been told, or is being told: what the application sends from now on comes too late."""
+        """True once the client has its 504, or is getting it: the application comes too late."""
         return self._send is _drop
 
     @property
     def complete(self) -> bool:
-        """Whether the peer has all that it gets, of the application or of us, or it is on its way."""
+        """True once the client has its whole response, of the application or of us, or the rest is on its way."""
         last = self._last
         if last is None or self.refused:
             return self.refused
@@ -92,7 +95,7 @@ class Socket:
         self.refused = False
 
     def send(self, message: Message) -> Awaitable[None]:
-        """What the app calls."""
+        """Pass on a message of the application."""
         if self.refused:
             return _drop(message)
         kind = message["type"]
@@ -103,7 +106,7 @@ class Socket:
         return self._send(message)
 
     async def expire(self) -> bool:
-        """Tell the peer; whether that could be done: if not, the server has to cut the connection."""
+        """Close the WebSocket, or refuse it. False if it was closed before: the server has to cut the connection."""
         if self.complete:
             return False
         self.refused = self.complete = True
@@ -117,4 +120,4 @@ class Socket:
 
 
 async def _drop(message: Message) -> None:
-    """What becomes of an answer that comes too late."""
+    """Drop a message that comes too late."""

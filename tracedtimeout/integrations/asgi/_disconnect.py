@@ -1,4 +1,4 @@
-"""Cancelling the work for a peer that has gone: `receive()` read ahead, and put between the server and the app."""
+"""Cancelling the work for a client that has gone: `receive()` read ahead, and put between the server and the app."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._answers import Response
 
 
 class Watch:
-    """Reads what the peer sends, one message ahead of the app, and cancels the task that made it on a disconnect.
+    """Reads the messages of the client, one message ahead of the app, and cancels its own task on a disconnect.
 
     Not once the answer is complete: a server reports a disconnect then, too. While a body is read more slowly than it
     arrives, a disconnect is seen only when the app has read up to it.
@@ -31,7 +31,7 @@ class Watch:
             self._reader = asyncio.create_task(self._read())
 
     async def receive(self) -> Message:
-        """What the app calls; after a disconnect it is told of that again and again, as servers do."""
+        """The next message for the application; after a disconnect that message again and again, as servers do."""
         message = await self._ahead.get()
         if self._last is not None and self._ahead.empty():
             self._ahead.put_nowait(self._last)  # for the next, who may be waiting already
@@ -40,7 +40,7 @@ class Watch:
         return message
 
     def accounts_for(self, exc: BaseException) -> bool:
-        """Whether `exc` is the cancellation for the disconnect and no other's; the task is then as it was."""
+        """True if `exc` is the cancellation for the disconnect and no other's; the task is then as it was."""
         if not self._cancelled or not isinstance(exc, asyncio.CancelledError):
             return False
         self._cancelled = False

@@ -13,13 +13,13 @@ from tracedtimeout.integrations._naming import MARK, METHODS, UNMATCHED, method_
 from . import _routes
 
 EXEMPT = "_exempt"
-"""What a `route_of` returns for a route that no deadline shall end."""
+"""The template that a `route_of` returns for a route that no deadline shall end."""
 
 in_threads: set[str] = set()
 """Names of requests that a plain function serves, as far as can be told: frameworks run those in threads."""
 
 _MOST, _LONGEST = 1024, 256
-"""Names kept, and characters of a path whose name is: peers choose the paths."""
+"""Names kept, and characters of a path whose name is: clients choose the paths."""
 
 
 class Namer:

@@ -1,4 +1,4 @@
-"""Requests that run on after their deadline, shielded or in a thread: their peers are answered all the same."""
+"""Overdue requests: those that run on after their deadline, shielded or in a thread. Their clients are answered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GRACE = 0.1
 """Seconds that an application has to unwind or to answer for itself."""
 
 answers: dict[Timeout, Response] = {}
-"""The HTTP requests that are open, each with its way back to its peer.
+"""The HTTP requests that are open, each with its way back to its client.
 
 Seen to by the door, in line: a call each would be a tenth of what it adds to a request. Kept apart from the timeouts:
 what hangs on one may be kept for long after (uvicorn's timer for idle connections keeps the context of the last
@@ -32,7 +32,7 @@ _abandoned: set[Timeout] = set()
 
 
 def _fired(request: Timeout) -> None:
-    """A deadline has: if it is a request's, have its peer answered unless the application comes back."""
+    """A deadline has: if it is a request's, have its client answered unless the application comes back."""
     if request in answers:
         _after_half_the_grace(_still_open, request)
 
@@ -54,7 +54,7 @@ def _answer(request: Timeout) -> None:
 
 
 async def come_back(request: Timeout) -> None:
-    """The application has. If its peer was answered meanwhile, whatever ran on is over."""
+    """The application has. If its client was answered meanwhile, whatever ran on is over."""
     answered = late.pop(request, None)
     if request in _abandoned:
         _abandoned.remove(request)

@@ -19,16 +19,16 @@ class Route:
 
 
 class Resolver(Protocol):
-    """What finds the route of a request; None if there is none, or none with its method."""
+    """Finds the route of a request; None if there is none, or none with its method."""
 
     def __call__(self, scope: Scope, /) -> Route | None: ...
 
     def by_path(self) -> bool:
-        """Whether the method and the path alone decide, so that an answer may be kept."""
+        """True if the method and the path alone decide, so that an answer may be kept."""
 
 
 def resolver_for(app: object, scope: Scope) -> Resolver:
-    """How to ask the application in or around which the middleware stands: Starlette, FastAPI, Litestar, or nobody."""
+    """The resolver for the application around or inside the middleware: Starlette, FastAPI, Litestar, or nobody."""
     for candidate in (*_wrapped(app), scope.get("app")):
         if hasattr(candidate, "asgi_router"):
             return _Litestar(candidate)
@@ -93,7 +93,7 @@ class _Starlette:
 
 
 def _prefix(route: Any) -> str:
-    """What a path begins with for `route` to match, where that is told by the expression it is matched with."""
+    """The beginning of every path that `route` matches, where its regular expression tells; else empty."""
     original = type(getattr(route, "original_route", None))
     stock = {"NoneType", "APIRoute"} & {base.__name__ for base in original.__mro__}
     if not stock or type(route).matches.__module__ not in ("starlette.routing", "fastapi.routing"):
@@ -125,7 +125,7 @@ def _inside(route: Any, scope: Scope) -> Route | None:
 
 
 def _any_host(routes: Iterable[Any]) -> bool:
-    """Whether a route is chosen by the host name."""
+    """True if a route is chosen by the host name."""
     return any(hasattr(route, "host_regex") or _any_host(getattr(route, "routes", ())) for route in _flat(routes))
 
 

@@ -1,0 +1,40 @@
+"""Docstrings name the thing that they describe: a reader knows its subject by the first word."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.imports import PACKAGE
+
+ROOT = PACKAGE.parent
+
+OPENINGS = {"What", "Whether", "How", "Whose", "Who", "That"}
+"""A clause that opens so has no subject: not "What a source shows", but "The families of a source"."""
+
+NOT_YET = PACKAGE / "_core"
+
+MODULES = [
+    module
+    for folder in ("tracedtimeout", "dashboards", "benchmarks")
+    for module in sorted((ROOT / folder).rglob("*.py"))
+    if not module.is_relative_to(NOT_YET)
+]
+
+
+def docstrings(module: Path) -> Iterator[str]:
+    """The docstrings of a module, its classes, functions and fields."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value.strip()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_docstring_opens_with_its_subject(module: Path) -> None:
+    """None opens with a word that asks; and who sends a request is a client, and no peer."""
+    assert [text for text in docstrings(module) if text.partition(" ")[0] in OPENINGS] == []
+    assert re.findall(r"(?i).*(?<!legacy-)\bpeers?\b.*", module.read_text()) == []
