@@ -42,13 +42,18 @@ def counted(metric: Metric, window: str, by: str, matching: str = "") -> str:
 
 
 def _new(read: str, name: str, matching: str, window: str) -> str:
-    """Series that have no past at the beginning of `window`, read by a function over time."""
+    """Series that have no past at the beginning of `window`, read by a function over time.
+
+    Absent at that very moment is not enough where nothing tells when the process started: a scrape may have failed.
+    """
+    start = f"max_over_time(process_start_time_seconds[{window}])"
     told, series = f"{name}{{{_BORN_AT_ZERO}}}", f"{name}{{{matching}}}"
     return (
         f"\n    {read}({series}[{window}]) unless {series} offset {window}\n"
+        f"    unless (last_over_time({series}[5m] offset {window}) unless on ({INSTANCE}) {start})\n"
         f"    unless on ({INSTANCE}, timeout) (\n"
         f"      ({read}({told}[{window}]) unless {told} offset {window})\n"
-        f"      and on ({INSTANCE}) max_over_time(process_start_time_seconds[{window}]) < time() - {seconds(window)}\n"
+        f"      and on ({INSTANCE}) {start} < time() - {seconds(window)}\n"
         "    )\n  "
     )
 
