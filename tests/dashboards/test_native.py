@@ -39,7 +39,9 @@ async def test_panels_and_rules_read_native_histograms(tmp_path: Path) -> None:
                 silent = [(name, expr) for name, expr in silent if not await shows(server, expr, start)]
                 if not silent:
                     break
-            left = await server.instant("count by (job) (job_timeout:tracedtimeout_exits:increase5m > 0)")
+            left = await server.over(
+                "count by (job) (job_timeout:tracedtimeout_exits:increase5m > 0)", start, time.time()
+            )
             classic = await server.instant('{__name__=~"tracedtimeout_.+_(bucket|count|sum)"}')
     assert [name for name, _ in silent] == []
     assert {one["metric"]["job"] for one in left} == set(targets)
