@@ -3,7 +3,7 @@
 python -m tests.faults                  # some minutes: in each scene, every line the first time and the last
 python -m tests.faults --few            # as in the tests
 python -m tests.faults --always         # every line each time that it is come to
-python -m tests.faults --real           # on the real clock: timers, lanes and clocks as they are in earnest
+python -m tests.faults --real           # on the real clock: two seconds a strike, so name some scenes
 python -m tests.faults interrupt child  # only these strikes, or these scenes
 """
 

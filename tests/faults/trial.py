@@ -18,7 +18,7 @@ from tracedtimeout.prometheus import Collector
 
 from .dropped import droppable
 from .libraries import Library
-from .loops import CountedLoop, SpinsError, pause, running
+from .loops import CountedLoop, SpinsError, VirtualLoop, pause, running
 from .scenes import FOR_EVER, Scene
 from .strikes import Line, Strikes
 
@@ -62,7 +62,7 @@ class Trial:
         loop = self.make_loop()
         loop.set_exception_handler(lambda loop, context: self._reported(context))
         alarm = signal.signal(signal.SIGALRM, self._stuck)
-        signal.setitimer(signal.ITIMER_REAL, STUCK)
+        signal.setitimer(signal.ITIMER_REAL, STUCK if loop.unit == VirtualLoop.unit else 5 * STUCK)
         try:
             loop.run_until_complete(self._main())
         except SpinsError:
