@@ -122,3 +122,31 @@ def test_doors_let_all_through() -> None:
         "b'pay'",
         "[None, None] [inf, inf, inf] {}",
     ]
+
+
+CLIENT = """
+import httpx2
+from tracedtimeout import budget
+from tracedtimeout.integrations.httpx2 import DeadlineTransport
+
+def note(request):
+    print(request.headers.get("deadline-budget"))
+    return httpx2.Response(200)
+
+transport = DeadlineTransport(httpx2.MockTransport(note), hosts=["bank"])
+with budget(0.0), httpx2.Client(transport=transport) as asking:
+    asking.get("http://shop/", headers={"deadline-budget": "9000"})
+"""
+
+
+@pytest.mark.slow  # a process of its own
+def test_clients_send_what_they_are_given() -> None:
+    """A client door neither adds, nor shortens, nor takes out a header, whatever its hosts are."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CLIENT],
+        env={**os.environ, "TRACEDTIMEOUT_DISABLED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("9000\n", "")
