@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from tracedtimeout._core import _metrics
+from tracedtimeout._shared import build
 from tracedtimeout.prometheus._processes import Processes
 
 COUNTER = "tracedtimeout_reschedules"
@@ -31,7 +31,7 @@ def counted(folder: Path, pid: int, count: float) -> bytes:
 
 def shown(source: Processes) -> list[str]:
     text = generate_latest(source).decode()
-    assert text.count("# TYPE") == len(_metrics.METRICS)
+    assert text.count("# TYPE") == len(build.METRICS)
     return [line for line in text.splitlines() if line.startswith(f"{COUNTER}_total")]
 
 
