@@ -98,7 +98,7 @@ async def main():
     async with tracedtimeout.timeout(1, name="a"):
         pass
 asyncio.run(main())
-print([line for line in prometheus_client.generate_latest().decode().splitlines() if "duration_seconds_count" in line])
+print([line for line in prometheus_client.generate_latest().decode().splitlines() if "completed" in line and "_count" in line])
 undo()
 print("tracedtimeout" in prometheus_client.generate_latest().decode())
 """

@@ -108,7 +108,8 @@ def left_by(folder: Path, before: str, meanwhile: str = "") -> tuple[list[str], 
     )
     assert done.returncode == 0, done.stderr
     figures = ("tracedtimeout_duration_seconds_count", "tracedtimeout_active{")
-    return sorted(line for line in done.stdout.splitlines() if line.startswith(figures)), done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith(figures) and 'outcome="expired"' not in line]
+    return sorted(lines), done.stderr
 
 
 LEFT = [
