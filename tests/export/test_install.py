@@ -98,7 +98,8 @@ async def main():
     async with tracedtimeout.timeout(1, name="a"):
         pass
 asyncio.run(main())
-print([line for line in prometheus_client.generate_latest().decode().splitlines() if "completed" in line and "_count" in line])
+text = prometheus_client.generate_latest().decode()
+print([line for line in text.splitlines() if "completed" in line and "_count" in line])
 undo()
 print("tracedtimeout" in prometheus_client.generate_latest().decode())
 """

@@ -569,7 +569,7 @@ def test_a_disabled_sdk_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert python(DISABLED) == "[] False\n"
 
 
-FORKED = """
+UNCOLLECTED = """
 import os, warnings
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -590,7 +590,7 @@ os._exit(0)
 @pytest.mark.slow
 def test_a_forked_child_tells_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
     """The deltas of a child leave out what its parent counted before. (Processes.)"""
-    child, parent = python(FORKED).splitlines()
+    child, parent = python(UNCOLLECTED).splitlines()
     assert child == str([Point("duration", ("t", "completed"), 0.25, {0.25: 1})])
     assert parent == str([Point("duration", ("t", "completed"), 0.5, {0.25: 2})])
 
