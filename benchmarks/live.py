@@ -1,4 +1,4 @@
-"""What the live page costs the event loop: its thread's processor time between two events that a watcher gets.
+"""The live page's cost for the event loop: its thread's processor time between two events that a watcher gets.
 
     python -m benchmarks.live
 

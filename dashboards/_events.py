@@ -8,8 +8,8 @@ process is older than the window, and its name was not seen there before (a targ
 
 from __future__ import annotations
 
-from tracedtimeout._core import _metrics as metrics
-from tracedtimeout._core._metrics import Metric
+from tracedtimeout._core.figures import _metrics as metrics
+from tracedtimeout._core.figures._metrics import Metric
 
 from ._windows import SECONDS
 

@@ -5,8 +5,8 @@ A histogram may be classic or native: each expression reads the one and, where t
 
 from __future__ import annotations
 
-from tracedtimeout._core import _metrics as metrics
-from tracedtimeout._core._metrics import Metric
+from tracedtimeout._core.figures import _metrics as metrics
+from tracedtimeout._core.figures._metrics import Metric
 
 PLACE = 'cluster=~"$cluster", namespace=~"$namespace", job=~"$job"'
 TARGET = f'{PLACE}, instance=~"$instance"'

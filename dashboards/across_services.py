@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracedtimeout._core import _metrics as metrics
+from tracedtimeout._core.figures import _metrics as metrics
 
 from . import _promql as promql
 from ._frame import AnyPanel, Board, Row

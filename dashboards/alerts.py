@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tracedtimeout._core import _metrics as metrics
+from tracedtimeout._core.figures import _metrics as metrics
 
 from ._events import INSTANCE, PLACE, TIMEOUT, expirations, observed
 from ._record import named

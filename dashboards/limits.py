@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracedtimeout._core import _metrics as metrics
+from tracedtimeout._core.figures import _metrics as metrics
 
 from ._events import TIMEOUT, exits
 from ._record import Record, named

@@ -5,7 +5,7 @@ A name says ``level:metric:operation``. The level ``job`` keeps ``cluster`` and 
 
 from __future__ import annotations
 
-from tracedtimeout._core import _metrics as metrics
+from tracedtimeout._core.figures import _metrics as metrics
 
 from . import limits
 from ._events import INSTANCE, TIMEOUT, exits, expirations, quantile

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support import FLAVOURS, LoopFactory, available
 from tracedtimeout import testing
-from tracedtimeout._core import _observers, _series, _warn
+from tracedtimeout._core import _observers, _warn
+from tracedtimeout._core.figures import _process
 
 T = TypeVar("T")
 
@@ -49,11 +50,11 @@ def run() -> Callable[[Coroutine[Any, Any, T]], T]:
 def _from_zero() -> Iterator[None]:
     """Each test starts with no figures, no observers and no warnings given, and leaves none."""
     observers = _observers.installed
-    _series.reset()
+    _process.reset()
     _warn._warned.clear()
     yield
     _observers.remove(*(left for left in _observers.installed if left not in observers))
-    _series.reset()
+    _process.reset()
 
 
 @pytest.fixture

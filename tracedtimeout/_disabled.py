@@ -6,15 +6,18 @@ What ours add is accepted and does nothing, so that the program need not be chan
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import math
 import os
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
 
 from ._core._decorator import refuse
+from ._core._exceeded import Spent, Where
+from ._core._outcome import Outcome
 
+F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
@@ -24,32 +27,103 @@ DISABLED = os.environ.get("TRACEDTIMEOUT_DISABLED", "").lower() in {"1", "true",
 
 
 class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only
-    """asyncio's, with the names that ours adds."""
+    """asyncio's, with what a `View` shows: nothing is inherited, so its own deadline is the effective one."""
 
-    outcome = None
+    kind = "timeout_at"
+    source = property(lambda self: "none" if self.when() is None else "own")
+    owner = property(lambda self: "" if self.when() is None else self.name)
+    error: BaseException | None = None
+    """None: there are no observers."""
+    where: Where | None = None
+    spent: tuple[Spent, ...] = ()
+    outcome: Outcome | None = None
+    reschedules = 0
 
     def __init__(
         self, when: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
     ) -> None:
         super().__init__(when)
         self.name = name or ""
+        """Empty where its user called it nothing."""
+        self._began: float | None = None
+        self._took: float | None = None
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._began = _now()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self._took = self.elapsed
+        try:
+            await super().__aexit__(exc_type, exc_val, exc_tb)
+        except TimeoutError:
+            self.outcome = Outcome.EXPIRED
+            raise
+        self.outcome = self._left_by(exc_val)
+
+    def _left_by(self, error: BaseException | None) -> Outcome:
+        if isinstance(error, asyncio.CancelledError):
+            return Outcome.CANCELLED
+        if error is not None:
+            return Outcome.REPLACED if self.expired() else Outcome.FAILED
+        if self.expired():
+            return Outcome.SUPPRESSED
+        return Outcome.LATE if self.overrun and self.limit else Outcome.COMPLETED
+
+    def reschedule(self, when: float | None) -> None:
+        super().reschedule(when)
+        self.reschedules += self._began is not None  # asyncio's calls it on entry
 
     def deadline(self) -> float | None:
         """Its own: there is no other."""
         return self.when()
 
     def remaining(self) -> float:
-        """Seconds left to it; ``inf`` with none."""
+        """Seconds left to it, or that were left at the end; ``inf`` with none."""
         when = self.when()
-        return math.inf if when is None else max(0.0, when - asyncio.get_running_loop().time())
+        if when is None:
+            return math.inf
+        return max(0.0, when - (_now() if self._took is None or self._began is None else self._began + self._took))
+
+    @property
+    def requested(self) -> float | None:
+        """Seconds from entry to its deadline; None with none."""
+        when = self.when()
+        return None if when is None else when - (_now() if self._began is None else self._began)
+
+    @property
+    def limit(self) -> float:
+        """The same; ``inf`` with none."""
+        requested = self.requested
+        return math.inf if requested is None else max(0.0, requested)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was entered, or from entry to exit."""
+        if self._began is None:
+            return 0.0
+        return _now() - self._began if self._took is None else self._took
+
+    @property
+    def overrun(self) -> float:
+        """Seconds past its deadline on exit."""
+        return max(0.0, self.elapsed - self.limit)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def timeout(
     delay: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
 ) -> Timeout:
     """`asyncio.timeout`."""
-    loop = asyncio.get_running_loop()
-    return Timeout(None if delay is None else loop.time() + delay, name=name)
+    made = Timeout(None if delay is None else _now() + delay, name=name)
+    made.kind = "timeout"
+    return made
 
 
 def timeout_at(
@@ -102,11 +176,30 @@ def checkpoint() -> None:
     """Nothing: there is no budget to be spent."""
 
 
-def budget(seconds: float) -> contextlib.AbstractContextManager[None]:
+def budget(seconds: float | None) -> Nothing:
     """Nothing is bound inside."""
-    return contextlib.nullcontext()
+    return Nothing()
 
 
-def detach() -> contextlib.AbstractContextManager[None]:
+def detach() -> Nothing:
     """Nothing is inherited anywhere."""
-    return contextlib.nullcontext()
+    return Nothing()
+
+
+class Nothing:
+    """A ``with`` block, an ``async with`` block and a decorator that do nothing."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        pass
+
+    def __call__(self, function: F) -> F:
+        return function

@@ -11,8 +11,8 @@ from time import time
 
 from opentelemetry.trace import SpanContext
 
-from ._core import _metrics
-from ._core._timeout import Timeout
+from ._core._facts import View
+from ._core.figures import _metrics, _process
 
 Exemplar = tuple[SpanContext, float, float]
 """The span of a timeout, the seconds it took (of an expiry: 1.0) and when it ended, in unix time. A bare tuple: one is
@@ -27,18 +27,18 @@ _expirations: Kept = {}
 _NONE: dict[int, Exemplar] = {}
 
 
-def keep(timeout: Timeout, span: SpanContext) -> None:
+def keep(timeout: View, span: SpanContext) -> None:
     """Take the `span` of a timeout that has closed for the exemplar of what it was counted in, if it is sampled."""
     if not span.trace_flags.sampled:
         return
     outcome, elapsed, now = timeout.outcome, timeout.elapsed, time()
     assert outcome is not None
-    labels = (timeout._series.name, outcome._value_)  # `value` is a descriptor of Python's: 0.3 us
+    labels = (_process.label(timeout.name), outcome._value_)  # `value` is a descriptor of Python's: 0.3 us
     buckets = _durations.get(labels)
     if buckets is None:
         buckets = _durations[labels] = {}
     buckets[bisect_left(_metrics.DURATION.bounds, elapsed)] = (span, elapsed, now)
-    if timeout._expiry is not None and timeout._expiry.own:
+    if timeout.expired() and timeout.owner == timeout.name:
         _expirations[labels] = {0: (span, 1.0, now)}
 
 

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 
 from ._core import _observers
+from ._core._exceeded import DeadlineExceeded
+from ._core._facts import View, message_of
 from ._core._observers import Closer
-from ._core._outcome import DeadlineExceeded, Outcome
-from ._core._raised import exceeded
-from ._core._timeout import Timeout
+from ._core._outcome import Outcome
 from ._core._words import words
 
 __all__ = ["LogObserver"]
@@ -40,10 +40,10 @@ class LogObserver:
         self._level = level
         logging.getLogger("tracedtimeout").addFilter(_told_once)  # the same one is added once
 
-    def __call__(self, timeout: Timeout, /) -> Closer:
+    def __call__(self, timeout: View, /) -> Closer:
         return self._closed
 
-    def _closed(self, timeout: Timeout) -> None:
+    def _closed(self, timeout: View) -> None:
         message = _message(timeout)
         if message is not None and self._logger.isEnabledFor(self._level):
             self._logger.log(self._level, "%s", words(message), extra=_extra(timeout))
@@ -54,21 +54,21 @@ def _told_once(record: logging.LogRecord) -> bool:
     return record.module != "_warn" or not any(isinstance(each, LogObserver) for each in _observers.installed)
 
 
-def _message(timeout: Timeout) -> str | None:
+def _message(timeout: View) -> str | None:
     """The line for `timeout`; None if another's line tells of its expiry, or there was none."""
     error = timeout.error
     if timeout.outcome in _RAISED:
         return words(error) if isinstance(error, DeadlineExceeded) else None
     if timeout.outcome in _RAN_ON:
         then = "suppressed by its body" if error is None else f"replaced by {words(error, show=repr)}"
-        return f"{exceeded(timeout, timeout.elapsed)}; {then}"
+        return f"{message_of(timeout)}; {then}"
     if timeout.outcome is Outcome.LATE:
         late = f"left {timeout.overrun:.3f} s after its deadline, which could not fire: the event loop was blocked"
         return f"{timeout.name!r} {late}"
     return None
 
 
-def _extra(timeout: Timeout) -> Mapping[str, object]:
+def _extra(timeout: View) -> Mapping[str, object]:
     """Fields of the record; prefixed, for `name` and others are LogRecord's own."""
     return {
         "timeout_name": timeout.name,

@@ -18,11 +18,11 @@ from opentelemetry.trace import Span, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from . import _exemplars
-from ._core import _raised
-from ._core._budget import REMOTE
+from ._core._exceeded import DeadlineExceeded
+from ._core._facts import View, message_of
+from ._core._link import REMOTE
 from ._core._observers import Closer, Unhurried
-from ._core._outcome import DeadlineExceeded, Outcome
-from ._core._timeout import Timeout
+from ._core._outcome import Outcome
 from ._core._words import described, words
 from ._version import VERSION
 
@@ -80,7 +80,7 @@ class SpanObserver:
         self._closer = self._afterwards  # bound once: a method is made at each look
         self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)
 
-    def __call__(self, timeout: Timeout, /) -> Closer | None:
+    def __call__(self, timeout: View, /) -> Closer | None:
         if self._late:
             return Unhurried(self._closer, _standing(get_current()))
         before = _standing(get_current())
@@ -89,7 +89,7 @@ class SpanObserver:
             return None  # no SDK
         return _Inside(before, span).leave
 
-    def _afterwards(self, before: Context, timeout: Timeout) -> None:
+    def _afterwards(self, before: Context, timeout: View) -> None:
         """Create the span of a timeout that is over, if it is worth one."""
         if timeout.outcome not in _TROUBLE:
             return
@@ -113,7 +113,7 @@ class _Inside(Context):
         self._span = span
         self._token: Token[Context] = attach(self)
 
-    def leave(self, timeout: Timeout) -> None:
+    def leave(self, timeout: View) -> None:
         """Make what was current so again, and end the span.
 
         Not so where this is another Context than it was attached in (a generator closed by another task; OTel's
@@ -161,7 +161,7 @@ class _AtStart(Mapping[str, AttributeValue]):
 
     __slots__ = ("_built", "_timeout")
 
-    def __init__(self, timeout: Timeout) -> None:
+    def __init__(self, timeout: View) -> None:
         self._timeout = timeout
         self._built: Attributes | None = None
 
@@ -187,7 +187,7 @@ class _AtStart(Mapping[str, AttributeValue]):
         return len(self._built or self._all())
 
 
-def _at_start(timeout: Timeout, source: str) -> Attributes:
+def _at_start(timeout: View, source: str) -> Attributes:
     attributes: Attributes = {NAME: timeout.name, KIND: timeout.kind, SOURCE: source}
     limit = timeout.limit
     if limit != math.inf:
@@ -197,7 +197,7 @@ def _at_start(timeout: Timeout, source: str) -> Attributes:
     return attributes
 
 
-def _source_afterwards(timeout: Timeout) -> str:
+def _source_afterwards(timeout: View) -> str:
     """Where the deadline of a timeout that is over came from; what enclosed it may be gone."""
     requested, limit = timeout.requested, timeout.limit
     if limit == math.inf:
@@ -207,7 +207,7 @@ def _source_afterwards(timeout: Timeout) -> str:
     return "header" if timeout.owner == REMOTE else "inherited"
 
 
-def _end(span: Span, timeout: Timeout) -> None:
+def _end(span: Span, timeout: View) -> None:
     try:
         if span.is_recording():
             outcome = timeout.outcome
@@ -222,11 +222,11 @@ def _end(span: Span, timeout: Timeout) -> None:
         span.end()
 
 
-def _at_end(timeout: Timeout, outcome: Outcome) -> Attributes:
+def _at_end(timeout: View, outcome: Outcome) -> Attributes:
     """The attributes at end but the outcome: of most timeouts there are none."""
     attributes: Attributes = {}
-    expiry = timeout._expiry
-    if not expiry.own if expiry is not None else timeout.source in ("inherited", "header"):
+    fired = timeout.expired() or outcome is Outcome.INHERITED
+    if timeout.owner != timeout.name if fired else timeout.source in ("inherited", "header"):
         attributes[OWNER] = timeout.owner
     if (overrun := timeout.overrun) and (rounded := _rounded(overrun)):
         attributes[OVERRUN] = rounded
@@ -238,12 +238,12 @@ def _at_end(timeout: Timeout, outcome: Outcome) -> Attributes:
         attributes[ERROR_TYPE] = "timeout"
     elif outcome in _ERROR:
         attributes[ERROR_TYPE] = words(type(timeout.error).__qualname__)
-    if expiry is not None:
+    if fired:
         _add_expiry(attributes, timeout)
     return attributes
 
 
-def _add_expiry(attributes: Attributes, timeout: Timeout) -> None:
+def _add_expiry(attributes: Attributes, timeout: View) -> None:
     if timeout.spent:
         attributes[SPENT] = [words(spent) for spent in timeout.spent]
     if (where := timeout.where) is not None:
@@ -252,12 +252,12 @@ def _add_expiry(attributes: Attributes, timeout: Timeout) -> None:
         attributes[CODE_LINE] = where.line
 
 
-def _description(timeout: Timeout) -> str:
+def _description(timeout: View) -> str:
     """The message of `DeadlineExceeded`, also where another exception left the body; a foreign one as OTel puts it."""
     error = timeout.error
     if timeout.outcome is Outcome.FAILED and error is not None:
         return described(error)
-    return words(error if isinstance(error, DeadlineExceeded) else _raised.exceeded(timeout, timeout.elapsed))
+    return words(error if isinstance(error, DeadlineExceeded) else message_of(timeout))
 
 
 def _rounded(seconds: float) -> float:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import tracedtimeout
-from tracedtimeout._core._direct import enter, leave
+from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._loop import state_of
 
 from .programs import AnyTimeout, Library
@@ -180,16 +180,14 @@ class Direct:
     async def __aexit__(self, exc_type: object, exc: BaseException | None, exc_tb: object) -> None:
         if exc is None:
             leave(self._timeout)
-        else:
-            self._timeout._leave(exc)
+        elif (raised := left_by(self._timeout, exc)) is not None:
+            raise raised from exc
 
 
 def make_usual(name: str, delay: float | None) -> None:
     """As if the loop had seen some timeouts of that name and limit: the common case from the first on."""
-    series = state_of(asyncio.get_running_loop()).series_of(name)
-    if delay is not None:
-        series.record_limit(delay)
-        series.record_limit(delay)
+    for kind in ("timeout", "wait_for"):
+        state_of(asyncio.get_running_loop()).series_of(kind, name)
 
 
 def _wait_for_usual(awaitable: Awaitable[Any], delay: float | None, name: str) -> Any:

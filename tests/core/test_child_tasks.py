@@ -197,7 +197,7 @@ async def test_spent_adds_up_across_child_tasks() -> None:
             await asyncio.gather(query(1.0), query(2.0))
             await asyncio.gather(query(1.0), query(20.0))
     assert [str(spent) for spent in caught.value.spent] == [
-        "4.000 s in db.query (x3)",
+        "3.000 s in db.query (2 at once)",
         "3.000 s in db.query (unfinished)",
     ]
 

@@ -12,8 +12,10 @@ import pytest
 
 from tests.support import VIRTUAL, running_task
 from tracedtimeout import DeadlineExceeded, Timeout, budget, detach, timeout
-from tracedtimeout._core import _budget, _observers, _series
-from tracedtimeout._core._direct import enter, leave
+from tracedtimeout._core import _link, _observers
+from tracedtimeout._core._hot import enter, leave, left_by
+from tracedtimeout._core._open import open_timeouts
+from tracedtimeout._core.figures import _process
 from tracedtimeout.testing import run
 
 Body = Callable[[], Awaitable[None]]
@@ -35,7 +37,8 @@ async def by_plain_calls(delay: float | None, body: Body) -> Timeout:
         leave(t)
     except BaseException as exc:
         with suppress(TimeoutError):
-            t._leave(exc)
+            if (raised := left_by(t, exc)) is not None:
+                raise raised from exc
     return t
 
 
@@ -68,12 +71,12 @@ async def nests() -> None:
 
 async def reschedules() -> None:
     await asyncio.sleep(0)
-    _budget.current.get().reschedule(asyncio.get_running_loop().time() + 0.5)
+    _link.current.get().reschedule(asyncio.get_running_loop().time() + 0.5)
     await asyncio.sleep(1.0)
 
 
 def _open() -> list[Timeout]:
-    return [t for state in _series.writers() for t in state.lanes.entries()]  # type: ignore[attr-defined]  # its loop
+    return open_timeouts()
 
 
 DELAYS = (None, 2.0, 2.0, 2.0, 0.5, 0.0, -1.0, math.inf, 2, True, 3.5, 2.0, 1e9)
@@ -144,7 +147,7 @@ async def _coroutine(awaitable: Awaitable[Timeout]) -> Timeout:
 
 def seen(around: str, way: Way, body: Body) -> tuple[object, ...]:
     """All that can be told of such timeouts, one after the other in one virtual loop."""
-    _series.reset()
+    _process.reset()
 
     async def main() -> list[tuple[object, ...]]:
         facts: list[tuple[object, ...]] = []
@@ -159,8 +162,8 @@ def seen(around: str, way: Way, body: Body) -> tuple[object, ...]:
 
     facts = run(main())
     figures = {
-        (metric.name, labels): (value.counts, value.total) if isinstance(value, _series.Histogram) else value
-        for metric, values in _series.snapshot().items()
+        (metric.name, labels): (value.counts, value.total) if isinstance(value, _process.Histogram) else value
+        for metric, values in _process.snapshot().items()
         for labels, value in values.items()
     }
     return facts, figures

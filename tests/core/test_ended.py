@@ -172,8 +172,8 @@ async def test_what_passed_by_one_that_fired_is_let_go_by_the_next() -> None:
                 finally:
                     await task
         assert [str(each) for each in outermost.spent] == ["3.000 s in fires", "1.000 s in kid"]
-        assert outermost._details is not None
-        assert not outermost._details.adopted
+        assert outermost._inner is None
+        assert outermost._more is None
 
 
 async def test_a_cancellation_in_clean_up_is_not_that_of_what_fired_before() -> None:

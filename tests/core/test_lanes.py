@@ -12,7 +12,7 @@ import pytest
 from tests.support import FLAVOURS, running_loop
 from tests.support.watching import live_timers
 from tracedtimeout import timeout, timeout_at
-from tracedtimeout._core._lanes import MOST, Entry, Lanes
+from tracedtimeout._core._lanes import MOST, Entry, Lane, Lanes
 from tracedtimeout._core._loop import state_of
 from tracedtimeout.testing import run
 
@@ -24,27 +24,25 @@ class Fake:
 
     def __init__(self, number: int, fired: Fired, loop: asyncio.AbstractEventLoop) -> None:
         self.number = number
-        self.held: dict[Any, Any] = {}
+        self._lane: Any = None
         self._fired = fired
         self._loop = loop
 
-    def _on_timeout(self, *, by_timer: bool = True) -> None:
-        self.held.pop(self, None)
+    def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
+        lane.pop(self)
         self._fired.append((self._loop.time(), self.number))
 
     def place(self, lanes: Lanes, when: float) -> None:
-        self.held, _ = lanes.place(self, when)
+        lanes.place(self, when)
 
     def remove(self, lanes: Lanes) -> None:
-        held = self.held.pop(self, None)
-        if self.held is lanes.loose and held is not None:
-            held.cancel()
-        elif not self.held and not lanes.idle:
+        del self._lane[self]
+        if not self._lane and not lanes.idle:
             lanes.rest()
 
 
 def lanes_here() -> Lanes:
-    return state_of(running_loop()).lanes
+    return state_of(running_loop())
 
 
 async def fired_by_lanes(whens: list[float], gone: set[int]) -> Fired:
@@ -162,8 +160,8 @@ def test_an_entry_that_raises_does_not_keep_the_others_from_firing() -> None:
     """What is due behind it fires in the next iteration: nobody is lost with it."""
 
     class Faulty(Fake):
-        def _on_timeout(self, *, by_timer: bool = True) -> None:
-            super()._on_timeout()
+        def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
+            super()._timer_ran(when, lane, now, seen)
             raise ValueError("mine")
 
     async def main() -> list[int]:

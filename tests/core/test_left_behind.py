@@ -15,9 +15,9 @@ import pytest
 from tests.support import FLAVOURS, running_loop
 from tests.support.watching import at_once, live_timers
 from tracedtimeout import timeout
-from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._lanes import LINGER
 from tracedtimeout._core._loop import state_of
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import VirtualClockLoop, run
 
 
@@ -108,7 +108,7 @@ def test_a_timeout_can_be_left_after_its_loop_was_closed() -> None:
     held = timeout_before(loop)
     loop.close()
     at_once(held.__aexit__(None, None, None))
-    assert (held.outcome, state_of(loop).lanes.entries()) == ("completed", [])
+    assert (held.outcome, state_of(loop).entries()) == ("completed", [])
 
 
 def timeout_before(loop: asyncio.AbstractEventLoop) -> Any:
@@ -135,7 +135,7 @@ def test_a_loop_closed_over_an_open_timeout_goes(reserve: float | None) -> None:
         return weakref.ref(loop)
 
     gone = [close_over_one() for _ in range(5)]
-    _series.snapshot()
+    _process.snapshot()
     gc.collect()
     assert [loop for loop in gone if loop() is not None] == []
 
@@ -168,7 +168,7 @@ def test_loops_that_are_gone_leave_nothing() -> None:
     """Ten thousand loops, one after the other: their states go with them, their figures are folded into one."""
     states: list[weakref.ref[object]] = []
     gc.collect()
-    before = len(_series.writers())
+    before = len(_process.writers())
 
     async def main() -> None:
         async with timeout(5.0, name="one of many"):
@@ -181,11 +181,11 @@ def test_loops_that_are_gone_leave_nothing() -> None:
         loop.close()
     del loop
     gc.collect()
-    figures = _series.snapshot()
+    figures = _process.snapshot()
     assert [state for state in states if state() is not None] == []
-    assert len(_series._live) <= before  # those of the runner of these tests
+    assert len(_process.writers()) <= before  # those of the runner of these tests
     durations = figures[_metrics.DURATION]["one of many", "completed"]
-    assert isinstance(durations, _series.Histogram)
+    assert isinstance(durations, _process.Histogram)
     assert sum(durations.counts) == LOOPS
     assert figures[_metrics.ACTIVE]["one of many",] == 0
 

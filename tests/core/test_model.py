@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tracedtimeout
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import run
 
 
@@ -91,8 +91,8 @@ class Tree:
             assert node.timeout.when() == node.when
             assert_least_of(node, node.timeout.remaining())
             assert node.around is None or not node.around.live or no_later(node.timeout, node.around.timeout)
-        table = _series.snapshot()
-        closed = [each for each in table.get(_metrics.DURATION, {}).values() if isinstance(each, _series.Histogram)]
+        table = _process.snapshot()
+        closed = [each for each in table.get(_metrics.DURATION, {}).values() if isinstance(each, _process.Histogram)]
         assert sum(sum(each.counts) for each in closed) == len(self.nodes) - len(self.live())
         active = [each for each in table.get(_metrics.ACTIVE, {}).values() if isinstance(each, int)]
         assert sum(active) == len(self.live())
@@ -147,5 +147,5 @@ async def grow(taken: list[Step]) -> None:
 def test_every_deadline_is_the_least_of_those_around_it(taken: list[Step]) -> None:
     """However timeouts nest over tasks, move, and are left in any order: the deadline of each is the least of its own
     and its live ancestors', no budget outlasts the one around it, and opened is closed and active."""
-    _series.reset()
+    _process.reset()
     run(grow(taken))

@@ -13,8 +13,9 @@ import pytest
 
 from tests.support import VIRTUAL
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, timeout, wait_for
-from tracedtimeout._core import _observers, _series
+from tracedtimeout._core import _observers
 from tracedtimeout._core._loop import state_of
+from tracedtimeout._core.figures import _process
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -222,7 +223,7 @@ async def test_what_is_counted_does_not_depend_on_who_watches() -> None:
     figures = []
     for observers in ([], [Diary([])], [Unhurried([])], [Diary([]), Unhurried([])]):
         _observers.add(*observers)
-        _series.reset()
+        _process.reset()
         for limit, seconds in ((1.0, 0.0), (1.0, 2**-8), (1.0, 0.5), (2.0, 2**-8), (1.0, 1.5)):
             with suppress(TimeoutError):
                 async with timeout(limit, name="t"):
@@ -231,7 +232,7 @@ async def test_what_is_counted_does_not_depend_on_who_watches() -> None:
         figures.append(
             {
                 (metric.name, labels): value if isinstance(value, int) else (value.counts, value.total)
-                for metric, values in _series.snapshot().items()
+                for metric, values in _process.snapshot().items()
                 for labels, value in values.items()
             }
         )
@@ -251,7 +252,7 @@ async def test_an_interrupt_while_observers_are_told_leaves_no_timer() -> None:
                 pytest.fail("its body ran")
     finally:
         _observers.remove(interrupted)
-    assert state_of(asyncio.get_running_loop()).lanes.entries() == []
+    assert state_of(asyncio.get_running_loop()).entries() == []
 
 
 def test_observers_come_and_go_in_any_thread() -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support import figures
 from tracedtimeout import timeout, wait_for
-from tracedtimeout._core import _metrics, _series
 from tracedtimeout._core._loop import state_of, states
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import run
 
 
@@ -32,7 +32,7 @@ def test_loops_in_threads_lose_no_count() -> None:
 
     def reads() -> None:
         while not stop.is_set():
-            active = _series.snapshot().get(_metrics.ACTIVE, {}).get(("t",), 0)
+            active = _process.snapshot().get(_metrics.ACTIVE, {}).get(("t",), 0)
             assert isinstance(active, int)
             actives.append(active)
 
@@ -50,17 +50,17 @@ def test_loops_in_threads_lose_no_count() -> None:
 
 def test_the_figures_of_a_loop_outlive_it() -> None:
     """Figures of loops that are gone are kept, in one place: a thousand loops leave nothing behind."""
-    before = len(_series._live)
+    before = len(_process.writers())
     for _ in range(1000):
         run(times(1))
     gc.collect()
     assert figures("t") == {"duration": {"completed": 1000}, "limit": 1000, "utilization": 1000}
-    assert len(_series._live) <= before + 1
+    assert len(_process.writers()) <= before + 1
 
 
 def test_a_histogram_places_each_value_under_its_bound() -> None:
     """A value that equals a bound is under it, as Prometheus's `le` says; the last bucket takes the rest."""
-    histogram = _series.Histogram((1.0, 2.0))
+    histogram = _process.Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 2.0, 2.5):
         histogram.record(value)
     assert (histogram.counts, histogram.total) == ([2, 2, 1], 7.5)
@@ -68,7 +68,7 @@ def test_a_histogram_places_each_value_under_its_bound() -> None:
 
 def test_histograms_add_up() -> None:
     """The sum of two has the counts and totals of both; a copy is its own."""
-    one, other = _series.Histogram((1.0,)), _series.Histogram((1.0,))
+    one, other = _process.Histogram((1.0,)), _process.Histogram((1.0,))
     one.record(0.5)
     other.record(5.0)
     copy = one.copy()
@@ -81,7 +81,7 @@ def test_the_quick_way_counts_as_the_slow_one() -> None:
     generator = random.Random(1)
     programs = [(generator.choice([0.01, 0.3, 0.3, 7]), generator.random()) for _ in range(200)]
     durations, limits, ratios = (
-        _series.Histogram(m.bounds) for m in (_metrics.DURATION, _metrics.LIMIT, _metrics.UTILIZATION)
+        _process.Histogram(m.bounds) for m in (_metrics.DURATION, _metrics.LIMIT, _metrics.UTILIZATION)
     )
 
     async def main() -> None:
@@ -96,14 +96,14 @@ def test_the_quick_way_counts_as_the_slow_one() -> None:
             ratios.record(elapsed / t.limit)
 
     run(main())
-    table = _series.snapshot()
+    table = _process.snapshot()
     for metric, labels, expected in (
         (_metrics.DURATION, ("t", "completed"), durations),
         (_metrics.LIMIT, ("t",), limits),
         (_metrics.UTILIZATION, ("t",), ratios),
     ):
         counted = table[metric][labels]
-        assert isinstance(counted, _series.Histogram)
+        assert isinstance(counted, _process.Histogram)
         assert counted.counts == expected.counts
         assert counted.total == pytest.approx(expected.total, rel=1e-12)
 
@@ -120,10 +120,10 @@ def test_limits_of_every_size_are_recorded() -> None:
                 pass
 
     run(main())
-    limits = _series.snapshot()[_metrics.LIMIT]
+    limits = _process.snapshot()[_metrics.LIMIT]
     short, long = limits[("t",)], limits[("long",)]
-    assert isinstance(short, _series.Histogram)
-    assert isinstance(long, _series.Histogram)
+    assert isinstance(short, _process.Histogram)
+    assert isinstance(long, _process.Histogram)
     assert (sum(short.counts), short.counts[0], short.counts[-1]) == (7, 4, 2)
     assert (sum(long.counts), long.counts[-1], long.total) == (3, 2, 7601.0)
     assert short.total == pytest.approx(7601.003)
@@ -133,7 +133,7 @@ def test_names_past_the_cap_are_counted_as_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first names keep their labels; later ones share _OTHER, with one warning. The timeout keeps its name."""
-    monkeypatch.setattr(_series, "max_names", 2)
+    monkeypatch.setattr(_process, "max_names", 2)
 
     async def main() -> list[str]:
         names = []
@@ -153,7 +153,7 @@ def test_names_past_the_cap_are_counted_as_other(
 
 def test_a_name_past_the_cap_is_refused_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cap is the label's alone: with no time at all a body still runs, unless it needs some."""
-    monkeypatch.setattr(_series, "max_names", 0)
+    monkeypatch.setattr(_process, "max_names", 0)
 
     async def main() -> list[object]:
         async with timeout(0, name="past the cap") as left:
@@ -167,7 +167,7 @@ def test_a_name_past_the_cap_is_refused_nothing(monkeypatch: pytest.MonkeyPatch)
 
 def test_owners_past_the_cap_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cap holds for the label `owner` as for `timeout`: names made of data do not multiply the interruptions."""
-    monkeypatch.setattr(_series, "max_names", 2)
+    monkeypatch.setattr(_process, "max_names", 2)
 
     async def main() -> None:
         for name in ("a", "b", "c"):
@@ -176,18 +176,18 @@ def test_owners_past_the_cap_are_counted_as_other(monkeypatch: pytest.MonkeyPatc
                     await asyncio.sleep(9)
 
     run(main())
-    assert _series.snapshot()[_metrics.INTERRUPTIONS] == {("inner", "a"): 1, ("inner", "_OTHER"): 2}
+    assert _process.snapshot()[_metrics.INTERRUPTIONS] == {("inner", "a"): 1, ("inner", "_OTHER"): 2}
 
 
 def test_rare_events_of_the_process_are_counted() -> None:
     """Headers, threads and scrapes are counted without a loop, and added up with the rest."""
-    _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"))
-    _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"), 2)
-    _series.record(_metrics.SCRAPE_DURATION, (), 0.002)
-    _series.record(_metrics.SCRAPE_DURATION, (), 0.2)
-    table = _series.snapshot()
+    _process.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"))
+    _process.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"), 2)
+    _process.record(_metrics.SCRAPE_DURATION, (), 0.002)
+    _process.record(_metrics.SCRAPE_DURATION, (), 0.2)
+    table = _process.snapshot()
     scrapes = table[_metrics.SCRAPE_DURATION][()]
-    assert isinstance(scrapes, _series.Histogram)
+    assert isinstance(scrapes, _process.Histogram)
     assert table[_metrics.HEADERS_IGNORED] == {("grpc-timeout", "malformed"): 3}
     assert (sum(scrapes.counts), scrapes.total) == (2, 0.202)
 
@@ -198,7 +198,7 @@ def test_a_reset_forgets_and_counting_goes_on() -> None:
     async def main() -> list[dict[str, object]]:
         await times(3)
         before = figures("t")
-        _series.reset()
+        _process.reset()
         between = figures("t")
         await times(2)
         return [before, between, figures("t")]
@@ -241,8 +241,8 @@ def test_timer_lag_is_the_time_from_the_deadline_to_its_callback() -> None:
 
     for block in (0.0, 1.75):
         run(main(block))
-    lag = _series.snapshot()[_metrics.TIMER_LAG][()]
-    assert isinstance(lag, _series.Histogram)
+    lag = _process.snapshot()[_metrics.TIMER_LAG][()]
+    assert isinstance(lag, _process.Histogram)
     assert (sum(lag.counts), lag.counts[0], lag.total) == (2, 1, 0.75)
 
 
@@ -269,10 +269,10 @@ def test_chosen_buckets_are_used_from_then_on() -> None:
     try:
         assert _metrics.DURATION.bounds == (1.0, 2.0)
         run(times(1))
-        counted = _series.snapshot()[_metrics.DURATION][("t", "completed")]
-        assert isinstance(counted, _series.Histogram)
+        counted = _process.snapshot()[_metrics.DURATION][("t", "completed")]
+        assert isinstance(counted, _process.Histogram)
         assert (counted.bounds, counted.counts) == ((1.0, 2.0), [1, 0, 0])
     finally:
-        _series.reset()
+        _process.reset()
         _metrics.choose_buckets({})
     assert _metrics.DURATION.bounds == _metrics.DURATION.default_bounds

@@ -33,8 +33,9 @@ from tracedtimeout import (
     with_timeout,
 )
 from tracedtimeout._core import _observers, _warn
-from tracedtimeout._core._budget import REMOTE, Budget
-from tracedtimeout._core._outcome import Spent, Where
+from tracedtimeout._core._budget import Budget
+from tracedtimeout._core._exceeded import Spent, Where
+from tracedtimeout._core._link import REMOTE
 from tracedtimeout.testing import VirtualClockLoop, run
 
 virtual = pytest.mark.loops(*VIRTUAL)

@@ -16,7 +16,7 @@ from dashboards.records import RECORDS
 from tests.dashboards.boards import BOARDS, Panel, panels
 from tests.dashboards.stack import DASHBOARDS, GENERATED
 from tracedtimeout import Outcome
-from tracedtimeout._core._metrics import METRICS
+from tracedtimeout._core.figures._metrics import METRICS
 
 PANELS = list(panels())
 EXPRESSIONS = [(panel, target["expr"]) for panel in PANELS for target in panel.targets]

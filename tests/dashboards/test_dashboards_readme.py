@@ -11,8 +11,8 @@ import pytest
 from dashboards import alerts, records
 from tests.dashboards.stack import DASHBOARDS, program
 from tracedtimeout import Outcome
-from tracedtimeout._core import _metrics as metrics
-from tracedtimeout._core._metrics import Metric
+from tracedtimeout._core.figures import _metrics as metrics
+from tracedtimeout._core.figures._metrics import Metric
 from tracedtimeout.demo.run.faults import Fault
 from tracedtimeout.propagation._wire import HEADERS
 

@@ -15,7 +15,7 @@ from tests.dashboards.stack import native_prometheus, prometheus
 from tests.dashboards.test_panels import ROUNDS, SCALE, SECONDS, expanded, shows
 from tests.services.door import ask_everything
 from tests.support.processes import door, shop
-from tracedtimeout._core._metrics import METRICS
+from tracedtimeout._core.figures._metrics import METRICS
 
 HISTOGRAMS = re.compile("|".join(metric.prometheus_name for metric in METRICS if metric.kind == "histogram"))
 JOBS = ("demo-shop", "door")

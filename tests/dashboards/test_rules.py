@@ -12,7 +12,7 @@ from dashboards import alerts, records, rules
 from dashboards._record import Record
 from dashboards._windows import duration, scaled
 from tests.dashboards.stack import DASHBOARDS, ROOT, program
-from tracedtimeout._core._metrics import METRICS
+from tracedtimeout._core.figures._metrics import METRICS
 
 RUNBOOKS = ROOT / "docs/runbooks"
 PROMETHEUS = DASHBOARDS / "prometheus"

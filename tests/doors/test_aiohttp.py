@@ -18,7 +18,7 @@ from opentelemetry.propagators.composite import CompositePropagator
 
 from tests.services.asgi_servers import figures, outcomes, until
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
-from tracedtimeout._core._metrics import INTERRUPTIONS, REJECTIONS, THREADS_ABANDONED
+from tracedtimeout._core.figures._metrics import INTERRUPTIONS, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
 from tracedtimeout.integrations.asgi import exempt
 from tracedtimeout.propagation import DeadlinePropagator, decode

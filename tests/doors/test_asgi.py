@@ -32,9 +32,9 @@ from tests.services.asgi_servers import (
     stuck_or_hello,
     until,
 )
-from tracedtimeout import Timeout, detach, remaining, timeout
+from tracedtimeout import View, detach, remaining, timeout
 from tracedtimeout._core import _observers
-from tracedtimeout._core._metrics import (
+from tracedtimeout._core.figures._metrics import (
     EXPIRATIONS,
     INTERRUPTIONS,
     RECEIVED,
@@ -184,7 +184,7 @@ async def test_what_observers_see() -> None:
     """The request is one timeout, of kind ``request``, with the header as its source."""
     seen: list[tuple[str, str, str, str]] = []
 
-    def observer(t: Timeout) -> None:
+    def observer(t: View) -> None:
         seen.append((t.name, t.kind, t.source, t.owner))
 
     _observers.add(observer)

@@ -21,7 +21,7 @@ from tests.services.asgi_servers import (
     respond,
 )
 from tracedtimeout import remaining
-from tracedtimeout._core._metrics import (
+from tracedtimeout._core.figures._metrics import (
     HEADERS_IGNORED,
     REJECTIONS,
 )

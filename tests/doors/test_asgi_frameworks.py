@@ -33,8 +33,8 @@ from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 
 from tests.services.asgi_servers import SHORT, App, Recorder, Scope, client, figures, forever, outcomes, until
 from tracedtimeout import remaining, timeout
-from tracedtimeout._core import _budget
-from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, THREADS_ABANDONED, TRANSIT
+from tracedtimeout._core import _link
+from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, THREADS_ABANDONED, TRANSIT
 from tracedtimeout.integrations.asgi import DeadlineMiddleware, exempt
 from tracedtimeout.integrations.asgi._routes import resolver_for
 from tracedtimeout.propagation import DeadlinePropagator
@@ -320,11 +320,11 @@ async def test_opentelemetry_counts_the_504() -> None:
 @pytest.fixture
 def propagating() -> Iterator[None]:
     """OpenTelemetry's instrumentations carry the budget, for one test."""
-    before = propagate.get_global_textmap(), _budget.outside, _budget.inherited
+    before = propagate.get_global_textmap(), _link.outside
     propagate.set_global_textmap(DeadlinePropagator())
     yield
     propagate.set_global_textmap(before[0])
-    _, _budget.outside, _budget.inherited = before
+    _link.look_outside(before[1])
 
 
 @pytest.mark.usefixtures("propagating")

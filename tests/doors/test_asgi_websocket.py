@@ -30,7 +30,7 @@ from tests.services.asgi_servers import (
     status_of,
 )
 from tracedtimeout import remaining
-from tracedtimeout._core._metrics import REJECTIONS
+from tracedtimeout._core.figures._metrics import REJECTIONS
 from tracedtimeout.integrations.asgi import EXEMPT, DeadlineMiddleware, exempt
 
 pytestmark = pytest.mark.slow  # real sockets, so the real clock

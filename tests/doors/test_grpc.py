@@ -17,7 +17,7 @@ from tests.services.asgi_servers import figures, outcomes, until
 from tests.services.blocking import in_thread
 from tests.services.rpc import KINDS, SERVICE, Payments, call, channel, listening
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
-from tracedtimeout._core._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS, THREADS_ABANDONED
+from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.grpc import (
     DeadlineClientInterceptor,
     DeadlineServerInterceptor,

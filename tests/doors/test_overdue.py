@@ -31,9 +31,9 @@ from tests.services.asgi_servers import (
     stuck,
 )
 from tests.support import running_loop
-from tracedtimeout import DeadlineExceeded, Timeout, detach, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Timeout, View, detach, remaining, timeout
 from tracedtimeout._core import _observers
-from tracedtimeout._core._metrics import HEADERS_IGNORED, REJECTIONS
+from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, REJECTIONS
 from tracedtimeout.integrations.asgi import DeadlineMiddleware, _overdue
 from tracedtimeout.propagation import HEADERS, decode
 from tracedtimeout.testing import run
@@ -353,10 +353,10 @@ def test_who_listens_on_is_told_that_it_is_over() -> None:
 def test_an_interrupt_while_it_is_left_is_passed_on() -> None:
     """Ctrl-C in an observer that is told of the end reaches the server as what it is."""
 
-    def closes(t: Timeout) -> None:
+    def closes(t: View) -> None:
         raise KeyboardInterrupt
 
-    def opens(t: Timeout) -> Callable[[Timeout], None]:
+    def opens(t: View) -> Callable[[View], None]:
         return closes
 
     async def send(message: Message) -> None: ...

@@ -18,7 +18,8 @@ from tests.services.prometheus_server import answer, prometheus
 from tests.support.scraping import lint, parsed, registry_of_ours, serving
 from tests.support.telemetry import Spans
 from tracedtimeout import _exemplars, timeout
-from tracedtimeout._core import _observers, _series
+from tracedtimeout._core import _observers
+from tracedtimeout._core.figures import _process
 from tracedtimeout.prometheus import metrics_app
 from tracedtimeout.spans import SpanObserver
 from tracedtimeout.testing import run
@@ -125,7 +126,7 @@ def test_exemplars_are_of_now() -> None:
 
 def test_there_are_as_many_as_series() -> None:
     """Names past the cap share exemplars as they share figures."""
-    before, _series.max_names = _series.max_names, 1
+    before, _process.max_names = _process.max_names, 1
     spans = Spans()
     _observers.add(SpanObserver("always", spans.provider))
 
@@ -137,7 +138,7 @@ def test_there_are_as_many_as_series() -> None:
     try:
         run(main())
     finally:
-        _series.max_names = before
+        _process.max_names = before
     first, _, last = ids(spans)
     assert sorted(exemplar.span for exemplar in shown()) == sorted([first, last])
 

@@ -14,8 +14,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from tests.support.scraping import shown
-from tracedtimeout import Timeout, install, timeout
-from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout import View, install, timeout
+from tracedtimeout._core import _observers
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._install._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS
 from tracedtimeout.logs import LogObserver
 from tracedtimeout.spans import SpanObserver
@@ -40,7 +41,7 @@ def shows_us(registry: CollectorRegistry) -> bool:
     return b"tracedtimeout_active" in generate_latest(registry)
 
 
-def silent(timeout: Timeout) -> None:
+def silent(timeout: View) -> None:
     """An observer."""
 
 
@@ -71,7 +72,7 @@ def test_a_second_call_replaces_the_first() -> None:
     first, second = CollectorRegistry(), CollectorRegistry()
     install(registry=first, observers=[silent], max_names=3)
     install(registry=second, spans="off", observers=[LogObserver()])
-    assert (shows_us(first), shows_us(second), installed(), _series.max_names) == (False, True, [LogObserver], 200)
+    assert (shows_us(first), shows_us(second), installed(), _process.max_names) == (False, True, [LogObserver], 200)
 
 
 def test_undoing_is_harmless_when_done_or_replaced() -> None:
@@ -145,7 +146,7 @@ def test_a_call_that_fails_changes_nothing() -> None:
         install(registry=taken, max_names=8)
     with pytest.raises(ValueError, match="max_names"):
         install(max_names=0)
-    assert (shows_us(before), _observers.installed, _series.max_names) == (True, (silent,), 7)
+    assert (shows_us(before), _observers.installed, _process.max_names) == (True, (silent,), 7)
 
 
 def test_a_first_call_that_fails_installs_nothing() -> None:
@@ -154,7 +155,7 @@ def test_a_first_call_that_fails_installs_nothing() -> None:
     Gauge("tracedtimeout_active", "Not ours.", registry=taken)
     with pytest.raises(ValueError, match="Duplicated timeseries"):
         install(registry=taken)
-    assert (installed(), _series.max_names) == ([], 200)
+    assert (installed(), _process.max_names) == ([], 200)
 
 
 def test_without_a_registry_prometheus_is_left_alone() -> None:
@@ -238,7 +239,7 @@ def test_the_environment_says_what_arguments_do_not(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TRACEDTIMEOUT_REGISTRY", f"{__name__}:OURS")
     monkeypatch.setenv("TRACEDTIMEOUT_OBSERVERS", f"tracedtimeout.logs:LogObserver, {__name__}:silent")
     install()
-    assert (shows_us(OURS), _series.max_names) == (True, 7)
+    assert (shows_us(OURS), _process.max_names) == (True, 7)
     spans, logs, last = _observers.installed
     assert (isinstance(spans, SpanObserver) and spans._late, type(logs), last) == (True, LogObserver, silent)
 
@@ -252,7 +253,7 @@ def test_arguments_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setenv(f"TRACEDTIMEOUT_{name}", "nonsense")
     registry = CollectorRegistry()
     install(registry=registry, spans="always", observers=(), buckets=None, max_names=200)
-    assert (shows_us(registry), installed(), _series.max_names) == (True, [SpanObserver], 200)
+    assert (shows_us(registry), installed(), _process.max_names) == (True, [SpanObserver], 200)
 
 
 def test_the_environment_can_turn_prometheus_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +302,7 @@ COMMON = ("duration", "limit", "received", "transit")
 BOUNDS = """
 import asyncio
 from tracedtimeout import install, timeout
-from tracedtimeout._core import _metrics
+from tracedtimeout._core.figures import _metrics
 async def main():
     {call}
     async with timeout(1):
@@ -337,7 +338,7 @@ def test_buckets_are_chosen_before_the_first_timeout(call: str, variable: str, c
 REFUSED = """
 from prometheus_client import CollectorRegistry, Gauge
 from tracedtimeout import install
-from tracedtimeout._core import _metrics
+from tracedtimeout._core.figures import _metrics
 taken = CollectorRegistry()
 Gauge("tracedtimeout_active", "Not ours.", registry=taken)
 try:
@@ -382,7 +383,7 @@ def test_figures_stand_in_the_chosen_buckets() -> None:
         run(three())
         lines = shown("tracedtimeout_duration_seconds")
     finally:
-        _series.reset()
+        _process.reset()
         _metrics.choose_buckets({})
     assert lines == [
         'tracedtimeout_duration_seconds_bucket{le="0.5",outcome="completed",timeout="charge"} 1.0',

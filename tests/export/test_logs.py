@@ -104,8 +104,7 @@ def test_a_suppressed_expiry_is_a_line(caplog: pytest.LogCaptureFixture) -> None
                 await asyncio.sleep(2.0)
 
     (line,) = lines(caplog, main())
-    assert line.startswith("'stubborn' exceeded its 1.000 s deadline after 1.000 s: waiting at ")
-    assert line.endswith("; suppressed by its body")
+    assert line == "'stubborn' exceeded its 1.000 s deadline after 1.000 s; suppressed by its body"
 
 
 def test_a_replaced_expiry_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -139,14 +139,15 @@ FIGURE = r"tracedtimeout_(duration|limit|expirations|active)(?:_seconds_count|_t
 
 
 def counted(text: str) -> dict[str, float]:
-    """Counts by family, name and outcome."""
+    """Counts by family, name and outcome; expiries that stand at 0 are left out."""
     found = {}
     for line in text.splitlines():
         match = re.fullmatch(FIGURE, line)
         if match is not None:
             labels = dict(re.findall(r'(\w+)="(.*?)"', match[2]))
             key = " ".join(filter(None, (match[1], labels["timeout"], labels.get("outcome"))))
-            found[key] = float(match[3])
+            if float(match[3]) or labels.get("outcome") != "expired":
+                found[key] = float(match[3])
     return found
 
 
@@ -243,6 +244,18 @@ def test_a_process_that_exits_leaves_all_its_figures(tmp_path: Path) -> None:
     ]
 
 
+def test_expiries_stand_at_0_from_the_first_transfer(tmp_path: Path) -> None:
+    """The files show what a first burst rises from, as the collector does."""
+    in_a_new_process(UNDONE_BY_NOBODY, tmp_path)
+    labels = 'outcome="expired",timeout="charge"'
+    lines = [line for line in in_files(tmp_path).splitlines() if "expired" in line and "_bucket" not in line]
+    assert sorted(lines) == [
+        f"tracedtimeout_duration_seconds_count{{{labels}}} 0.0",
+        f"tracedtimeout_duration_seconds_sum{{{labels}}} 0.0",
+        f"tracedtimeout_expirations_total{{{labels}}} 0.0",
+    ]
+
+
 FORKED = """
 import os
 from tests.export.test_prometheus import pass_by
@@ -260,7 +273,7 @@ os.waitpid(child, 0)
 
 
 def test_a_fork_counts_nothing_twice(tmp_path: Path) -> None:
-    """What was counted before is the parent's; what is after, each one's own."""
+    """What was counted before is the parent's; what is after, each one's own: the child starts from zero."""
     assert in_a_new_process(FORKED, tmp_path).returncode == 0
     lines = shown("tracedtimeout_duration_seconds", in_files(tmp_path))
     assert [line for line in lines if "_count" in line] == [

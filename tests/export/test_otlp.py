@@ -48,7 +48,8 @@ from prometheus_client.registry import CollectorRegistry
 from tests.export.test_prometheus import every_metric
 from tests.support.telemetry import Spans, python, run
 from tracedtimeout import _exemplars, otlp, timeout
-from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._core import _observers
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
 from tracedtimeout.otlp import _histograms, _views
@@ -101,16 +102,22 @@ def read(reader: InMemoryMetricReader) -> list[Metric]:
 
 
 def points(metrics: list[Metric], *names: str) -> list[Point]:
-    return [
+    """The figures of the metrics of those names, by label; histograms that stand at 0 are left out."""
+    found = [
         _point(metric.name.removeprefix("tracedtimeout."), point)
         for metric in metrics
         if metric.name.removeprefix("tracedtimeout.") in names
-        for point in metric.data.data_points
+        for point in sorted(metric.data.data_points, key=_labels)
     ]
+    return [point for point in found if point.buckets != {}]
+
+
+def _labels(point: Any) -> tuple[str, ...]:
+    return tuple(map(str, (point.attributes or {}).values()))
 
 
 def _point(name: str, point: Any) -> Point:
-    labels = tuple(map(str, (point.attributes or {}).values()))
+    labels = _labels(point)
     if isinstance(point, NumberDataPoint):
         return Point(name, labels, point.value)
     assert isinstance(point, HistogramDataPoint)
@@ -152,6 +159,29 @@ def test_histograms_and_counters_are_exported_together() -> None:
     ]
 
 
+def test_expiries_stand_at_0_from_the_first_entry() -> None:
+    """Cumulative data show what a first burst rises from; of deltas the sum alone does."""
+    cumulative, delta = InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=DELTAS)
+
+    async def main() -> list[dict[str, list[float]]]:
+        async with timeout(1.0, name="t"):
+            return [_expired(read(reader)) for reader in (cumulative, delta)]
+
+    with exported(cumulative, delta):
+        assert run(main()) == [{"expirations": [0], "duration": [0]}, {"expirations": [0]}]
+
+
+def _expired(metrics: list[Metric]) -> dict[str, list[float]]:
+    """How many expired, by metric: the values of sums, the counts of histograms."""
+    found: dict[str, list[float]] = {}
+    for metric in metrics:
+        for point in metric.data.data_points:
+            if "expired" in _labels(point):
+                number = point.value if isinstance(point, NumberDataPoint) else point.count
+                found.setdefault(metric.name.removeprefix("tracedtimeout."), []).append(number)
+    return found
+
+
 def test_an_open_timeout_is_active() -> None:
     """The up-down counter is 1 in the body, while the limit alone is recorded."""
     reader = InMemoryMetricReader()
@@ -172,9 +202,9 @@ def test_each_metric_has_the_unit_and_words_of_the_table() -> None:
     for metric in _metrics.METRICS:
         labels = tuple(f"a {label}" for label in metric.labels)
         if metric.kind == "histogram":
-            _series.record(metric, labels, 0.5)
+            _process.record(metric, labels, 0.5)
         else:
-            _series.count(metric, labels)
+            _process.count(metric, labels)
     with exported(reader):
         seen = read(reader)
     assert {(found.name, found.unit, found.description) for found in seen} == {
@@ -246,6 +276,31 @@ def _spans(metrics: list[Metric], name: str) -> list[tuple[int, int]]:
     ]
 
 
+FORKED = """
+import os
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.export.test_otlp import DELTAS, exported, points, read, work
+readers = InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=DELTAS)
+with exported(*readers):
+    for _ in range(3):
+        work(3.0)
+    list(map(read, readers))
+    child = os.fork()
+    if not child:
+        work(3.0)
+        print([points(read(reader), "expirations", "duration") for reader in readers], flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.slow
+def test_the_child_of_a_fork_counts_from_zero() -> None:
+    """Neither cumulative nor delta data of a forked child hold what its parent counted. (A process of its own.)"""
+    once = [Point("expirations", ("t", "expired"), 1), Point("duration", ("t", "expired"), 1.0, {1.0: 1})]
+    assert python(FORKED) == f"{[once, once]}\n"
+
+
 def test_two_readers_have_each_their_own_deltas() -> None:
     """A delta reader and a cumulative one, at one provider, do not disturb each other."""
     cumulative, delta = InMemoryMetricReader(), InMemoryMetricReader(preferred_temporality=DELTAS)
@@ -287,7 +342,7 @@ def _exemplars_in(metrics: list[Metric]) -> list[tuple[str, float, int | None, i
     return [
         (metric.name.removeprefix("tracedtimeout."), exemplar.value, exemplar.trace_id, exemplar.span_id)
         for metric in metrics
-        for point in metric.data.data_points
+        for point in sorted(metric.data.data_points, key=_labels)
         if isinstance(point, NumberDataPoint | HistogramDataPoint)
         for exemplar in point.exemplars
     ]
@@ -305,7 +360,7 @@ def test_what_the_application_measures_is_untouched() -> None:
     assert resource.resource.attributes == {"service.name": "shop"}
     assert [(scope.scope.name, len(scope.metrics)) for scope in resource.scope_metrics] == [
         ("app", 1),
-        (SCOPE, 5),
+        (SCOPE, 6),
     ]
     (orders,) = resource.scope_metrics[0].metrics
     assert points([orders], "orders") == [Point("orders", (), 3)]
@@ -317,7 +372,7 @@ def test_histograms_come_without_their_counters() -> None:
     no_build = View(instrument_name=build.BUILD_INFO.name, aggregation=DropAggregation())
     with exported(reader, views=[no_build]) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
-        _series.record(_metrics.SCRAPE_DURATION, (), 0.25)
+        _process.record(_metrics.SCRAPE_DURATION, (), 0.25)
         seen = read(reader)
         assert _scopes(reader) == [("app", None), (SCOPE, VERSION)]
     assert [metric.name for metric in seen] == ["tracedtimeout.scrape.duration"]
@@ -626,7 +681,7 @@ def test_a_failure_of_ours_is_logged_once_and_harms_nobody(caplog: pytest.LogCap
     reader = InMemoryMetricReader()
     with exported(reader) as provider:
         provider.get_meter("app").create_counter("orders").add(3)
-        _series.count(_metrics.SCRAPE_DURATION, ())  # a counter where a histogram belongs
+        _process.record(_metrics.SCRAPE_DURATION, ("stray",), 0.25)  # a label that the metric has not
         exports = [reader.get_metrics_data(), reader.get_metrics_data()]
     assert [data and len(data.resource_metrics[0].scope_metrics) for data in exports] == [2, 2]
     assert caplog.messages == ["the histograms of timeouts could not be exported; not logged again"]
@@ -709,8 +764,8 @@ def workload() -> None:
             async with timeout(0.5, name="pay"), timeout(1.0, name="refund", at_least=0.75):
                 pytest.fail("not rejected")
         async with timeout(None, name="open"):
-            _series.record(_metrics.RECEIVED, ("grpc-timeout",), 0.3)
-            _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"), 2)
+            _process.record(_metrics.RECEIVED, ("grpc-timeout",), 0.3)
+            _process.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"), 2)
 
     run(main())
     gc.collect()
@@ -780,7 +835,7 @@ def test_otlp_over_http_and_grpc_carries_them() -> None:
         _export(GrpcExporter(f"http://127.0.0.1:{port}", insecure=True))
     expected = {
         (metric.name, labels): value if isinstance(value, int) else (value.counts, value.total)
-        for metric, values in _series.snapshot().items()
+        for metric, values in _process.snapshot().items()
         for labels, value in values.items()
     }
     assert [_decoded(requests) for requests in (over_http, over_grpc)] == [expected, expected]

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector as AnyCollector
 from tests.support.scraping import lint, parsed, registry_of_ours, serving, shown
 from tests.support.telemetry import python
 from tracedtimeout import DeadlineExceeded, budget, timeout
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
 from tracedtimeout.prometheus import Collector, metrics_app, start_metrics_server
@@ -62,11 +62,11 @@ async def every_metric() -> None:
         await pass_by(5.0, 3.0, name="inner", at_least=0.05)
     async with timeout(2.0, name="moved") as moved:
         moved.reschedule(None)
-    _series.record(_metrics.RECEIVED, ("deadline-budget",), 0.2)
-    _series.record(_metrics.TRANSIT, ("deadline-budget",), 0.02)
-    _series.record(_metrics.SCRAPE_DURATION, (), 0.004)
-    _series.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"))
-    _series.count(_metrics.THREADS_ABANDONED, ("GET /slow",))
+    _process.record(_metrics.RECEIVED, ("deadline-budget",), 0.2)
+    _process.record(_metrics.TRANSIT, ("deadline-budget",), 0.02)
+    _process.record(_metrics.SCRAPE_DURATION, (), 0.004)
+    _process.count(_metrics.HEADERS_IGNORED, ("grpc-timeout", "malformed"))
+    _process.count(_metrics.THREADS_ABANDONED, ("GET /slow",))
 
 
 def test_every_family_is_announced_before_anything_happened() -> None:
@@ -99,6 +99,23 @@ def test_every_metric_shows_its_figure() -> None:
     """A workload with something for each metric is shown in whole by its samples."""
     run(every_metric())
     assert [line for metric in build.METRICS for line in shown(metric.prometheus_name)] == EVERY_METRIC
+
+
+def test_expiries_stand_at_0_from_the_first_entry() -> None:
+    """The first burst of a name is a rise from 0: what rises from nothing is no rise to Prometheus."""
+
+    async def main() -> list[str]:
+        async with timeout(2.0, name="charge"):
+            return [line for line in generate_latest(registry_of_ours()).decode().splitlines() if "expired" in line]
+
+    labels = 'outcome="expired",timeout="charge"'
+    lines = run(main())
+    assert [line for line in lines if "_bucket" not in line] == [
+        f"tracedtimeout_duration_seconds_count{{{labels}}} 0.0",
+        f"tracedtimeout_duration_seconds_sum{{{labels}}} 0.0",
+        f"tracedtimeout_expirations_total{{{labels}}} 0.0",
+    ]
+    assert f'tracedtimeout_duration_seconds_bucket{{le="+Inf",{labels}}} 0.0' in lines
 
 
 def test_a_blocked_loop_shows_as_timer_lag() -> None:
@@ -409,8 +426,8 @@ async def test_a_scrape_is_timed() -> None:
         ["tracedtimeout_scrape_duration_seconds_count 2.0"],
         ["tracedtimeout_scrape_duration_seconds_count 3.0"],
     ]
-    recorded = _series.snapshot()[_metrics.SCRAPE_DURATION][()]
-    assert isinstance(recorded, _series.Histogram)
+    recorded = _process.snapshot()[_metrics.SCRAPE_DURATION][()]
+    assert isinstance(recorded, _process.Histogram)
     assert (sum(recorded.counts), recorded.total > 0.0) == (4, True)
 
 

@@ -15,9 +15,9 @@ import uvicorn
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config as HypercornConfig
 
-from tracedtimeout._core import _series
-from tracedtimeout._core._metrics import DURATION, Metric
-from tracedtimeout._core._series import Histogram
+from tracedtimeout._core.figures import _process
+from tracedtimeout._core.figures._metrics import DURATION, Metric
+from tracedtimeout._core.figures._process import Histogram
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
 
 Scope = MutableMapping[str, Any]
@@ -109,12 +109,9 @@ async def status_of(url: str, path: str, *headers: str) -> int:
 
 def figures(metric: Metric) -> dict[tuple[str, ...], int]:
     """The counts of `metric` by its labels; of a histogram how many values were recorded."""
-    values = _series.snapshot().get(metric, {})
-    return {
-        labels: sum(value.counts) if isinstance(value, Histogram) else value
-        for labels, value in values.items()
-        if not isinstance(value, int) or value
-    }
+    values = _process.snapshot().get(metric, {})
+    counts = {labels: sum(value.counts) if isinstance(value, Histogram) else value for labels, value in values.items()}
+    return {labels: count for labels, count in counts.items() if count}
 
 
 def outcomes() -> dict[tuple[str, ...], int]:

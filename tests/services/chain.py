@@ -60,7 +60,7 @@ class Chain:
                 report: Any = channel.unary_unary("/chain.Hop/Report")
                 said = json.loads(await report(b"", wait_for_ready=True, timeout=PATIENCE))
         else:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=PATIENCE) as client:
                 said = (await client.get(f"{where}/report")).json()
         return Told(tuple(Ended(**each) for each in said["ended"]), tuple(said["interruptions"]))
 

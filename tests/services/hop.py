@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tracedtimeout import Outcome, Timeout, install
+from tracedtimeout import Outcome, View, install
 from tracedtimeout.integrations.asgi import DeadlineMiddleware, exempt
 from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
 from tracedtimeout.integrations.httpx import AsyncDeadlineTransport
@@ -53,10 +53,10 @@ class Report:
         self._ended: list[Ended] = []
         install(registry=self.registry, spans="off", observers=(self,))
 
-    def __call__(self, opened: Timeout) -> Callable[[Timeout], None] | None:
+    def __call__(self, opened: View) -> Callable[[View], None] | None:
         begun, deadline = time.monotonic(), opened.deadline()
 
-        def close(closed: Timeout) -> None:
+        def close(closed: View) -> None:
             if deadline is not None and closed.outcome is not Outcome.COMPLETED:
                 end = Ended(closed.name, str(closed.outcome), closed.owner, begun, deadline, time.monotonic())
                 self._ended.append(end)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tracedtimeout._core import _series
+from tracedtimeout._core.figures import _process
 from tracedtimeout.testing import VirtualClockLoop
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -102,9 +102,9 @@ def running_task() -> asyncio.Task[Any]:
 def figures(name: str) -> dict[str, object]:
     """What was counted under that name: counters as they are, histograms as the number of values; no zeros."""
     found: dict[str, object] = {}
-    for metric, values in _series.snapshot().items():
+    for metric, values in _process.snapshot().items():
         mine = {labels[1:]: value for labels, value in values.items() if labels[:1] == (name,)}
-        numbers = {labels: sum(v.counts) if isinstance(v, _series.Histogram) else v for labels, v in mine.items()}
+        numbers = {labels: sum(v.counts) if isinstance(v, _process.Histogram) else v for labels, v in mine.items()}
         by_label = {"/".join(labels): number for labels, number in numbers.items() if number}
         if by_label:
             found[metric.name.removeprefix("tracedtimeout.")] = by_label.get("", by_label)

@@ -36,7 +36,8 @@ def parsed(registry: CollectorRegistry) -> list[Metric]:
 def shown(family: str, text: str | None = None) -> list[str]:
     """The sample lines of a family in `text`, by default of the core's figures now.
 
-    Of a histogram's buckets only those that hold more than the one before.
+    Of a histogram's buckets only those that hold more than the one before. Expiries that stand at 0, as they do from
+    the first entry of each name on, are left out.
     """
     text = generate_latest(registry_of_ours()).decode() if text is None else text
     names = (family, f"{family}_bucket", f"{family}_sum", f"{family}_count")
@@ -49,6 +50,8 @@ def _steps(lines: Iterable[str]) -> list[str]:
     before = "0.0"
     for line in lines:
         value = line.split(" # ")[0].rpartition(" ")[2]
+        if value == "0.0" and 'outcome="expired"' in line:
+            continue
         if "_bucket{" in line and value == before:
             continue
         before = value if "_bucket{" in line else "0.0"

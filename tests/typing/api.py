@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from typing import Any, assert_type
 
 import tracedtimeout
-from tracedtimeout import DeadlineExceeded, Observer, Outcome, Timeout, timeout, wait_for, with_timeout
+from tracedtimeout import DeadlineExceeded, Observer, Outcome, Timeout, View, timeout, wait_for, with_timeout
+from tracedtimeout._disabled import Timeout as SwitchedOff
+from tracedtimeout.instrument._watched import Watched
 
 
 async def fetch(key: str, *, tries: int = 1) -> bytes:
@@ -55,6 +57,23 @@ async def the_budget() -> None:
     block: AbstractContextManager[None] = tracedtimeout.budget(1.5)
     with block, tracedtimeout.detach():
         tracedtimeout.checkpoint()
+    async with tracedtimeout.budget(None), tracedtimeout.detach():
+        pass
+
+
+@tracedtimeout.budget(1.5)
+def bounded(key: str) -> bytes:
+    return key.encode()
+
+
+@tracedtimeout.detach()
+async def detached(key: str) -> bytes:
+    return bounded(key)
+
+
+async def blocks_keep_signatures() -> None:
+    assert_type(bounded("a"), bytes)
+    assert_type(await detached("a"), bytes)
 
 
 def the_exception(error: DeadlineExceeded) -> None:
@@ -64,7 +83,11 @@ def the_exception(error: DeadlineExceeded) -> None:
     del builtin
 
 
-def an_observer(t: Timeout, /) -> Callable[[Timeout], object] | None:
+def views(ours: Timeout, watched: Watched, switched_off: SwitchedOff) -> list[View]:
+    return [ours, watched, switched_off]
+
+
+def an_observer(t: View, /) -> Callable[[View], object] | None:
     return None if t.name == "quiet" else print
 
 

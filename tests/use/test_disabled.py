@@ -13,12 +13,15 @@ import asyncio
 import prometheus_client
 import tracedtimeout
 from tracedtimeout import *
-from tracedtimeout._core import _series
+from tracedtimeout._core.figures import _process
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
 
 @with_timeout(0.01, name="decorated")
 async def decorated():
     await asyncio.sleep(9)
+
+async def free():
+    return remaining()
 
 async def app(scope, receive, send):
     print(scope["type"], remaining())
@@ -30,6 +33,8 @@ async def main():
             await asyncio.sleep(9)
     except TimeoutError as error:
         print(type(error).__name__, t.expired(), t.name, t.outcome, isinstance(t, asyncio.Timeout))
+        print([(fact, getattr(t, fact)) for fact in ("kind", "source", "owner", "error", "where", "spent")])
+        print(0 < t.limit <= 0.01 <= t.elapsed, t.overrun >= 0, t.remaining(), t.reschedules, isinstance(t, View))
     for awaitable in (decorated(), wait_for(asyncio.sleep(9), 0, name="b")):
         try:
             await awaitable
@@ -37,12 +42,14 @@ async def main():
             print(type(error).__name__)
     with budget(0), detach():
         checkpoint()
+    async with budget(None), detach():
+        print(await budget(0)(detach()(free))(), budget(0)(detach()(remaining))())
     async with timeout_at(None), Timeout(None) as t:
         print(remaining(), t.remaining(), t.deadline())
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"deadline-budget", b"0")]}
     await DeadlineMiddleware(app, maximum=0.0)(scope, None, None)
     undo()
-    print(b"tracedtimeout" in prometheus_client.generate_latest(), _series.snapshot())
+    print(b"tracedtimeout" in prometheus_client.generate_latest(), _process.snapshot())
 
 asyncio.run(main())
 """
@@ -59,9 +66,12 @@ def test_every_wrapper_is_asyncios_and_uncounted() -> None:
     )
     assert ran.stderr == ""
     assert ran.stdout.splitlines() == [
-        "TimeoutError True a None True",
+        "TimeoutError True a expired True",
+        "[('kind', 'timeout'), ('source', 'own'), ('owner', 'a'), ('error', None), ('where', None), ('spent', ())]",
+        "True True 0.0 0 True",
         "TimeoutError",
         "TimeoutError",
+        "inf inf",
         "inf inf None",
         "http inf",
         "False {}",
@@ -74,7 +84,7 @@ import aiohttp
 from aiohttp import web
 from tests.services.rpc import Payments, call, channel
 from tracedtimeout import remaining, timeout
-from tracedtimeout._core import _series
+from tracedtimeout._core.figures import _process
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
 from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
 
@@ -97,7 +107,7 @@ async def main():
     async with timeout(60.0), channel(payments, **doors) as calling:
         for method in ("unary_unary", "unary_stream", "in_thread"):
             print(await call(calling, method))
-    print(payments.granted, payments.left, _series.snapshot())
+    print(payments.granted, payments.left, _process.snapshot())
 
 asyncio.run(main())
 """

@@ -18,7 +18,7 @@ from tests.examples import queue_redis
 from tests.services.asgi_servers import figures, outcomes
 from tests.support import missing
 from tracedtimeout import budget
-from tracedtimeout._core._metrics import INTERRUPTIONS, RECEIVED, REJECTIONS
+from tracedtimeout._core.figures._metrics import INTERRUPTIONS, RECEIVED, REJECTIONS
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]  # a real Redis, and real time in its queue
 

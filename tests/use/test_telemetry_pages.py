@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.telemetry import ROOT
 from tracedtimeout import spans
-from tracedtimeout._core import _metrics
+from tracedtimeout._core.figures import _metrics
 from tracedtimeout.logs import LogObserver
 
 TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text()

@@ -30,10 +30,11 @@ from tracedtimeout import (
     remaining,
     timeout,
 )
-from tracedtimeout._core import _budget, _series
-from tracedtimeout._core._direct import leave
-from tracedtimeout._core._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
-from tracedtimeout._core._series import Histogram
+from tracedtimeout._core import _link
+from tracedtimeout._core._hot import leave
+from tracedtimeout._core.figures import _process
+from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
+from tracedtimeout._core.figures._process import Histogram
 from tracedtimeout.integrations._admission import Admission
 from tracedtimeout.propagation import DeadlinePropagator, extract, inject, nanoseconds, outgoing
 from tracedtimeout.propagation import _received as received
@@ -48,15 +49,16 @@ NOW = SENT * MS
 @pytest.fixture
 def propagator() -> Iterator[DeadlinePropagator]:
     """The propagator, loaded for one test: it changes what every timeout asks."""
-    before = _budget.outside, _budget.inherited
+    before = _link.outside
     yield DeadlinePropagator()
-    _budget.outside, _budget.inherited = before
+    _link.look_outside(before)
 
 
 def counted(metric: Metric) -> dict[tuple[str, ...], object]:
     """The figures of `metric`: numbers, and of a histogram the sum of what was recorded."""
-    values = _series.snapshot().get(metric, {})
-    return {labels: value.total if isinstance(value, Histogram) else value for labels, value in values.items()}
+    values = _process.snapshot().get(metric, {})
+    sums = {labels: value.total if isinstance(value, Histogram) else value for labels, value in values.items()}
+    return {labels: count for labels, count in sums.items() if count or metric.kind == "histogram"}
 
 
 def left(*lines: tuple[str, str], after_ms: float = 0.0, queued: bool = False) -> float | None:
@@ -465,9 +467,9 @@ def test_checkpoint_sees_an_attached_deadline(propagator: DeadlinePropagator) ->
 
 def test_loading_a_propagator_twice_changes_nothing(propagator: DeadlinePropagator) -> None:
     """A second propagator installs nothing more."""
-    outside = _budget.outside
+    outside = _link.outside
     DeadlinePropagator()
-    assert _budget.outside is outside
+    assert _link.outside is outside
 
 
 def test_all_is_sorted() -> None:

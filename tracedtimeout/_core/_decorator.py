@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from . import _names
 from ._arguments import check_options, seconds_of
 from ._wait_for import guard
+from .figures import _process
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,16 +42,23 @@ def with_timeout(
         seconds_of("limit", limit)
     given = None if name is None else _names.checked(name)
     check_options(at_least, reserve)
+    if isinstance(limit, int | float) and at_least > limit:
+        raise ValueError(f"at_least must not be above the limit: {at_least!r} is more than {limit!r}")
 
     def decorate(function: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
         refuse(function)
-        called = given or f"{function.__module__}:{function.__qualname__}"[: _names.LONGEST]
-        package = function.__module__.partition(".")[0]
+        inside: Any = function
+        while isinstance(inside, functools.partial):
+            inside = inside.func
+        module = str(getattr(inside, "__module__", None) or "?")
+        called = given or f"{module}:{getattr(inside, '__qualname__', type(inside).__qualname__)}"[: _names.LONGEST]
+        _process.announce(called)
+        caller = getattr(inside, "__globals__", {"__name__": module})
 
         @functools.wraps(function)
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             delay = limit() if callable(limit) else limit
-            return await guard(function(*args, **kwargs), delay, called, "with_timeout", at_least, reserve, package)
+            return await guard(function(*args, **kwargs), delay, called, "with_timeout", at_least, reserve, caller)
 
         return guarded
 

@@ -1,138 +1,193 @@
-"""What a timeout holds, and what it says of itself."""
+"""`View`: what a timeout says of itself to its user and to observers; all of it is read off when asked."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
-from . import _budget, _expiry, _inside, _observers, _relatives
-from ._arguments import check_options
-from ._budget import Deadline, State, earliest, here, live
-from ._loop import LoopState
-from ._outcome import Outcome, Spent, Where
-from ._tally import Series
-
-if TYPE_CHECKING:
-    from ._timeout import Timeout
+from . import _ending, _link, _spent
+from ._ending import Ended
+from ._exceeded import Spent, Where
+from ._link import CREATED, REMOTE, Link, More, earliest, live, reader_here
+from ._outcome import Outcome
 
 INF = math.inf
 
 
-class Details:
-    """What the common case of a timeout does not need: one that runs to its end, in time, with nobody watching.
+@runtime_checkable
+class View(Protocol):
+    """The facts that a timeout shows: ours, the instrumented asyncio's, the switched-off one's, and a door's request.
 
-    The defaults stand in the class: of most, only a few are ever set.
+    Once it has ended, all but `error` and `where` are frozen: what they said at the end is what they say ever after.
     """
 
-    name: str | None = None  # where it is not that of the series
-    at_least = -math.inf  # where neither it nor a reserve is given, no budget is too little
-    reserve: float | None = None
-    reschedules = 0
-    adopted: dict[Timeout, None] | None = None
-    expiring_inside = 0  # those nested in it, in its own task, that have fired and are yet to be left
-    closers: Any = None  # Closers or None; from 3.14 on type checkers take a partial, read off an object, for a method
-    expiry: _expiry.Expiry | None = None
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-    plain = False
-    """Nothing but `closers` is set: somebody watches, and that is all."""
+    @property
+    def name(self) -> str:
+        """What its user calls it."""
+
+    @property
+    def kind(self) -> str:
+        """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
+
+    @property
+    def limit(self) -> float:
+        """Seconds from entry to the effective deadline; ``inf`` with none."""
+
+    @property
+    def requested(self) -> float | None:
+        """Seconds from entry to its own deadline; None with none."""
+
+    @property
+    def owner(self) -> str:
+        """Whose own deadline is, or was, the effective one; empty with none."""
+
+    @property
+    def source(self) -> str:
+        """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None before."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that leaves it, while its observers are told of its end; else None."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was entered, or from entry to exit."""
+
+    @property
+    def overrun(self) -> float:
+        """Seconds past the effective deadline on exit; 0.0 if it was left before."""
+
+    @property
+    def reschedules(self) -> int:
+        """How often `reschedule` was called."""
+
+    @property
+    def where(self) -> Where | None:
+        """The place its task was waiting in when its deadline fired.
+
+        None if it did not, and once the exception that tells is gone and nobody had asked.
+        """
+
+    @property
+    def spent(self) -> tuple[Spent, ...]:
+        """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
+
+    def deadline(self) -> float | None:
+        """The effective deadline, on the event loop's clock; None with none."""
+
+    def remaining(self) -> float:
+        """Seconds left to the effective deadline, or that were left at the end; ``inf`` with none, never negative."""
+
+    def when(self) -> float | None:
+        """Its own deadline, on the event loop's clock; None with none."""
+
+    def expired(self) -> bool:
+        """Whether it ended, or is ending, its body because a deadline passed."""
 
 
-class Facts:
-    """What users and observers read of a `Timeout`, which has the slots; all of it is read off when asked."""
+class Facts(Link):
+    """The `View` of a `Timeout`, which has the slots."""
 
     __slots__ = ()
 
-    # Set as it is made, by `timeout`, `__init__` or `enter`
-    _when: float | None
-    _state: State
-    _details: Details | None
-    _inner: Timeout | None
-    _spent: dict[str, tuple[float, int]] | tuple[str, float] | None  # by name, or of the only one so far
-    _here: LoopState  # with `_series` only looked up, until it is entered in this loop
-    _series: Series
-    # Set on entry, by `__aenter__` or `enter`
-    _task: asyncio.Task[Any] | None
-    _parent: Deadline | None
-    _cancelling: int
-    _started: float
-    _deadline: float  # the effective one, on entry or since by `reschedule`; ``inf`` with none
-    _entries: dict[Any, Any]
-    # Set on exit. Before, if the only observer is in no hurry, what `_observers.opened` returned: another slot
-    # would weigh 16 bytes.
-    _elapsed: float
-    # Set for all kinds but ``timeout``
-    _kind: str
+    _lane: Any
+    _series: Any
+    _started: float | None
+    _ended: float | Ended | None
+    _fired: Any
 
     def deadline(self) -> float | None:
         """The effective deadline, on the event loop's clock: the earliest of its own and those around it that bind.
 
         None with none. Right the moment any of them is rescheduled.
         """
-        when, _ = self._effective()
+        when, _ = self._bound()
         return None if when == INF else when
 
     def remaining(self) -> float:
-        """Seconds left to the effective deadline; ``inf`` with none, never negative."""
-        reader = self._here if self._state is not State.CREATED else here()
-        return max(0.0, self._effective()[0] - reader.clock())
+        """Seconds left to the effective deadline, or that were left at the end; ``inf`` with none, never negative."""
+        when = self._bound()[0]
+        if self._ended is not None:
+            return max(0.0, when - self._started_at() - self.elapsed)
+        reader = self._here if self._state is not CREATED else reader_here()
+        return max(0.0, when - reader.clock())
 
     @property
     def name(self) -> str:
         """What its user calls it."""
-        details = self._details
-        return self._series.name if details is None or details.name is None else details.name
+        more = self._more
+        named: str | None = more.name if more.__class__ is More else None
+        return self._series.name if named is None else named
 
     @property
     def kind(self) -> str:
         """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
-        return getattr(self, "_kind", "timeout")
+        series = self._series
+        return "timeout_at" if series is None else cast(str, series.kind)
 
     @property
     def outcome(self) -> Outcome | None:
         """How it ended; None before."""
-        if self._details is None or self._details.plain:
-            return Outcome.COMPLETED if self._state is State.FINISHED else None
-        return self._details.outcome
+        ended = self._ended
+        if ended.__class__ is Ended:
+            return ended.outcome
+        return None if ended is None else Outcome.COMPLETED
 
     @property
     def error(self) -> BaseException | None:
         """The exception that leaves it, while its observers are told of its end; else None."""
-        return None if self._details is None else self._details.error
+        more = self._more
+        return cast("BaseException | None", more.error) if more.__class__ is More else None
 
     @property
     def limit(self) -> float:
-        """Seconds from entry to the effective deadline, as on entry or since `reschedule`; ``inf`` with none."""
-        return max(0.0, self._deadline - self._started)
+        """Seconds from entry to the effective deadline; ``inf`` with none. Exactly those in the code, where its own
+        deadline, as it was made, is the effective one."""
+        return self._granted(self._bound()[0])
 
     @property
     def requested(self) -> float | None:
         """Seconds from entry to its own deadline; None with none."""
-        if self._when is None:
+        if self._when == INF:
             return None
-        return self._when - self._here.clock() + (self._here.stopwatch() - self._started)
+        lane = self._lane
+        if lane is not None and lane.delay != INF:
+            delay: float = lane.delay
+            return delay
+        return self._when - (self._started_at() if self._state is not CREATED else reader_here().clock())
 
     @property
     def owner(self) -> str:
         """Whose own deadline is, or was, the effective one; empty with none."""
-        if self._expiry is not None:
-            return self._expiry.owner
-        owner = self._effective()[1]
+        ended, fired = self._ended, self._fired
+        if ended.__class__ is Ended and ended.owner:
+            return ended.owner
+        if fired is not None:
+            return cast(str, fired.owner)
+        owner = self._bound()[1]
         return "" if owner is None else owner.name
 
     @property
     def source(self) -> str:
         """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
-        if self._state is not State.CREATED and self._parent is None:
-            return "none" if self._when is None else "own"  # as below, but 0.2 us sooner for each span
-        return _relatives.source_of(self._effective()[1], cast(Any, self))
+        when, owner = self._bound()
+        if when == INF:
+            return "none"
+        if owner is self:
+            return "own"
+        return "header" if owner is not None and owner.name == REMOTE else "inherited"
 
     @property
     def elapsed(self) -> float:
         """Seconds since it was entered, or from entry to exit."""
-        left = self._state is State.FINISHED or self._state is State.EXPIRED
-        return self._elapsed if left else self._here.stopwatch() - self._started
+        ended = self._ended
+        if ended is None:
+            return 0.0 if self._state is CREATED else cast(float, self._here.stopwatch() - self._started_at())
+        return ended.elapsed if isinstance(ended, Ended) else ended
 
     @property
     def overrun(self) -> float:
@@ -142,54 +197,78 @@ class Facts:
     @property
     def reschedules(self) -> int:
         """How often `reschedule` was called."""
-        return 0 if self._details is None else self._details.reschedules
+        return cast(int, self._more.reschedules) if self._more.__class__ is More else 0
 
     @property
     def where(self) -> Where | None:
-        """The place its task was waiting in when its deadline fired; None if it did not."""
-        return None if self._expiry is None else self._expiry.where
+        """The place its task was waiting in when its deadline fired.
+
+        None if it did not, and once the exception that tells is gone and nobody had asked.
+        """
+        ended = self._ended
+        if ended.__class__ is not Ended or ended.fired is None:
+            return None
+        if ended.where is None:
+            raised = None if ended.raised is None else ended.raised()
+            if raised is not None:
+                return cast("Where | None", getattr(raised, "where", None))
+            return _ending.where_of(ended, self.error)
+        return ended.where
 
     @property
     def spent(self) -> tuple[Spent, ...]:
-        """What the timeouts nested in it took, longest first; those still open when it fired, last."""
-        return _inside.spent_of(cast(Any, self))
+        """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
+        fired = self._fired
+        if fired is None and self._ended.__class__ is Ended:
+            fired = self._ended.fired if self._ended.fired is not None and self._ended.fired.own else None
+        return _spent.told(self._spent) if fired is None else _spent.told(fired.spent, fired.unfinished or ())
 
-    def _extend(self) -> Details:
-        """Its details: from here on it is not the common case, and is left with care."""
-        details = self._details
-        if details is None:
-            details = self._details = Details()  # type: ignore[misc]  # the slot is `Timeout`'s
-        details.plain = False
-        return details
+    def _granted(self, deadline: float) -> float:
+        """Seconds from entry to `deadline`, its effective one."""
+        if self._state is CREATED:
+            return INF if deadline == INF else max(0.0, deadline - reader_here().clock())
+        if deadline is self._when and self._lane.delay != INF:
+            delay: float = self._lane.delay
+            return delay
+        return INF if deadline == INF else max(0.0, deadline - self._started_at())
 
-    def _watch(self, closers: _observers.Closers) -> None:
-        """Have observers told when it is left."""
-        details = self._details
-        if details is None:
-            details = self._details = Details()  # type: ignore[misc]  # the slot is `Timeout`'s
-            details.plain = True
-        details.closers = closers
+    def _started_at(self) -> float:
+        started = self._started
+        if started is not None:
+            return started
+        return cast(float, self._when - self._lane.delay)
 
-    @property
-    def _expiry(self) -> _expiry.Expiry | None:
-        return None if self._details is None else self._details.expiry
-
-    def _effective(self) -> tuple[float, Deadline | None]:
+    def _bound(self) -> tuple[float, Link | None]:
         """The effective deadline on its loop's clock, and whose it is."""
-        entered = self._state is not State.CREATED
-        reader = self._here if entered else here()
-        when, owner = earliest(self._parent if entered else live(_budget.inherited(), reader), reader)
-        if self._when is not None and self._when <= when:
-            return self._when, cast(Deadline, self)
+        state = self._state
+        if self._ended is not None:
+            return self._deadline, None if self._deadline == INF else self._owner or self
+        if state is CREATED:
+            reader = reader_here()
+            when, owner = earliest(live(_link.inherited(), reader), reader)
+        else:
+            here = self._here
+            if self._stamp is here.stamp:
+                return self._deadline, None if self._deadline == INF else self._owner or self
+            when, owner = earliest(self._parent, here)
+        if self._when <= when:
+            return self._when, None if self._when == INF else self
         return when, owner
 
 
-def set_options(self: Facts, at_least: float, reserve: float | None) -> None:
-    """Have `self` take what is not the default.
+def message_of(view: View) -> str:
+    """The message that an expiry of `view` raises, or would raise; for telemetry."""
+    error = view.error
+    if isinstance(error, _ending.DeadlineExceeded) and error.name == view.name:
+        return str(error)
+    return _ending.exceeded_message(
+        view.name,
+        view.limit,
+        view.elapsed,
+        owner=None if view.owner == view.name else view.owner,
+        spent=view.spent,
+        where=view.where,
+    )
 
-    Raises:
-        TypeError, ValueError: see `check_options`.
-    """
-    check_options(at_least, reserve)
-    details = self._extend()
-    details.at_least, details.reserve = at_least, reserve
+
+__all__ = ["Facts", "View", "message_of"]

@@ -1,9 +1,13 @@
 """The timers of one event loop: queues of deadlines in order, under one timer of the loop.
 
 asyncio pays a TimerHandle, a heap push and a sweep of cancelled handles for every timeout, nearly none of which fire.
-Timeouts of one name are mostly entered in the order of their deadlines, so a plain queue (a dict: ordered, with removal
-from the middle) holds them: enter is an append, exit a removal, and one timer stands at the earliest head. A deadline
-that is out of order goes to another lane, and past `MOST` lanes to a timer of its own.
+Timeouts of one delay are entered in the order of their deadlines, so a plain queue (a dict: ordered, with removal from
+the middle) holds them: enter is an append, exit a removal, and one timer stands at the earliest head. A deadline that
+is out of order goes to another lane, and past `MOST` lanes to a timer of its own.
+
+The loop's thread alone writes all of this, but for one thing, which is atomic: a timeout takes itself out of its lane
+in whatever thread it is left. The garbage collector may do so at any allocation, so nothing loops over a lane and
+allocates, but where it is ready to begin anew.
 """
 
 from __future__ import annotations
@@ -13,184 +17,301 @@ import math
 import weakref
 from collections.abc import Callable
 from contextvars import Context
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-MOST = 16
+MOST = 64
 """Lanes to a loop. Thousands of random delays need more than anybody should scan; beyond these, `call_at`."""
 
 LINGER = 0.02
 """Seconds that the timer may outlive the last deadline: cancelling it at each exit would cost what it saves."""
 
+SOON = 0.001
+"""Seconds from being made to being entered within which a timeout began as it was made."""
+
+HEAL = 0.1
+"""Seconds after which a timer that has not run is taken for lost: a signal's exception may break off a tick. (A timer
+that is merely overdue must not be replaced by a later one.)"""
+
+INF = math.inf
+
 
 class Entry(Protocol):
     """What can be timed."""
 
-    def _on_timeout(self, *, by_timer: bool = True) -> None: ...
+    _lane: Lane
+
+    def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
+        """`when`, at which `lane` has it, is not after `now`; `seen` are those that this tick has looked at, None where
+        it was due as it was queued."""
 
 
-class Lane:
-    """Deadlines in ascending order. `tail` is the latest ever appended; `entries` are those that are left."""
+class Lane(dict[Any, float]):
+    """Timeouts in the order of their deadlines, mostly of one delay."""
 
-    __slots__ = ("entries", "tail")
+    __slots__ = ("delay", "fresh", "here", "holds", "pending", "tail")
 
-    def __init__(self) -> None:
-        self.entries: dict[Entry, float] = {}
-        self.tail = -math.inf
+    def __init__(self, here: Any, delay: float = INF) -> None:
+        super().__init__()
+        self.here = here
+        """The loop's state."""
+        self.delay = delay
+        """That of all its entries: they began so many seconds before their deadlines; ``inf`` where they differ."""
+        self.fresh = INF if delay == INF else max(0.0, delay - SOON)
+        """What must be left of the delay as one is entered, for it to have begun as it was made."""
+        self.tail = -INF
+        """The latest deadline ever appended."""
+        self.holds = True
+        """Whether it holds those who are in it."""
+        self.pending: dict[Any, None] = here.pending
+        """The loop's, see there."""
+
+
+class Loose(Lane):
+    """Timeouts that have a timer of their own each: due as they were timed, or one delay too many."""
+
+    __slots__ = ("handles",)
+
+    def __init__(self, here: Any) -> None:
+        super().__init__(here)
+        self.tail = math.nan  # nothing is in order here
+        self.handles: dict[Any, asyncio.Handle] = {}
+
+    def hold(self, entry: Any, when: float, handle: asyncio.Handle) -> None:
+        self.handles[entry] = handle
+        self[entry] = when
+
+    def __delitem__(self, entry: Any) -> None:
+        super().__delitem__(entry)
+        self.handles.pop(entry).cancel()
+
+    def pop(self, entry: Any, *default: Any) -> Any:
+        handle = self.handles.pop(entry, None)
+        if handle is not None:
+            handle.cancel()
+        return super().pop(entry, *default)
+
+
+class Untimed(Lane):
+    """Where timeouts are that no timer ends. It holds none of them: what is dropped with no deadline is not kept."""
+
+    __slots__ = ()
+
+    def __init__(self, here: Any) -> None:
+        super().__init__(here)
+        self.tail = math.nan
+        self.holds = False
 
 
 class Lanes:
-    """Every deadline of one loop. All of it runs in the loop's thread, its callbacks in a Context of their own."""
+    """The lanes of one loop and its timer; the callbacks run in a Context of their own."""
 
-    __slots__ = (
-        "_clock",
-        "_context",
-        "_handle",
-        "_lanes",
-        "_linger",
-        "_loop",
-        "_resolution",
-        "_sweeping",
-        "armed",
-        "idle",
-        "loose",
-        "unbounded",
-    )
+    __slots__ = ("_context", "_handle", "_linger", "_sweeping", "armed", "by_delay", "clock", "heal_at", "idle",
+                 "lanes", "loop", "loose", "pending", "resolution", "untimed")  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], *, resolution: float, linger: float
     ) -> None:
-        self._loop = weakref.ref(loop)  # the loop owns us; a cycle would wait for the garbage collector
-        self._clock = clock
-        self._resolution = resolution
+        self.loop = weakref.ref(loop)  # the loop owns us
+        self.clock = clock
+        self.resolution = resolution
+        """Seconds within which a deadline is due: a timer of the loop may run that much early."""
         self._linger = linger
         self._sweeping = False
         self._context = Context()  # a request's Context would live on in a timer that it armed
         self._handle: asyncio.TimerHandle | None = None
-        self._lanes = [Lane()]
-        self.armed = math.inf
+        self.armed = INF
         """When the timer will run."""
+        self.heal_at = INF
+        """When a timer that has not run is lost."""
         self.idle = True
         """No timer is armed, or a sweep is already on its way: an emptied lane needs nothing done."""
-        self.loose: dict[Entry, asyncio.Handle] = {}
-        """Deadlines with a timer of their own."""
-        self.unbounded: dict[Entry, float] = {}
-        """Entries that have no deadline now. They are never timed, and held for those who list what is open."""
+        self.pending: dict[Any, None] = {}
+        """Timeouts out of their lane and yet to be left: exits that broke off where the stack is at its end."""
+        self.lanes: list[Lane] = []
+        self.by_delay: dict[float, Lane] = {}
+        self.loose = Loose(self)
+        self.untimed = Untimed(self)
 
-    def first(self) -> Lane:
-        return self._lanes[0]
+    def lane_of(self, delay: float) -> Lane:
+        """Where timeouts of `delay` seconds queue: a lane of their own while there are few."""
+        lane = self.by_delay.get(delay)
+        if lane is None:
+            if not 0.0 < delay < INF or (len(self.by_delay) >= MOST and not self._recycle()):
+                return self.loose  # each is placed by its deadline
+            lane = self.by_delay[delay] = Lane(self, float(delay))
+            self.lanes.append(lane)
+        return lane
+
+    def place(self, entry: Entry, when: float) -> None:
+        """Queue `entry` for `when`, in order or not, due or not; ``inf`` is never. Where it was queued before, it no
+        longer is: the new place comes first, so that no exception loses it."""
+        old = entry._lane
+        lane = self.untimed if when == INF else None if when <= self.clock() else self._lane_for(when)
+        if lane is self.untimed:
+            entry._lane = lane
+        elif lane is None:
+            self._hold(entry, when, old)
+        elif lane is old:
+            lane.tail = when
+            lane.pop(entry, None), lane.__setitem__(entry, when)  # one step; in place it would keep its turn
+        else:
+            lane.tail = when
+            lane[entry] = when
+            entry._lane = lane
+        if old is not entry._lane and old is not None:
+            old.pop(entry, None)
+        if (when < self.armed and lane is not None) or self.heal_at < self.clock():
+            self.arm(when)
+
+    def _hold(self, entry: Entry, when: float, old: Lane | None) -> None:
+        """Give `entry` a timer of its own."""
+        if when <= self.clock():
+            handle = self._open_loop().call_soon(self._turn, entry, False, context=self._context)
+        else:
+            handle = self._open_loop().call_at(when, self._turn, entry, True, context=self._context)
+        if old is self.loose:
+            old.pop(entry, None)  # with its timer
+        self.loose.hold(entry, when, handle)
+        entry._lane = self.loose
 
     def arm(self, when: float) -> None:
-        """Have the timer run at `when`, which is earlier than it would."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = self._open_loop().call_at(when, self._tick, context=self._context)
-        self.armed = when
-        self.idle = self._sweeping
+        """Have the timer run at `when`, or at once if it is overdue: something broke the last tick off.
 
-    def place(self, entry: Entry, when: float) -> tuple[dict[Entry, float] | dict[Entry, asyncio.Handle], Lane | None]:
-        """Queue `entry` for `when`, in order or not, due or not; returns the dict it is in, and its lane if any.
-
-        To take it out again, delete it from that dict; from `loose`, cancel what it held.
+        One that is overdue stays: the loop may be about to run it. A tick too many does no harm.
         """
-        if when <= self._clock():
-            fire = partial(entry._on_timeout, by_timer=False)
-            self.loose[entry] = self._open_loop().call_soon(fire, context=self._context)
-            return self.loose, None
-        return self.queue(entry, when)
-
-    def queue(self, entry: Entry, when: float) -> tuple[dict[Entry, float] | dict[Entry, asyncio.Handle], Lane | None]:
-        """`place`, for what is not due yet."""
-        lane = self._lane_for(when)
-        if lane is None:
-            self.loose[entry] = self._open_loop().call_at(when, entry._on_timeout, context=self._context)
-            return self.loose, None
-        lane.entries[entry] = when
-        lane.tail = when
-        if when < self.armed:
-            self.arm(when)
-        return lane.entries, lane
-
-    def is_due(self, when: float) -> bool:
-        """Whether the timer of `when` would run now: as in asyncio, within the clock's resolution is due."""
-        return when <= self._clock() + self._resolution
-
-    def is_firing(self, entry: Entry) -> bool:
-        """Whether `entry` was due as it was queued: then its turn has come, and it is to keep its place in it."""
-        held = self.loose.get(entry)
-        return held is not None and not hasattr(held, "when")
+        old = self._handle
+        if when >= self.armed:
+            when, old = self.clock(), None
+        self._handle = self._open_loop().call_at(when, self._tick, context=self._context)  # first what may fail
+        self.armed, self.heal_at, self.idle = when, when + HEAL, self._sweeping
+        if old is not None:
+            old.cancel()
 
     def rest(self) -> None:
         """A lane was emptied: see to it that the timer does not stay for long if all of them are."""
-        loop = self._loop()
-        if self._linger and loop is not None and not loop.is_closed():
-            self.idle = self._sweeping = True
+        loop = self.loop()
+        if loop is None or loop.is_closed():
+            return
+        if self._linger:
             loop.call_later(self._linger, self._sweep, context=self._context)
+            self.idle = self._sweeping = True
         else:
             self._sweep()
 
+    def is_due(self, when: float) -> bool:
+        """Whether the timer of `when` would run now: as in asyncio, within the clock's resolution is due."""
+        return when <= self.clock() + self.resolution
+
     def entries(self) -> list[Entry]:
-        """All that is open, timed or not, as it stands. Safe in any thread."""
-        found = [*self.unbounded, *self.loose]
-        for lane in self._lanes:
-            found += list(lane.entries)
+        """All that is timed, as it stands. Safe in any thread."""
+        found: list[Entry] = list(self.loose)
+        for lane in list(self.lanes):
+            found += list(lane)
         return found
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
-        loop = self._loop()
+        loop = self.loop()
         assert loop is not None  # it is running the caller
         return loop
 
     def _lane_for(self, when: float) -> Lane | None:
-        """The lane in which `when` is in order and wastes least, or an empty or new one, or None."""
+        """A lane of mixed delays in which `when` is in order and wastes least, an empty or a new one, or None."""
         best = None
-        for lane in self._lanes:
-            if not lane.entries:
-                lane.tail = -math.inf
-                return best or lane
-            if lane.tail <= when and (best is None or lane.tail > best.tail):
-                best = lane
-        if best is None and len(self._lanes) < MOST:
-            best = Lane()
-            self._lanes.append(best)
+        for lane in self.lanes:
+            if lane.delay == INF:
+                if not lane:
+                    lane.tail = -INF
+                    return best or lane
+                if lane.tail <= when and (best is None or lane.tail > best.tail):
+                    best = lane
+        if best is None and len(self.lanes) - len(self.by_delay) < MOST:
+            best = Lane(self)
+            self.lanes.append(best)
         return best
 
-    def _tick(self) -> None:
-        """Fire what is due, in the order of the deadlines, and stand at the next one."""
-        self._handle = None
-        self.armed = math.inf
-        self.idle = True  # what is emptied here needs nothing done
-        now = self._clock() + self._resolution  # see is_due
-        due: list[tuple[float, Entry]] = []
-        for lane in self._lanes:
-            for entry, when in lane.entries.items():
-                if when > now:
+    def _recycle(self) -> bool:
+        """Let go of a lane that is empty, so that another delay has one; whether there was one."""
+        for delay, lane in list(self.by_delay.items()):
+            if not lane:
+                lane.tail = math.nan  # nothing is in order there: who still knows it asks for another
+                del self.by_delay[delay]
+                self.lanes.remove(lane)
+                return True
+        return False
+
+    def _due(self, now: float) -> list[tuple[float, Entry, Lane]]:
+        """What is due at `now`, in the order of the deadlines."""
+        found: list[tuple[float, Entry, Lane]] = []
+        for lane in self.lanes[:]:
+            while True:
+                mark = len(found)
+                try:
+                    for entry, when in lane.items():
+                        if when > now:
+                            break
+                        found.append((when, entry, lane))
                     break
-                due.append((when, entry))
-        due.sort(key=_when)
+                except RuntimeError:  # the garbage collector took one out as we looked: look again
+                    del found[mark:]
+        found.sort(key=_when)
+        return found
+
+    def _tick(self) -> None:
+        """Give their turn to those that are due, and stand at the next."""
         try:
-            for _, entry in due:
-                entry._on_timeout()
+            self.armed = self.heal_at = INF  # what breaks off below is healed by the next entry
+            now = self.clock() + self.resolution  # see is_due
+            if self.pending:
+                self.clear_up()
+            seen: set[Any] = set()
+            for when, entry, lane in self._due(now):
+                entry._timer_ran(when, lane, now, seen)
         finally:
-            head = min((next(iter(lane.entries.values())) for lane in self._lanes if lane.entries), default=math.inf)
-            if head < math.inf:
-                self.arm(head)
-            else:
-                self.idle = True
+            self.armed = self.heal_at = INF
+            self.idle = True
+            head = self._head()
+            if head < INF:
+                self.arm(head)  # in the place of another tick that may be on its way
+            elif (handle := self._handle) is not None:
+                self._handle = None
+                handle.cancel()
+
+    def _turn(self, entry: Entry, by_timer: bool) -> None:
+        """The timer of one that has its own ran, or its turn came that was due as it was queued."""
+        when = self.loose.get(entry)
+        if when is not None:
+            entry._timer_ran(when, self.loose, self.clock() + self.resolution, set() if by_timer else None)
+
+    def _head(self) -> float:
+        """The earliest deadline queued."""
+        head = INF
+        for lane in self.lanes[:]:
+            if lane:
+                try:
+                    head = min(head, next(iter(lane.values()), INF))
+                except RuntimeError:  # as in _due
+                    return self.clock()
+        return head
+
+    def clear_up(self) -> None:
+        """Leave those that are `pending`."""
+        raise NotImplementedError
 
     def _sweep(self) -> None:
         self._sweeping = False
+        if self.pending:
+            self.clear_up()
         self.idle = self._handle is None
-        if any(lane.entries for lane in self._lanes):
+        if any(self.lanes):
             return
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        self.armed = math.inf
-        self.idle = True
-        for lane in self._lanes:
-            lane.entries.clear()  # gives back the memory of a crowd that has left
+        handle = self._handle
+        self._handle, self.armed, self.heal_at, self.idle = None, INF, INF, True
+        if handle is not None:
+            handle.cancel()
+        for lane in self.lanes:
+            if not lane:
+                lane.clear()  # gives back the memory of a crowd that has left
 
 
-def _when(due: tuple[float, Entry]) -> float:
+def _when(due: tuple[float, Entry, Lane]) -> float:
     return due[0]

@@ -4,74 +4,199 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import sys
 import time
 import weakref
 from collections.abc import Callable
+from threading import get_ident
 from types import CodeType, SimpleNamespace
+from typing import Any
 
-from . import _names, _series
+from . import _names
 from ._arguments import seconds_of
 from ._lanes import LINGER, Lanes
-from ._series import LoopSeries
-from ._tally import Series
+from .figures import _process
+from .figures._metrics import OTHER
+from .figures._process import LoopFigures
+from .figures._series import NEVER, Figures, Histogram, Series, Varied
 
 if sys.version_info >= (3, 12):
-    tasks = asyncio.tasks  # asked at each entry: who runs tasks written in Python swaps `current_task`, from 3.14 on
+    tasks: Any = (
+        asyncio.tasks
+    )  # asked at each entry: who runs tasks written in Python swaps `current_task`, from 3.14 on
 else:
     # What 3.11's `current_task` does, in Python: 60 ns.
     tasks = SimpleNamespace(current_task=asyncio.tasks._current_tasks.get)  # type: ignore[attr-defined]  # private
 
-_AGREES = 1.0
-"""Seconds that a loop's clock may differ from `time.monotonic` and be the same clock: uvloop's stands still while a
-callback runs. A virtual clock starts elsewhere."""
+MOST_LIMITS = 16
+"""Limits of one name that are counted each by itself. Computed limits may be any number."""
+
+_READINGS = 0.0002
+"""Seconds for which a clock of an unknown loop is read to see whether it goes on."""
+
+_SHOWN = 0.25
+"""Seconds after which the rate of a clock shows that is read once a turn."""
 
 
-class LoopState:
+class LoopState(Lanes):
     """One loop's clocks, timers and figures; found by `state_of`.
 
-    `clock` is the loop's own, on which deadlines stand. `stopwatch` measures durations: `time.monotonic`, unless the
-    loop's clock does not agree with it (virtual time). `two_clocks` says that they are not the same function.
+    `clock` is the loop's own, on which deadlines stand. `stopwatch` measures durations, in the clock's coordinates: it
+    is `time.monotonic` of real loops, and the clock of virtual ones.
     """
 
-    __slots__ = ("__weakref__", "clock", "figures", "lanes", "loop", "series", "sites", "stopwatch", "two_clocks")
+    __slots__ = ("__weakref__", "_since", "figures", "forked", "series", "sites", "stamp", "stopwatch", "thread",
+                 "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = weakref.ref(loop)
-        self.clock, self.stopwatch = _clocks_of(loop)
-        self.two_clocks = self.clock is not self.stopwatch
-        virtual = self.stopwatch is not time.monotonic
-        self.lanes = Lanes(
-            loop,
-            self.clock,
-            resolution=1e-3 if self.two_clocks else 1e-9,  # uvloop: whole milliseconds
-            linger=0.0 if virtual else LINGER,  # who replaces the clock looks at what is scheduled on it
-        )
-        self.figures: LoopSeries = _series.register(self)
-        self.series: dict[str, Series] = self.figures.by_name
-        self.sites = self.figures.sites
+        plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
+        # What that function returns, one call nearer. (A bound method is another object each time it is asked for.)
+        clock = time.monotonic if plain else loop.time
+        uvloop = type(loop).__module__ == "uvloop"
+        resolution = 1e-3 if uvloop else getattr(loop, "_clock_resolution", 1e-9)
+        super().__init__(loop, clock, resolution=resolution, linger=LINGER if plain or uvloop else 0.0)
+        self.stopwatch = time.monotonic if uvloop else clock
+        self.timed_apart = uvloop
+        """Durations are measured by another clock than deadlines: uvloop's is rounded to the millisecond."""
+        self.undecided = not (plain or uvloop)
+        """Whether the clock is a real one is not known yet: see `decide`."""
+        self._since = (clock(), time.monotonic())
+        if self.undecided and self._goes_on():
+            self._is_real()
+        self.thread = get_ident()
+        """The loop's thread, the only writer of all this."""
+        self.stamp = object()
+        """Replaced when a deadline moves, fires or is left that others lie beneath: see `_link`."""
+        self.forked = False
+        """This process is a fork of the loop's: nothing of it goes on here."""
+        self.unwinding: dict[int, Any] = {}
+        """Weak references, by `id`, to timeouts that have fired and are yet to be left: no lane holds them."""
+        self.figures: LoopFigures = _process.register(self)
+        self.timeouts: dict[str, Delays] = {}
+        """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
+        self.series: dict[str, dict[str, Delays]] = {"timeout": self.timeouts}
+        """Those of every kind."""
+        self.sites: dict[int, Delays] = {}
+        """The same of default names, by the `id` of the code, which `_names.sites` keeps alive."""
 
-    def series_of(self, name: str) -> Series:
-        """The series that counts `name`, made if need be: its own, or that of all names past the cap."""
-        label = _series.label(name)
-        series = self.series.get(label)
-        if series is None:
-            series = self.series[label] = Series(label, self.lanes.first())
-        return series
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the interpreter may be shutting down
+            if not self.forked:
+                _process.retire(self)
 
-    def remember(self, code: CodeType, series: Series) -> None:
+    def series_of(self, kind: str, name: str) -> Delays:
+        """The series of timeouts of `kind` and `name`, by their delays."""
+        by_name = self.series.setdefault(kind, {})
+        found = by_name.get(name)
+        if found is None:
+            found = Delays(self, self.figures.of(_process.label(name)), kind)
+            if found.figures.name == name:  # else it is one of many past the cap
+                by_name[name] = found
+        return found
+
+    def remember(self, code: CodeType) -> None:
         """Have `sites` tell the series of the default name of `code` at once the next time."""
         site = _names.sites.get(id(code))
-        if site is not None and site[0] == series.name:
-            self.sites[id(code)] = series
+        if site is not None and site[0] in self.timeouts:
+            self.sites[id(code)] = self.timeouts[site[0]]
 
     def soon(self, callback: Callable[..., None], *args: object) -> None:
         """Have the loop call `callback`; this may be another thread's."""
         loop = self.loop()
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # closed, perhaps just now in its own thread: nothing runs there
-                loop.call_soon_threadsafe(callback, *args)
+                if get_ident() == self.thread:
+                    loop.call_soon(callback, *args, context=self._context)
+                else:
+                    loop.call_soon_threadsafe(callback, *args)
+
+    def is_open(self) -> bool:
+        """Whether the loop is there, and not closed."""
+        loop = self.loop()
+        return loop is not None and not loop.is_closed()
+
+    def forget(self) -> None:
+        """Begin the figures anew."""
+        self.figures.by_name.clear()
+        self.figures.timer_lag = Histogram(self.figures.timer_lag.bounds)
+        for by_name in self.series.values():
+            by_name.clear()
+        self.sites.clear()
+
+    def decide(self) -> None:
+        """Tell a real loop's clock from a virtual one, by its rate; another origin is no matter.
+
+        A virtual clock stands still while code runs, and a real one goes on, so that some readings tell as the state
+        is made. A clock that the loop reads once a turn is told by how far it has come when a timer is armed or rests;
+        until then durations are the clock's, which is right for both, and no timer lingers, since who replaces the
+        clock looks at what is scheduled on it. Nobody waits for it.
+        """
+        clock, monotonic = self.clock(), time.monotonic()
+        shown, passed = clock - self._since[0], monotonic - self._since[1]
+        if max(shown, passed) >= _SHOWN:
+            self.undecided = False
+            if abs(shown - passed) < 0.1 * passed:
+                self._is_real()
+
+    def _goes_on(self) -> bool:
+        """Whether the clock goes on while code runs."""
+        first, until = self.clock(), time.monotonic() + _READINGS
+        while time.monotonic() < until:
+            if 0.0 < self.clock() - first < 10 * _READINGS:
+                return True
+        return False
+
+    def _is_real(self) -> None:
+        self.undecided = False
+        origin = self.clock() - time.monotonic()
+        self.stopwatch = time.monotonic if abs(origin) < 1e-3 else lambda: time.monotonic() + origin
+        self.timed_apart = True
+        self._linger = LINGER
+
+    def clear_up(self) -> None:
+        while self.pending:
+            entry, _ = self.pending.popitem()
+            entry._clear_up()
+
+    def rest(self) -> None:
+        if self.pending:
+            self.clear_up()
+        if self.undecided:
+            self.decide()
+        super().rest()
+
+
+class Delays(dict[Any, Any]):
+    """The series of one name and kind by delay, None for none. Each is made as it is asked for, while they are few."""
+
+    __slots__ = ("figures", "here", "kind")
+
+    def __init__(self, here: LoopState, figures: Figures, kind: str) -> None:
+        super().__init__()
+        self.here = weakref.ref(here)
+        self.figures = figures
+        self.kind = kind
+
+    def __missing__(self, delay: object) -> Series | Varied:
+        """The series of a new delay.
+
+        Raises:
+            TypeError, ValueError: it is not a number of seconds.
+        """
+        here, figures = self.here(), self.figures
+        assert here is not None  # who asks runs in its loop
+        varied = figures.varied_of(self.kind, here.untimed)
+        if len(figures.series) >= MOST_LIMITS or figures.name == OTHER:
+            if delay is not None:
+                seconds_of("delay", delay)
+            return varied
+        seconds = NEVER if delay is None else float(seconds_of("delay", delay))
+        lane = here.untimed if delay is None else here.lane_of(seconds)
+        if lane is here.loose:
+            return varied
+        series = self[delay] = Series(figures, self.kind, seconds, lane)
+        figures.series.append(series)
+        return series
 
 
 def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:
@@ -84,8 +209,8 @@ def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:
         return state
 
 
-def deadline_in(delay: float | None) -> float | None:
-    """The instant `delay` seconds from now on the running loop's clock.
+def deadline_in(delay: float | None) -> float:
+    """The instant `delay` seconds from now on the running loop's clock; `NEVER` for None.
 
     Raises:
         TypeError, ValueError: it is not a number of seconds. (NaN would end the loop: CPython's heap cannot sort it.)
@@ -93,24 +218,22 @@ def deadline_in(delay: float | None) -> float | None:
     """
     loop = asyncio.get_running_loop()
     if delay is None:
-        return None
-    try:
-        when: float = loop._tracedtimeout.clock() + delay  # type: ignore[attr-defined]  # see state_of
-        if not when <= math.inf:
-            raise ValueError  # NaN
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        when = state_of(loop).clock() + seconds_of("delay", delay)
-    return when
+        return NEVER
+    return state_of(loop).clock() + seconds_of("delay", delay)
 
 
 def states() -> list[LoopState]:
     """The states of the loops that are alive. Safe in any thread."""
-    return [state for state in _series.writers() if isinstance(state, LoopState)]
+    return _process.writers()
 
 
-def _clocks_of(loop: asyncio.AbstractEventLoop) -> tuple[Callable[[], float], Callable[[], float]]:
-    """The loop's clock and the stopwatch for durations. The one place that decides."""
-    if getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time:
-        return time.monotonic, time.monotonic  # what that function returns, one call nearer
-    clock = loop.time  # a bound method is another one each time it is asked for, and these are compared by identity
-    return clock, time.monotonic if abs(clock() - time.monotonic()) < _AGREES else clock
+def forget_after_fork() -> None:
+    """In the child of a fork: the loops of the parent are not its own."""
+    for state in states():
+        state.forked = True
+        state.stamp = object()  # no exit takes the short way
+        loop = state.loop()
+        if loop is not None:
+            with contextlib.suppress(AttributeError):
+                del loop._tracedtimeout  # type: ignore[attr-defined]  # as in `state_of`
+    _process.forked()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ._timeout import Timeout
+    from ._facts import View
 
 _log = logging.getLogger("tracedtimeout")
 
-Closer = Callable[["Timeout"], object]
+Closer = Callable[["View"], object]
 
 
 class Unhurried(partial[object]):
@@ -31,13 +30,13 @@ Closers = list[tuple["Observer", Closer]] | Unhurried
 
 
 class Observer(Protocol):
-    """Called with a `Timeout` when it opens; returns what to call with it when it closes, or None.
+    """Called with a `View` when a timeout opens; returns what to call with it when it closes, or None.
 
     Both calls happen in the task that entered the timeout (a rejection opens and closes at once). What either
     raises is logged, once for each observer, and goes no further.
     """
 
-    def __call__(self, timeout: Timeout, /) -> Closer | None: ...
+    def __call__(self, timeout: View, /) -> Closer | None: ...
 
 
 installed: tuple[Observer, ...] = ()
@@ -63,17 +62,13 @@ def remove(*observers: Observer) -> None:
     _complained.difference_update(id(gone) for gone in observers)
 
 
-def _unlock() -> None:
-    """In a forked child: whoever held the lock is not there to let it go."""
+def forget_after_fork() -> None:
+    """In the child of a fork: whoever held the lock is not there to let it go."""
     global _swapping
     _swapping = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_unlock)
-
-
-def opened(timeout: Timeout) -> Closers | None:
+def opened(timeout: View) -> Closers | None:
     """Tell every observer that `timeout` opened; returns who is to be told of its end, in order."""
     observers = installed
     if len(observers) != 1:
@@ -88,7 +83,7 @@ def opened(timeout: Timeout) -> Closers | None:
     return [(observers[0], closer)]
 
 
-def told(timeout: Timeout, observers: Iterable[Observer]) -> Closers | None:
+def told(timeout: View, observers: Iterable[Observer]) -> Closers | None:
     """`opened`, of those given."""
     closers = []
     for observer in observers:
@@ -102,7 +97,7 @@ def told(timeout: Timeout, observers: Iterable[Observer]) -> Closers | None:
     return closers or None
 
 
-def closed(timeout: Timeout, closers: Closers, *, in_time: bool = False) -> None:
+def closed(timeout: View, closers: Closers, *, in_time: bool = False) -> None:
     """Tell those that `opened` returned that `timeout` closed, the last one first."""
     pairs: Sequence[tuple[object, Closer]]
     pairs = [(getattr(closers.func, "__self__", None), closers)] if isinstance(closers, Unhurried) else closers

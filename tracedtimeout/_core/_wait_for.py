@@ -7,13 +7,59 @@ import sys
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
-from . import _expiry, _names, _where
+from . import _names, _where
 from ._arguments import seconds_of
-from ._budget import State
-from ._direct import enter, leave
+from ._ending import Fired
+from ._hot import enter, leave, left_by
+from ._link import ACTIVE, EXPIRING
 from ._timeout import Timeout
 
 T = TypeVar("T")
+
+
+async def guard(  # noqa: PLR0917  # by position: 60 ns less
+    fut: Awaitable[T],
+    delay: float | None,
+    name: str,
+    kind: str,
+    at_least: float,
+    reserve: float | None,
+    caller: dict[str, Any],
+) -> T:
+    """Await `fut` under a timeout. No `async with`: a failed entry disposes of `fut`, and an exit knows who called: the
+    globals of that code tell its package, also where this runs in a task of its own."""
+    self: Any = None
+    try:
+        self = enter(delay, name, kind, at_least, reserve)
+        if delay is None or kind != "wait_for" or delay > 0:
+            result = await fut
+        else:
+            result = await _take(self, fut)
+        leave(self)
+        return result
+    except BaseException as exc:
+        if self is None:
+            _discard(fut)
+            if delay is not None:
+                seconds_of("timeout" if kind == "wait_for" else "limit", delay)  # names what its user calls it
+            raise
+        if self._task is None:
+            raise  # it is left
+        if self._state is ACTIVE and (lane := self._lane).holds:
+            lane.pending[self] = None
+            del lane[self]  # by operators, as in `aexit`: they work where the stack is at its end
+        raised = left_by(self, exc, str(caller.get("__name__", "")).partition(".")[0])
+        if raised is None:
+            raise
+        try:
+            raise raised  # from `exc`: `close` has set its cause
+        finally:
+            del self, raised
+
+
+# ``python -m asyncio pstree`` shows names of code.
+guard.__code__ = guard.__code__.replace(co_name="wait_for", co_qualname="wait_for")
+guard.__name__ = guard.__qualname__ = "wait_for"
 
 
 def wait_for(
@@ -38,56 +84,27 @@ def wait_for(
         DeadlineExceeded: it did not end in time; it was cancelled, and has ended.
         TypeError, ValueError: bad input; the message names the parameter and the value.
     """
+    frame = sys._getframe(1)
     if name is None:
-        name = _names.of_caller(sys._getframe(1))  # here, not when it runs: `create_task` may have it by then
-    return guard(fut, timeout, name, "wait_for", at_least, reserve)
-
-
-async def guard(  # noqa: PLR0917  # by position: 60 ns less
-    fut: Awaitable[T],
-    delay: float | None,
-    name: str,
-    kind: str,
-    at_least: float,
-    reserve: float | None,
-    package: str | None = None,
-) -> T:
-    """Await `fut` under a timeout. No `async with`: a failed entry disposes of `fut`, and an exit knows its package."""
-    try:
-        self = enter(delay, name, kind, at_least, reserve)
-    except BaseException:
-        _discard(fut)
-        if delay is not None:
-            seconds_of("timeout" if kind == "wait_for" else "limit", delay)  # names what its user calls it
-        raise
-    try:
-        if self._details is None or kind != "wait_for" or delay is None or delay > 0:
-            result = await fut
-        else:
-            result = await _take(self, fut)
-    except BaseException as exc:
-        self._leave(exc, package)
-        raise
-    leave(self)
-    return result
+        name = _names.of_caller(frame)  # here, not when it runs: `create_task` may have it by then
+    return guard(fut, timeout, name, "wait_for", at_least, reserve, frame.f_globals)
 
 
 async def _take(self: Timeout, fut: Awaitable[T]) -> T:
     """What `wait_for` does with no time at all: take what is done; cancel what is not, and wait for that."""
-    self._unschedule()  # no timer is to see to it
+    here = self._here
+    self._lane.pop(self, None)  # type: ignore[union-attr]  # no timer is to see to it
+    self._lane = here.untimed
     future: asyncio.Future[T] = asyncio.ensure_future(fut)
     if not future.done():
         places = _where.places(future) if isinstance(future, asyncio.Task) else []
-        self._extend().expiry = expiry = _expiry.Expiry(
-            self.name, True, True, self._here.stopwatch(), places, cancels=False
-        )
-        self._state = State.EXPIRING
-        _expiry.note(self)
+        fired = Fired(here.stopwatch(), self.name, True, True, 0, cancels=False, places=places)
+        self._state, self._fired, self._stamp = EXPIRING, fired, None
         future.cancel()
         try:
             await asyncio.wait([future])
         except asyncio.CancelledError:
-            expiry.interrupted = True
+            self._fired = fired._replace(interrupted=True)
             raise
     return future.result()
 

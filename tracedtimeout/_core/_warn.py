@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from ._outcome import Outcome
+from .figures import _process
 
 if TYPE_CHECKING:
-    from ._timeout import Timeout
+    from ._facts import View
 
 _EVERY = 60.0
 """Seconds between two warnings of one name."""
@@ -18,10 +19,10 @@ _log = logging.getLogger("tracedtimeout")
 _warned: dict[tuple[str, Outcome], float] = {}
 
 
-def ran_on(self: Timeout) -> None:
+def ran_on(self: View) -> None:
     """Warn that the body of `self` outlived its deadline: it swallowed the cancellation, or blocked the loop."""
     assert self.outcome is not None
-    key = (self._series.name, self.outcome)  # the metric's label: at most max_names of them
+    key = (_process.label(self.name), self.outcome)  # the metric's label: at most max_names of them
     now = time.monotonic()
     if now - _warned.get(key, -_EVERY) < _EVERY:
         return

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, cast
 from prometheus_client.registry import CollectorRegistry
 
 from tracedtimeout import prometheus
-from tracedtimeout._core import _metrics, _observers, _series
+from tracedtimeout._core import _observers
 from tracedtimeout._core._observers import Observer
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.prometheus import _multiprocess
 
 from ._settings import MAX_NAMES, Bounds, Registry, Spans
@@ -94,14 +95,14 @@ class Installation:
         _choose(self.buckets)
         if self.prometheus is not None:
             self.prometheus.start()
-        _series.max_names = self.max_names
+        _process.max_names = self.max_names
         _observers.add(*self.observers)
         self.meters.start(self)
 
     def revert(self) -> None:
         self.meters.stop(self)
         _observers.remove(*self.observers)
-        _series.max_names = MAX_NAMES.default()
+        _process.max_names = MAX_NAMES.default()
         if self.prometheus is not None:
             self.prometheus.stop()
         self.forget_buckets()
@@ -151,4 +152,4 @@ def _choose(buckets: Bounds | None) -> None:
 
 def _counted() -> bool:
     """True if figures stand in the buckets of now: something was recorded, or a loop is ready to."""
-    return bool(_series.writers() or _series.snapshot())
+    return bool(_process.writers() or _process.snapshot())

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
-from tracedtimeout._core import _metrics
 from tracedtimeout._core._observers import Observer
+from tracedtimeout._core.figures import _metrics
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from tracedtimeout._core import _metrics, _series
-from tracedtimeout._core._metrics import Metric
-from tracedtimeout._core._series import Table
+from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures._metrics import Metric
+from tracedtimeout._core.figures._process import Table
 from tracedtimeout._version import VERSION
 
 
@@ -33,4 +33,4 @@ _INFO: Table = {BUILD_INFO: {(VERSION, _implementation()): 1}}
 
 def snapshot() -> Table:
     """The figures of the process, now, as the core's `snapshot` has them, for all of `METRICS`."""
-    return _series.snapshot() | _INFO
+    return _process.snapshot() | _INFO

@@ -81,7 +81,7 @@ async def _beside(fut: Awaitable[T], delay: float, call: Call) -> T:
         if timer is not None:
             timer.cancel()
         if not _was_ended(future):
-            watched._expiry = None  # it was done just then
+            watched.done()  # just then
         watched.end(error, converted=isinstance(error, TimeoutError) and future.cancelled())
 
 

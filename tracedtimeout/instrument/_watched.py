@@ -12,14 +12,15 @@ import math
 import sys
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, TracebackType
-from typing import Any, NamedTuple, ParamSpec, Protocol, Self, cast
+from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 from tracedtimeout._core import _observers, _warn, _where
-from tracedtimeout._core._expiry import Expiry
+from tracedtimeout._core._ending import Ended, Fired, where_of
+from tracedtimeout._core._exceeded import Where
 from tracedtimeout._core._loop import LoopState, state_of
-from tracedtimeout._core._outcome import Outcome, Where
-from tracedtimeout._core._tally import Series
-from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core.figures import _process
+from tracedtimeout._core.figures._series import Figures
 from tracedtimeout._shared.once import Once
 
 P = ParamSpec("P")
@@ -111,8 +112,9 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
     def __init__(self, when: float | None, call: Call | None = None) -> None:
         super().__init__(when)
         self._call = call_of(sys._getframe(1)) if call is None else call
-        self._series: Series | None = None  # until it is watched
-        self._expiry: Expiry | None = None
+        self._figures: Figures | None = None  # until it is watched
+        self._fired: Fired | None = None
+        self._ended: Ended | None = None
         self._closers: _observers.Closers | None = None
         self._elapsed = 0.0
         self.reschedules = 0
@@ -152,48 +154,51 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
             return
         self._here = state_of(asyncio.get_running_loop())
         self._started = self._here.stopwatch()
-        self._limit = self.remaining()
-        self._series = self._here.series_of(call.name)
-        self._series.record_limit(self._limit)
-        self._closers = _observers.told(cast(Timeout, self), watcher.observers())
+        self._limit = self._left()
+        self._figures = self._here.figures.of(_process.label(call.name))
+        self._figures.record_limit(self._limit)
+        self._closers = _observers.told(self, watcher.observers())
 
     @_harmless
     def fire(self, task: asyncio.Task[Any] | None, *, timed: bool = True) -> None:
         """Its deadline passed, with `task` at work; whether a timer said so."""
         when = self.when()
-        if self._series is None or when is None:
+        if self._figures is None or when is None or self._here.forked:
             return
         now = self._here.stopwatch()
         if timed:
             self._here.figures.timer_lag.record(max(0.0, now - max(when, self._started)))
-        self._expiry = Expiry(self.name, True, True, now, [] if task is None else _where.places(task))
+        places = None if task is None else _where.through_children(task)
+        self._fired = Fired(now, self.name, True, True, 0, places=places)
+
+    def done(self) -> None:
+        """It was done as it fired: it did not fire."""
+        self._fired = None
 
     @_harmless
     def _moved(self) -> None:
-        if self._series is not None:
-            self._limit = self.remaining() + self.elapsed
+        if self._figures is not None and not self._here.forked:
+            self._limit = self._left() + self.elapsed
             self.reschedules += 1
-            self._series.reschedules += 1
+            self._figures.reschedules += 1
 
     @_harmless
     def end(self, error: BaseException | None, *, converted: bool) -> None:
         """It was left by `error`, into which asyncio converted a cancellation of its own or not."""
-        series, expiry = self._series, self._expiry
-        if series is None or self.outcome is not None:
+        figures, fired, call = self._figures, self._fired, self._call
+        if figures is None or call is None or self.outcome is not None or self._here.forked:
             return
         self._elapsed = self.elapsed
         self.outcome = outcome = self._decide(error, converted=converted)
-        series.record_exit(outcome, self._elapsed, self._limit)
-        if expiry is not None:
-            assert self._call is not None
-            expiry.where = _where.innermost(expiry.places, self._call.package)
-            expiry.places = []
-            series.unwind.record(max(0.0, self._here.stopwatch() - expiry.fired_at))
-            series.expirations[outcome] = series.expirations.get(outcome, 0) + 1
+        self._ended = Ended(outcome, self._elapsed, self.owner, fired, call.package)
+        figures.record_exit(outcome, self._elapsed, self._limit)
+        if fired is not None:
+            figures.unwind.record(max(0.0, self._here.stopwatch() - fired.at))
+            figures.expirations[outcome] = figures.expirations.get(outcome, 0) + 1
         self._tell(error)
 
     def _decide(self, error: BaseException | None, *, converted: bool) -> Outcome:
-        fired = self._expiry is not None
+        fired = self._fired is not None
         if converted:
             return Outcome.EXPIRED
         if isinstance(error, asyncio.CancelledError):
@@ -207,36 +212,45 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
     def _tell(self, error: BaseException | None) -> None:
         if self._closers is not None:
             self.error = error
-            _observers.closed(cast(Timeout, self), self._closers)
+            _observers.closed(self, self._closers)
             self._closers = self.error = None
         if self.outcome is Outcome.SUPPRESSED or self.outcome is Outcome.LATE:
-            _warn.ran_on(cast(Timeout, self))
+            _warn.ran_on(self)
 
     # what observers see, as of a `Timeout`
 
-    name = property(lambda self: self._call.name)
-    kind = property(lambda self: self._call.kind)
-    limit = property(lambda self: self._limit)
+    name = property(lambda self: "" if self._call is None else self._call.name)
+    kind = property(lambda self: "timeout_at" if self._call is None else self._call.kind)
+    limit = property(lambda self: self._left() if self._figures is None else self._limit)
     source = property(lambda self: "none" if self.when() is None else "own")
     owner = property(lambda self: "" if self.when() is None else self.name)
-    overrun = property(lambda self: max(0.0, self.elapsed - self._limit))
+    overrun = property(lambda self: max(0.0, self.elapsed - self.limit))
     spent = property(lambda self: ())
 
     @property
     def requested(self) -> float | None:
-        return None if self.when() is None else self._limit
+        return None if self.when() is None else self.limit
 
     @property
     def elapsed(self) -> float:
+        if self._figures is None:
+            return 0.0
         return self._here.stopwatch() - self._started if self.outcome is None else self._elapsed
 
     @property
     def where(self) -> Where | None:
-        return None if self._expiry is None else self._expiry.where
+        ended = self._ended
+        return None if ended is None or ended.fired is None else ended.where or where_of(ended, self.error)
+
+    def expired(self) -> bool:
+        return super().expired() or self._fired is not None  # what 3.11's `wait_for` is watched by is never entered
 
     def deadline(self) -> float | None:
         return self.when()
 
     def remaining(self) -> float:
+        return self._left() if self.outcome is None else max(0.0, self._limit - self._elapsed)
+
+    def _left(self) -> float:
         when = self.when()
-        return math.inf if when is None else max(0.0, when - self._here.clock())
+        return math.inf if when is None else max(0.0, when - asyncio.get_running_loop().time())

@@ -6,11 +6,13 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from tracedtimeout import DeadlineExceeded, remaining
-from tracedtimeout._core import _budget, _metrics, _series
+from tracedtimeout._core import _link
 from tracedtimeout._core._arguments import seconds_of
-from tracedtimeout._core._budget import BUDGET, REMOTE, Budget
-from tracedtimeout._core._direct import enter
+from tracedtimeout._core._budget import Budget
+from tracedtimeout._core._hot import enter, left_by
+from tracedtimeout._core._link import BUDGET, REMOTE
 from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.propagation import HEADERS, _attached, _received
 
 _ANY = 1e-9
@@ -87,7 +89,7 @@ class Admission:
     def admit_unasked(self, name: str, stays: bool = False) -> Timeout:
         """`admit`, of a request that came with no deadline."""
         at_least = self.at_least
-        if at_least and self._default_is_enough and _budget.inherited() is None:
+        if at_least and self._default_is_enough and _link.inherited() is None:
             at_least = 0.0  # as nearly always: asking costs 4 us
         return enter(None if stays else self.default, name, "request", at_least)
 
@@ -102,7 +104,7 @@ class Admission:
         seconds = min((bound for bound in bounds if bound is not None), default=math.inf)
         if seconds < (self.at_least if granted is None else self._needed):
             reason = "at_least" if seconds > 0.0 else "expired"
-            _series.count(_metrics.REJECTIONS, (_series.label(name), reason, "enforce"))
+            _process.count(_metrics.REJECTIONS, (_process.label(name), reason, "enforce"))
             raise DeadlineExceeded(
                 f"{name!r} is refused with {seconds:.3f} s left", name=name, limit=seconds, owner=REMOTE
             )
@@ -117,14 +119,13 @@ class Admission:
         if left >= self._dark_below:
             return granted
         reason = "at_least" if left > 0.0 else "expired"
-        _series.count(_metrics.REJECTIONS, (_series.label(name), reason, "dark"))
+        _process.count(_metrics.REJECTIONS, (_process.label(name), reason, "dark"))
         return granted if left > 0.0 else None
 
 
 def left_with(request: Timeout, exc: BaseException) -> DeadlineExceeded | None:
     """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
-    try:
-        request._leave(exc, "")
-    except DeadlineExceeded as expiry:
-        return expiry
-    return None
+    raised = left_by(request, exc, "")
+    if raised is None and request.expired() and isinstance(exc, DeadlineExceeded | ExceptionGroup):
+        return exc  # code found the deadline passed
+    return raised

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core.figures import _metrics, _process
 
 _WORK = {
     ("anyio._backends._asyncio", "run_sync_in_worker_thread"): "future",
@@ -31,10 +31,10 @@ def count_abandoned(name: str, exc: BaseException) -> None:
     waiting = list(_waiting(exc.__traceback__))
     if not waiting:
         return
-    labels = (_series.label(name),)
+    labels = (_process.label(name),)
     loop = asyncio.get_running_loop()
     for frame, local in waiting:
-        _series.count(_metrics.THREADS_ABANDONED, labels)
+        _process.count(_metrics.THREADS_ABANDONED, labels)
         weakref.finalize(frame.f_locals[local], _ended, loop, labels).atexit = False
     traceback.clear_frames(exc.__traceback__)
     for frame, _ in waiting:
@@ -52,4 +52,4 @@ def _waiting(found: TracebackType | None) -> Iterator[tuple[FrameType, str]]:
 def _ended(loop: asyncio.AbstractEventLoop, labels: tuple[str]) -> None:
     """Not counted here: this may run in the garbage collector, in a thread that holds the lock of the figures."""
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
-        loop.call_soon_threadsafe(_series.count, _metrics.THREADS_ABANDONED, labels, -1)
+        loop.call_soon_threadsafe(_process.count, _metrics.THREADS_ABANDONED, labels, -1)

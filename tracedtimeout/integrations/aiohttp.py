@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint, remaining
-from tracedtimeout._core._direct import leave
+from tracedtimeout._core._hot import leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import HEADERS
 from tracedtimeout.propagation._received import lines_of

@@ -9,7 +9,7 @@ from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracedtimeout import DeadlineExceeded, remaining
-from tracedtimeout._core._direct import leave
+from tracedtimeout._core._hot import leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import GRPC_TIMEOUT, HEADERS, encode, nanoseconds
 from tracedtimeout.propagation._received import lines_of

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tracedtimeout._core import _series
-from tracedtimeout._core._metrics import ACTIVE, DURATION, LIMIT
+from tracedtimeout._core._exceeded import DeadlineExceeded, Spent
+from tracedtimeout._core._facts import View
 from tracedtimeout._core._observers import Unhurried
-from tracedtimeout._core._outcome import DeadlineExceeded, Outcome, Spent
-from tracedtimeout._core._series import Histogram
-from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._core._outcome import Outcome
 from tracedtimeout._core._words import words
+from tracedtimeout._core.figures import _process
+from tracedtimeout._core.figures._metrics import ACTIVE, DURATION, LIMIT
+from tracedtimeout._core.figures._process import Histogram
 from tracedtimeout._shared.histograms import quantile, since
 
 OUT_OF_TIME = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
@@ -58,14 +59,14 @@ class Recent:
         self._numbers = itertools.count(1)  # for the loops of several threads
         self._closer = Unhurried(self._note)  # one for all: what ends well pays for no object
 
-    def __call__(self, timeout: Timeout, /) -> Unhurried:
+    def __call__(self, timeout: View, /) -> Unhurried:
         return self._closer
 
     def latest(self) -> list[Ended]:
         """The last one first."""
         return list(self._kept.copy())[::-1]
 
-    def _note(self, timeout: Timeout) -> None:
+    def _note(self, timeout: View) -> None:
         outcome = timeout.outcome
         if outcome not in OUT_OF_TIME:
             return
@@ -74,7 +75,7 @@ class Recent:
         self._kept.append(Ended(next(self._numbers), time.time(), *facts))
 
 
-def _message(timeout: Timeout, outcome: Outcome) -> str:
+def _message(timeout: View, outcome: Outcome) -> str:
     """The message of its DeadlineExceeded; of another's exception only the type, for its words may hold anything."""
     if isinstance(timeout.error, DeadlineExceeded) and timeout.error.name == timeout.name:
         return words(timeout.error)
@@ -149,7 +150,7 @@ class Names:
 
 def _totals() -> dict[str, Totals]:
     totals: dict[str, Totals] = {}
-    table = _series.snapshot()
+    table = _process.snapshot()
     for (name, outcome), value in table.get(DURATION, {}).items():
         its = totals.setdefault(name, Totals())
         if isinstance(value, Histogram):

@@ -7,12 +7,12 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
-from tracedtimeout._core import _expiry, _where
-from tracedtimeout._core._budget import Budget, Deadline, State, earliest
-from tracedtimeout._core._loop import states
+from tracedtimeout._core import _where
+from tracedtimeout._core._budget import Budget
+from tracedtimeout._core._link import Link, earliest
+from tracedtimeout._core._open import OPEN, open_timeouts
 from tracedtimeout._core._timeout import Timeout
 
 MOST = 200
@@ -20,12 +20,12 @@ MOST = 200
 
 INDENT = "  "
 
-OPEN = (State.ACTIVE, State.EXPIRING)
-
 BUDGET = "budget"
 """The kind of a bare budget: it is shown around what is open, and is no timeout itself."""
 
-_started = attrgetter("_started")
+
+def _started(link: Any) -> float:
+    return link._started_at()  # type: ignore[no-any-return]  # a float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,12 @@ def gather(most: int = MOST) -> Tree:
 
     Of more than `most` the oldest are chosen before anything else is asked of them: 100,000 open ones cost 30 ms.
     """
-    entries = [*(entry for state in states() for entry in state.lanes.entries()), *_expiry.expiring()]
-    found = [entry for entry in entries if isinstance(entry, Timeout) and entry._state in OPEN]
-    below: dict[Deadline | None, list[Deadline]] = {}
-    parents: dict[Deadline, Deadline | None] = {}
+    found = open_timeouts()
+    below: dict[Link | None, list[Link]] = {}
+    parents: dict[Link, Link | None] = {}
     for oldest in heapq.nsmallest(most, found, key=_started):
         _climb(oldest, parents)
-    for link, parent in sorted(parents.items(), key=lambda pair: pair[0]._started):
+    for link, parent in sorted(parents.items(), key=lambda pair: pair[0]._started_at()):
         below.setdefault(parent, []).append(link)
     nodes: list[Node] = []
     waiting = [(link, 0) for link in reversed(below.get(None, []))]
@@ -106,7 +105,7 @@ def _line(node: Node) -> str:
     return f"{node.name}: {node.elapsed:.3f}{limit}{owner}{expired}{where}"
 
 
-def _climb(link: Deadline | None, parents: dict[Deadline, Deadline | None]) -> None:
+def _climb(link: Link | None, parents: dict[Link, Link | None]) -> None:
     """Note `link` and all that enclose it, each with the one that it is shown beneath."""
     while link is not None and link not in parents:
         outer = link._parent
@@ -116,22 +115,23 @@ def _climb(link: Deadline | None, parents: dict[Deadline, Deadline | None]) -> N
         link = outer
 
 
-def _is_shown(link: Deadline) -> bool:
+def _is_shown(link: Link) -> bool:
     """True if `link` is open, and does not merely stand for a deadline of OpenTelemetry's context."""
-    return link._state in OPEN and not (isinstance(link, Budget) and link._when is None)
+    return link._state in OPEN and not (isinstance(link, Budget) and link._when == math.inf)
 
 
-def _node(link: Deadline, depth: int) -> Node | None:
+def _node(link: Link, depth: int) -> Node | None:
     here = link._here
     stopwatch: Callable[[], float] = getattr(here, "stopwatch", here.clock)
     now = stopwatch()
-    elapsed = max(0.0, now - link._started)
+    started = link._started_at()
+    elapsed = max(0.0, now - started)
     limit, owner, fired_at = _granted(link, elapsed)
     where = _waiting(getattr(link, "_task", None))
     if link._state not in OPEN:  # it was left meanwhile, in another thread
         return None
     return Node(
-        key=f"{hash((id(link), link._started)) & 0xFFFFFFFFFF:x}",
+        key=f"{hash((id(link), started)) & 0xFFFFFFFFFF:x}",
         name=link.name,
         kind=getattr(link, "kind", BUDGET),
         depth=depth,
@@ -143,10 +143,10 @@ def _node(link: Deadline, depth: int) -> Node | None:
     )
 
 
-def _granted(link: Deadline, elapsed: float) -> tuple[float, str, float | None]:
+def _granted(link: Link, elapsed: float) -> tuple[float, str, float | None]:
     """Seconds from entry to the deadline in force, or the one that fired; whose it is; when that was."""
-    if isinstance(link, Timeout) and (expiry := link._expiry) is not None:
-        return link.limit, expiry.owner, expiry.fired_at
+    if isinstance(link, Timeout) and (fired := link._fired) is not None:
+        return link.limit, fired.owner, fired.at
     when, owner = earliest(link, link._here)
     return max(0.0, elapsed + when - link._here.clock()), "" if owner is None else owner.name, None
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tracedtimeout._core._outcome import Spent
+from tracedtimeout._core._exceeded import Spent
 
 from ._figures import Ended, Figures
 from ._tree import Node, Tree

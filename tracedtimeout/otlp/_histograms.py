@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import prometheus_client
 from opentelemetry.sdk import metrics as sdk
@@ -27,8 +27,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.registry import CollectorRegistry
 
-from tracedtimeout._core import _metrics, _series
-from tracedtimeout._core._series import Labels, Table
+from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures._process import Labels, Table
 from tracedtimeout._shared.once import Once
 from tracedtimeout._version import VERSION
 
@@ -81,6 +81,7 @@ class _Join:
 
     def begin_anew(self, figures: Table, now_ns: int) -> None:
         """Tell of what is counted beyond `figures`, from now on."""
+        self._parents: Table = getattr(self, "_before", {})  # what the SDK takes its next differences from
         self._before, self._before_ns, self._started_ns = figures, now_ns, now_ns
 
     def __call__(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
@@ -105,7 +106,8 @@ class _Join:
         histograms = list(self._built(figures, start_ns[self._temporality], now_ns))
         first, *others = data.resource_metrics
         with_exemplars = _views.wants_exemplars(self._pipeline.provider)
-        timed = partial(_timed, start_ns, self._before_ns if with_exemplars else math.inf, now_ns)
+        parents, self._parents = self._parents, {}
+        timed = partial(_timed, start_ns, self._before_ns if with_exemplars else math.inf, now_ns, parents)
         scopes = list(_with_histograms(first, histograms, timed))
         self._before, self._before_ns = figures, now_ns
         return replace(data, resource_metrics=[replace(first, scope_metrics=scopes), *others])
@@ -132,7 +134,7 @@ class _Join:
                 ]
                 yield Metric(stream.name, stream.description, metric.unit, Histogram(points, self._temporality))
 
-    def _recorded(self, metric: _metrics.Metric, figures: Table) -> dict[Labels, _series.Histogram]:
+    def _recorded(self, metric: _metrics.Metric, figures: Table) -> dict[Labels, _process.Histogram]:
         """The values of a histogram to export, by label values."""
         if self._temporality is not DELTA:
             return {labels: recorded_since(None, value) for labels, value in figures.get(metric, {}).items()}
@@ -149,7 +151,7 @@ _born: tuple[Table, int] = {}, _metrics.STARTED_NS
 def _in_child() -> None:
     """In a forked child: what its figures hold as it begins is its parent's to tell."""
     global _born
-    _born = _series.snapshot(), time.time_ns()
+    _born = _process.snapshot(), time.time_ns()
     for each in list(_joins):
         each.begin_anew(*_born)
 
@@ -190,14 +192,21 @@ def _with_histograms(
         yield ScopeMetrics(InstrumentationScope(SCOPE, VERSION), histograms, "")
 
 
-def _timed(start_ns: Mapping[AggregationTemporality, int], before_ns: float, now_ns: int, metric: Metric) -> Metric:
-    """A sum with its exemplars, and the start it counts from: the SDK takes an observable's first collection for it."""
+def _timed(
+    start_ns: Mapping[AggregationTemporality, int], before_ns: float, now_ns: int, parents: Table, metric: Metric
+) -> Metric:
+    """A sum with its exemplars, and the start it counts from: the SDK takes an observable's first collection for it.
+
+    `parents` are the figures that the SDK still holds from before a fork, and takes a delta's difference from.
+    """
     data, row = metric.data, _BY_NAME.get(metric.name)
     if not isinstance(data, Sum) or row is None:
         return metric  # a view made something else of it
+    taken = parents.get(row, {}) if data.aggregation_temporality is DELTA else {}
     points = [
         replace(
             point,
+            value=point.value + cast("int", taken.get(_labels(row, point), 0)),
             start_time_unix_nano=start_ns[data.aggregation_temporality],
             time_unix_nano=now_ns,
             exemplars=exemplars_of(row, _labels(row, point), before_ns),

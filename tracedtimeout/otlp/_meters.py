@@ -11,8 +11,8 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 from opentelemetry.metrics._internal import _ProxyMeterProvider
 
-from tracedtimeout._core import _metrics
-from tracedtimeout._core._series import Labels, Table
+from tracedtimeout._core.figures import _metrics
+from tracedtimeout._core.figures._process import Labels, Table
 from tracedtimeout._shared import build
 from tracedtimeout._shared.once import Once
 from tracedtimeout._version import VERSION

@@ -8,22 +8,22 @@ from opentelemetry.sdk import metrics as sdk
 from opentelemetry.sdk.metrics.export import HistogramDataPoint
 
 from tracedtimeout import _exemplars
-from tracedtimeout._core import _metrics, _series
-from tracedtimeout._core._series import Labels, Value
+from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures._process import Labels, Value
 from tracedtimeout._shared.histograms import since
 
 from ._meters import attributes
 
 
 def merged(
-    metric: _metrics.Metric, recorded: Mapping[Labels, _series.Histogram], keys: frozenset[str] | None, since_ns: float
-) -> Iterator[tuple[dict[str, str], _series.Histogram, list[sdk.Exemplar]]]:
+    metric: _metrics.Metric, recorded: Mapping[Labels, _process.Histogram], keys: frozenset[str] | None, since_ns: float
+) -> Iterator[tuple[dict[str, str], _process.Histogram, list[sdk.Exemplar]]]:
     """Histograms by the attributes that a view keeps, with their exemplars."""
     if keys is None:
         for labels, histogram in recorded.items():
             yield attributes(metric, labels), histogram, exemplars_of(metric, labels, since_ns)
         return
-    merged: dict[tuple[tuple[str, str], ...], tuple[_series.Histogram, list[sdk.Exemplar]]] = {}
+    merged: dict[tuple[tuple[str, str], ...], tuple[_process.Histogram, list[sdk.Exemplar]]] = {}
     for labels, histogram in recorded.items():
         kept = tuple((key, value) for key, value in attributes(metric, labels).items() if key in keys)
         exemplars = exemplars_of(metric, labels, since_ns)
@@ -38,7 +38,7 @@ def merged(
 
 def point(
     kept: dict[str, str],
-    recorded: _series.Histogram,
+    recorded: _process.Histogram,
     exemplars: list[sdk.Exemplar],
     start_ns: int,
     now_ns: int,
@@ -66,7 +66,7 @@ def exemplars_of(metric: _metrics.Metric, labels: Labels, since_ns: float) -> li
     ]
 
 
-def recorded_since(before: Value | None, value: Value) -> _series.Histogram:
+def recorded_since(before: Value | None, value: Value) -> _process.Histogram:
     """The histogram of the values recorded since `before`; all of `value` where there is none."""
-    assert isinstance(value, _series.Histogram)
-    return since(before, value) if isinstance(before, _series.Histogram) else value
+    assert isinstance(value, _process.Histogram)
+    return since(before, value) if isinstance(before, _process.Histogram) else value

@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import DefaultAggregation, DropAggregation, ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from tracedtimeout._core._metrics import Metric
+from tracedtimeout._core.figures._metrics import Metric
 from tracedtimeout._version import VERSION
 
 from ._meters import SCOPE

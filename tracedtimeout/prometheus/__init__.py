@@ -21,7 +21,7 @@ from prometheus_client.exposition import choose_encoder, start_wsgi_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
 from tracedtimeout._shared.off_loop import OffLoop
@@ -177,7 +177,7 @@ class _Timed:
     def collect(self) -> Iterator[Metric]:
         started = time.perf_counter()
         yield from self.source.collect()
-        _series.record(_metrics.SCRAPE_DURATION, (), time.perf_counter() - started)
+        _process.record(_metrics.SCRAPE_DURATION, (), time.perf_counter() - started)
 
     def restricted_registry(self, names: Iterable[str]) -> _Timed:
         return _Timed(self.source.restricted_registry(names))

@@ -11,7 +11,7 @@ from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 from tracedtimeout import _exemplars
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -23,14 +23,14 @@ _KINDS: Mapping[str, type[Family]] = {
 }
 
 
-def family_of(metric: _metrics.Metric, figures: Mapping[_series.Labels, _series.Value]) -> Family:
+def family_of(metric: _metrics.Metric, figures: Mapping[_process.Labels, _process.Value]) -> Family:
     """The family of a metric with its series, in the order of their labels."""
     unit = "seconds" if metric.unit == "s" else ""
     family = _KINDS[metric.kind](metric.prometheus_name, metric.description, labels=metric.labels, unit=unit)
     for labels, value in sorted(figures.items()):
         exemplars = _exemplars.kept(metric, labels)
         if isinstance(family, HistogramMetricFamily):
-            assert isinstance(value, _series.Histogram)
+            assert isinstance(value, _process.Histogram)
             family.add_metric(labels, _buckets(value, exemplars), value.total)
         elif isinstance(family, CounterMetricFamily):
             assert isinstance(value, int)
@@ -53,7 +53,7 @@ def les(bounds: tuple[float, ...]) -> tuple[str, ...]:
 
 
 def _buckets(
-    histogram: _series.Histogram, exemplars: Mapping[int, _exemplars.Exemplar]
+    histogram: _process.Histogram, exemplars: Mapping[int, _exemplars.Exemplar]
 ) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
     """The count up to each bound."""
     buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []

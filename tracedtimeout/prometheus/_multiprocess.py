@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
-from tracedtimeout._core import _observers, _series
-from tracedtimeout._core._metrics import Metric
+from tracedtimeout._core import _observers
+from tracedtimeout._core.figures import _process
+from tracedtimeout._core.figures._metrics import Metric
 from tracedtimeout._shared import build
 from tracedtimeout._shared.once import Once
 
 from ._families import les
 
 if TYPE_CHECKING:
-    from tracedtimeout._core._timeout import Timeout
+    from tracedtimeout._core._facts import View
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -73,7 +74,7 @@ class Transfer:
         atexit.unregister(transfer_or_complain)
         _running = None
 
-    def __call__(self, timeout: Timeout, /) -> None:
+    def __call__(self, timeout: View, /) -> None:
         _observers.remove(self)
         threading.Thread(target=self._run, args=(self._ended,), name="tracedtimeout-transfer", daemon=True).start()
 
@@ -94,7 +95,7 @@ class Transfer:
 _running: Transfer | None = None
 _lock = threading.Lock()
 
-Key = tuple[Metric, _series.Labels]
+Key = tuple[Metric, _process.Labels]
 
 _given: dict[Key, list[float]] = {}
 """The numbers of each series that were carried over, or counted by the process that this one was forked from."""
@@ -154,7 +155,7 @@ def _add(series: Key, numbers: list[float]) -> None:
     _given[series] = numbers
 
 
-def _opened(metric: Metric, labels: _series.Labels) -> list[Any]:
+def _opened(metric: Metric, labels: _process.Labels) -> list[Any]:
     """The values of a series; files of this process's id that a former one left damaged are put aside for them."""
     try:
         return _made(metric, labels)
@@ -177,11 +178,11 @@ def put_aside(folder: Path, pid: int) -> list[Path]:
     return renamed
 
 
-def _numbers(value: _series.Value) -> list[float]:
-    return [*value.counts, value.total] if isinstance(value, _series.Histogram) else [value]
+def _numbers(value: _process.Value) -> list[float]:
+    return [*value.counts, value.total] if isinstance(value, _process.Histogram) else [value]
 
 
-def _made(metric: Metric, labels: _series.Labels) -> list[Any]:
+def _made(metric: Metric, labels: _process.Labels) -> list[Any]:
     """The values of a series, one for each of its numbers, as prometheus_client's own metrics make them."""
     name, help_text, keys = metric.prometheus_name, metric.description, metric.labels
     if metric.kind == "counter":
@@ -215,7 +216,7 @@ def _in_child() -> None:
     if VARIABLE in os.environ:
         _given.update(
             ((metric, labels), _numbers(value))
-            for metric, figures in _series.snapshot().items()
+            for metric, figures in _process.snapshot().items()
             for labels, value in figures.items()
         )
     if _running is not None:

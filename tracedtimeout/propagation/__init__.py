@@ -17,7 +17,9 @@ from opentelemetry.propagators.textmap import (
     default_setter,
 )
 
-from tracedtimeout._core._budget import here, instant, remaining
+from tracedtimeout._core._budget import remaining
+from tracedtimeout._core._link import instant
+from tracedtimeout._core._link import reader_here as here
 
 from . import _attached, _received
 from ._wire import (
@@ -137,4 +139,5 @@ def _left(context: Context | None) -> float:
     if remote is None:
         return left
     reader = here()
-    return min(left, max(0.0, instant(remote, reader) - reader.clock()))
+    seconds: float = instant(remote, reader) - reader.clock()
+    return min(left, max(0.0, seconds))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf as INF  # noqa: N812  # a constant
+
 from opentelemetry.context import Context, create_key, get_current, get_value, set_value
 
-from tracedtimeout._core import _budget
-from tracedtimeout._core._budget import REMOTE, Budget, Clock, Deadline, State
+from tracedtimeout._core import _link
+from tracedtimeout._core._budget import Budget
+from tracedtimeout._core._link import ACTIVE, REMOTE, Link, Reader
 
 _KEY = create_key("tracedtimeout-deadline")
 
@@ -13,7 +16,7 @@ _KEY = create_key("tracedtimeout-deadline")
 def with_deadline(context: Context, seconds: float) -> Context:
     """`context` and in it a deadline `seconds` from now; it is in force wherever that Context is attached."""
     remote = Budget(seconds, name=REMOTE)
-    remote._state = State.ACTIVE
+    remote._state = ACTIVE
     return set_value(_KEY, remote, context)
 
 
@@ -28,10 +31,10 @@ def overrule() -> bool:
 
     For a door that reads the headers itself, by its own rules of whom to believe.
     """
-    remote = None if _budget.outside is None else deadline_in(get_current())
+    remote = None if _link.outside is None else deadline_in(get_current())
     if remote is None:
         return False
-    _budget.current.set(_link(remote, None, _budget.live(_budget.current.get(), _budget.here())))
+    _link.current.set(_put_in(remote, None, _link.live(_link.current.get(), _link.reader_here())))
     return True
 
 
@@ -42,35 +45,37 @@ class _Attached:
     chain nothing is open beneath it: there it is dropped as soon as its Context is no longer attached.
     """
 
-    def inherited(self, innermost: Deadline | None, reader: Clock) -> Deadline | None:
+    def inherited(self, innermost: Link | None, reader: Reader) -> Link | None:
         remote = deadline_in(get_current())
-        innermost = _budget.live(innermost, reader)
+        innermost = _link.live(innermost, reader)
         while innermost is not None and _is_over(innermost, remote):
-            innermost = _budget.live(innermost._parent, reader)
+            innermost = _link.live(innermost._parent, reader)
         if remote is None or _holds(innermost, remote):
             return innermost
-        return _link(remote, remote._when, innermost)
+        return _put_in(remote, remote._when, innermost)
 
-    def cut(self) -> Deadline | None:
+    def cut(self) -> Link | None:
         remote = deadline_in(get_current())
-        return None if remote is None else _link(remote, None, None)
+        return None if remote is None else _put_in(remote, None, None)
 
 
-def _link(remote: Budget, when: float | None, parent: Deadline | None) -> Budget:
+def _put_in(remote: Budget, when: float | None, parent: Link | None) -> Budget:
     """A link for `remote`; with `when` None it only stands for it, so that none is put in."""
     link: Budget = object.__new__(Budget)
-    link._here, link._started, link.name = remote._here, remote._started, remote.name
-    link._when, link._parent, link._state = when, parent, State.ACTIVE
+    link._reader, link._started, link._name = remote._reader, remote._started, remote._name
+    link._when, link._parent, link._state = INF if when is None else when, parent, ACTIVE
+    link._deadline = link._when
+    link._owner = link._stamp = link._task = link._inner = link._spent = link._more = None
     link.stands_for = remote
     return link
 
 
-def _is_over(link: Deadline, remote: Budget | None) -> bool:
+def _is_over(link: Link, remote: Budget | None) -> bool:
     """True if `link` was put in for a deadline whose Context is no longer attached."""
-    return isinstance(link, Budget) and link.stands_for not in (None, remote) and link._when is not None
+    return isinstance(link, Budget) and link.stands_for not in (None, remote) and link._when != INF
 
 
-def _holds(link: Deadline | None, remote: Budget) -> bool:
+def _holds(link: Link | None, remote: Budget) -> bool:
     while link is not None:
         if isinstance(link, Budget) and link.stands_for is remote:
             return True
@@ -80,5 +85,5 @@ def _holds(link: Deadline | None, remote: Budget) -> bool:
 
 def install() -> None:
     """Have every deadline attached from now on bound what is opened beneath it. Calling it again changes nothing."""
-    if _budget.outside is None:
-        _budget.look_outside(_Attached())
+    if _link.outside is None:
+        _link.look_outside(_Attached())

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from tracedtimeout._core import _metrics, _series
+from tracedtimeout._core.figures import _metrics, _process
 
 from . import _wire
 from ._wire import HEADERS
@@ -71,11 +71,11 @@ def seconds(
             least, granted, winner = left, budget_ns, header
     if ignored:
         for labels, times in Counter(ignored).items():
-            _series.count(_metrics.HEADERS_IGNORED, labels, times)
+            _process.count(_metrics.HEADERS_IGNORED, labels, times)
     if least is None:
         return None
     if not counted:
-        _series.record(_metrics.RECEIVED, (winner,), granted / 1e9)
+        _process.record(_metrics.RECEIVED, (winner,), granted / 1e9)
     return least / 1e9
 
 
@@ -94,10 +94,10 @@ def _left(header: str, budget_ns: int, transit_ns: int, *, queued: bool, counted
     """`budget_ns` less the transit, as far as that can be believed."""
     if transit_ns < 0 or (not queued and 0 < budget_ns < transit_ns):
         if not counted:
-            _series.count(_metrics.HEADERS_IGNORED, (header, "skew"))
+            _process.count(_metrics.HEADERS_IGNORED, (header, "skew"))
         return budget_ns
     if not counted:
-        _series.record(_metrics.TRANSIT, (header,), transit_ns / 1e9)
+        _process.record(_metrics.TRANSIT, (header,), transit_ns / 1e9)
     if queued:
         return max(0, budget_ns - transit_ns)
     return budget_ns - min(transit_ns, budget_ns // 10, _MOST_TRANSIT_NS)

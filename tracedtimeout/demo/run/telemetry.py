@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tracedtimeout import Outcome, Timeout, install
+from tracedtimeout import Outcome, View, install
 
 from .load import LOAD
 
@@ -72,7 +72,7 @@ class Telemetry:
         """`app`, its spans in the trace of the caller, and each of its requests noted."""
 
         async def enter(scope: Scope, receive: Receive, send: Send) -> None:
-            ended: list[Timeout] = []
+            ended: list[View] = []
             headers = Headers(scope=scope)
 
             async def answer(message: Message) -> None:
@@ -92,11 +92,11 @@ class Telemetry:
         return enter
 
 
-_handlers: ContextVar[list[Timeout] | None] = ContextVar("handlers", default=None)
+_handlers: ContextVar[list[View] | None] = ContextVar("handlers", default=None)
 """The timeouts of the handlers that ended in this request."""
 
 
-def _observe(timeout: Timeout) -> Callable[[Timeout], object] | None:
+def _observe(timeout: View) -> Callable[[View], object] | None:
     ended = _handlers.get()
     return ended.append if ended is not None and timeout.kind == "with_timeout" else None
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from tracedtimeout import DeadlineExceeded, Timeout
-from tracedtimeout._core._direct import enter, leave
+from tracedtimeout._core._hot import enter, leave
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._shared.asgi import Receive, Scope, Send
 from tracedtimeout.integrations import _threads

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextvars import Context
 
 from tracedtimeout import Timeout
-from tracedtimeout._core import _expiry, _metrics, _series
+from tracedtimeout._core import _ending
+from tracedtimeout._core.figures import _metrics, _process
 
 from ._answers import Response
 from ._namer import in_threads
@@ -68,7 +69,7 @@ def _after_half_the_grace(callback: Callable[[Timeout], None], request: Timeout)
 
 
 def _count(request: Timeout, amount: int) -> None:
-    _series.count(_metrics.THREADS_ABANDONED, (_series.label(request.name),), amount)
+    _process.count(_metrics.THREADS_ABANDONED, (_process.label(request.name),), amount)
 
 
-_expiry.listeners.append(_fired)
+_ending.listeners.append(_fired)

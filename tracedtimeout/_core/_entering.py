@@ -1,0 +1,210 @@
+"""How a timeout is made and entered in any but the common way."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from types import FrameType
+from typing import Any
+
+from . import _names, _observers
+from ._arguments import check_options
+from ._ending import Ended, refuse
+from ._family import forget_reserve, hold_reserve, join, let_go, set_before
+from ._link import ACTIVE, CREATED, FINISHED, INF, Link, More, instant, live
+from ._loop import LoopState, deadline_in, state_of
+from ._observers import Closers
+from ._outcome import Outcome
+from .figures._series import NEVER
+
+new = object.__new__
+timeout_class: Any = None
+"""`Timeout`, once `_timeout` has made it."""
+
+
+def made(delay: Any, name: str | None, at_least: float, reserve: float | None, frame: FrameType) -> Any:
+    """`timeout()`, where its name and delay are new, or wrong."""
+    when = deadline_in(delay)
+    given = _names.of_caller(frame) if name is None else _names.checked(name)
+    self = new(timeout_class)
+    self._when = when
+    self._state = CREATED
+    self._started = self._lane = self._owner = self._inner = self._spent = self._more = self._fired = None
+    self._ended = self._task = self._parent = None
+    bind(self, state_of(asyncio.get_running_loop()), "timeout", given, delay)
+    if name is None:
+        state_of(asyncio.get_running_loop()).remember(frame.f_code)
+    set_options(self, at_least, reserve)
+    return self
+
+
+def bind(self: Any, here: LoopState, kind: str, name: str, delay: Any) -> None:
+    """Have `self`, named `name`, counted on the loop of `here`."""
+    self._series = here.series_of(kind, name)[delay]
+    if self._series.name != name:
+        self._extend().name = name
+
+
+def bind_to(self: Any, loop: asyncio.AbstractEventLoop) -> LoopState:
+    """Have `self`, made under another loop or none, counted on `loop`; returns the state of that."""
+    here = state_of(loop)
+    kind = "timeout_at" if self._series is None else self._series.kind
+    bind(self, here, kind, self.name, None if self._when is NEVER else 0.0)
+    return here
+
+
+def set_options(self: Any, at_least: float, reserve: float | None) -> None:
+    """Have `self` take what is not the default.
+
+    Raises:
+        TypeError, ValueError: see `check_options`.
+    """
+    if at_least == 0.0 and reserve is None:
+        return
+    check_options(at_least, reserve)
+    more = self._extend()
+    more.at_least, more.reserve = at_least, reserve
+
+
+def entered(delay: float | None, name: str, kind: str, at_least: float, reserve: float | None) -> Any:
+    """`enter`, in any but the common case."""
+    when = deadline_in(delay)
+    loop = asyncio.get_running_loop()
+    self = timeout_class(None if when is NEVER else when, name=name, at_least=at_least, reserve=reserve)
+    bind(self, state_of(loop), kind, self.name, delay)
+    steps = self.__aenter__()
+    try:
+        steps.send(None)
+    except StopIteration:
+        return self
+    raise AssertionError("entering a timeout never waits")
+
+
+def beneath(self: Any, here: LoopState, now: float) -> float:
+    """Find its place beneath what binds it; returns when to time it. Refuses it where it needs more than is left."""
+    more = self._more
+    options = more.__class__ is More
+    parent = self._parent = live(self._parent, here)
+    if options and more.reserve is not None:
+        more.asked = self._when
+        set_before(self, here)
+        self._deadline = self._when
+    if parent is None:
+        pass
+    elif parent._stamp is here.stamp and parent._state is ACTIVE:
+        if parent._deadline < self._when:
+            self._deadline, self._owner = parent._deadline, parent._owner or parent
+    else:
+        self._stamp = None
+        self._effective(here)
+    if options and more.at_least and (left := self._deadline - now) < more.at_least:
+        refuse(self, here, max(0.0, left), self._owner)
+    if parent is None:
+        return self._when  # type: ignore[no-any-return]  # a float
+    join(self, here)
+    if options and more.reserve is not None:
+        hold_reserve(self)
+    return timed_at(self, here) if parent._bare or parent._state is not ACTIVE else self._when
+
+
+def timed_at(self: Any, here: Any) -> float:
+    """When to time it: its own deadline, or that of a bare budget directly around it. The timeouts around it time
+    their own. What is spent for good (another thread's) has nobody left to time it."""
+    timed: float = self._when
+    link = self._parent
+    while link is not None:
+        if link._bare and link._state is ACTIVE:
+            timed = min(timed, instant(link, here))
+        elif link._state is ACTIVE:
+            break
+        elif link._binds(here):
+            return min(timed, instant(link, here))
+        elif link._state is not FINISHED:
+            break
+        link = link._parent
+    return timed
+
+
+def place(self: Any, here: LoopState, timed: float, now: float) -> None:
+    """Queue it where its deadline is out of order, another's or has passed, or where it has none."""
+    series = self._series
+    if series.limit and series.lane.tail != series.lane.tail and 0.0 < series.limit < INF:  # the lane was recycled
+        series.lane = here.lane_of(series.limit)
+    if self._started is None:
+        self._started = now
+    self._lane = None
+    here.place(self, timed)
+
+
+# fmt: off
+
+
+def counted(self: Any, now: float) -> Any:
+    """Count an entry whose limit is not that of its series; returns `self`."""
+    limit, varied = self._deadline - now, self._series.varied
+    self._series = varied if varied.roomy <= limit < INF else varied.tight
+    if varied.low < limit <= varied.high:
+        varied.seen += 1; varied.granted += limit; return self  # one step
+    varied.grant(limit); return self
+
+
+def completed(self: Any, series: Any, elapsed: float) -> None:
+    """Count an exit in time of one whose limit is not that of its series."""
+    limit = self._granted(self._deadline)
+    if limit > 0.0:
+        series.figures.record_completed(elapsed, limit); self._state, self._ended = FINISHED, elapsed
+    else:
+        series.figures.record_exit(Outcome.COMPLETED, elapsed, 0.0)
+        self._state, self._ended = FINISHED, elapsed
+
+
+# fmt: on
+
+
+def beside(self: Any, parent: Any, more: Any) -> None:
+    """`beneath`, where the parent is another task's of the same loop, and the effective deadline of that is known."""
+    if parent._deadline < self._when:
+        self._deadline, self._owner = parent._deadline, parent._owner or parent
+    if more.__class__ is not More:
+        more = parent._extend()
+    if more.children is None:
+        more.children = {}
+    more.children[self if self._when is not NEVER else weakref.ref(self)] = None
+
+
+def announce(self: Any) -> None:
+    """Tell the observers that it is open."""
+    closers = _observers.opened(self)
+    if closers is not None:
+        if self._more.__class__ is More:
+            self._more.closers = closers
+        else:
+            self._more = closers
+
+
+def tell(self: Any, closers: Closers) -> None:
+    """Tell the observers that it completed in time."""
+    _observers.closed(self, closers, in_time=True)
+
+
+def broken_off(self: Any, exc: BaseException) -> None:
+    """Undo an entry that an exception broke off: it was never there."""
+    if self._ended is not None:
+        return  # refused
+    more = self._more
+    closers = more.closers if more.__class__ is More else more
+    if self._parent is not None:
+        if more.__class__ is More and more.reserve is not None:
+            forget_reserve(self)
+        _take_back(self)
+    self._task = None
+    self._ended = Ended(Outcome.FAILED, 0.0, "", None)
+    if closers is not None:
+        self._extend().error = exc
+        _observers.closed(self, closers)
+        self._extend().closers = self._extend().error = None
+
+
+def _take_back(self: Link) -> None:
+    """Undo `join`."""
+    let_go(self, self._here, self.name, 0.0, 0.0)
