@@ -132,7 +132,6 @@ def place(self: Any, here: LoopState, timed: float, now: float) -> None:
         series.lane = here.lane_of(series.limit)
     if self._started is None:
         self._started = now
-    self._lane = None
     here.place(self, timed)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from . import _names, _where
 from ._arguments import seconds_of
-from ._ending import Fired
+from ._ending import Fired, broken_off
 from ._hot import enter, leave, left_by
 from ._link import ACTIVE, EXPIRING
 from ._timeout import Timeout
@@ -30,31 +30,37 @@ async def guard(  # noqa: PLR0917  # by position: 60 ns less
     globals of that code tell its package, also where this runs in a task of its own."""
     self: Any = None
     try:
-        self = enter(delay, name, kind, at_least, reserve)
-        if delay is None or kind != "wait_for" or delay > 0:
-            result = await fut
-        else:
-            result = await _take(self, fut)
-        leave(self)
-        return result
-    except BaseException as exc:
-        if self is None:
-            _discard(fut)
-            if delay is not None:
-                seconds_of("timeout" if kind == "wait_for" else "limit", delay)  # names what its user calls it
-            raise
-        if self._task is None:
-            raise  # it is left
-        if self._state is ACTIVE and (lane := self._lane).holds:
-            lane.pending[self] = None
-            del lane[self]  # by operators, as in `aexit`: they work where the stack is at its end
-        raised = left_by(self, exc, str(caller.get("__name__", "")).partition(".")[0])
-        if raised is None:
-            raise
         try:
-            raise raised  # from `exc`: `close` has set its cause
-        finally:
-            del self, raised
+            self = enter(delay, name, kind, at_least, reserve)
+            if delay is None or kind != "wait_for" or delay > 0:
+                result = await fut
+            else:
+                result = await _take(self, fut)
+            leave(self)
+            return result
+        except BaseException as exc:
+            if self is None:
+                _discard(fut)
+                if delay is not None:
+                    seconds_of("timeout" if kind == "wait_for" else "limit", delay)  # names what its user calls it
+                raise
+            if self._task is None:
+                raise  # it is left
+            lane = self._lane
+            lane.pending[self] = None
+            if self in lane:
+                del lane[self]  # by operators, as in `aexit`: they work where the stack is at its end
+            raised = left_by(self, exc, str(caller.get("__name__", "")).partition(".")[0])
+            if raised is None:
+                raise
+            try:
+                raise raised  # from `exc`: `close` has set its cause
+            finally:
+                self = raised = None
+    except BaseException:
+        if self is not None and (self._state is ACTIVE or self._state is EXPIRING):
+            broken_off(self)  # something broke the clause above off
+        raise
 
 
 # ``python -m asyncio pstree`` shows names of code.

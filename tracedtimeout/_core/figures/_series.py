@@ -138,9 +138,10 @@ class Varied:
             self.entered += 1
             return
         bucket = bisect_left(bounds, limit)
-        seen = self.seen
-        self.figures.limits.counts[self.bucket] += seen
-        self.seen -= seen
+        seen, counts = self.seen, self.figures.limits.counts
+        # fmt: off
+        counts[self.bucket] += seen; self.seen -= seen  # one step
+        # fmt: on
         self.low = bounds[bucket - 1] if bucket else 0.0
         self.high = bounds[bucket] if bucket < len(bounds) else math.inf
         self.bucket, self.granted, self.seen = bucket, self.granted + limit, 1
