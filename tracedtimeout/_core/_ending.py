@@ -397,7 +397,6 @@ def _settle(
     outcome, fired = ended.outcome, ended.fired
     _count(self, here, ended, limit)
     expired = self._state is EXPIRED
-    here.unwinding.pop(id(self), None)
     if not self._lane and not here.idle:
         here.rest()
     more = self._more
@@ -442,7 +441,9 @@ def _step_out(self: Timeout, fired: Fired) -> None:
 def _count(self: Timeout, here: Any, ended: Ended, limit: float) -> None:
     figures, fired, outcome = self._series.figures, ended.fired, ended.outcome
     # fmt: off
-    if outcome is Outcome.COMPLETED and limit > 0.0:
+    if self._fired is not None and self._fired.cancels and here.unwinding.pop(id(self), None) is None:
+        ended.counted = True  # as it was dropped: the garbage collector tells weak references before it closes coroutines
+    elif outcome is Outcome.COMPLETED and limit > 0.0:
         figures.record_completed(ended.elapsed, limit); ended.counted = True  # one step
     else:
         figures.record_exit(outcome, ended.elapsed, limit); ended.counted = True

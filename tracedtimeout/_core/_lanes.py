@@ -77,12 +77,17 @@ class Loose(Lane):
         self.handles: dict[Any, asyncio.Handle] = {}
 
     def hold(self, entry: Any, when: float, handle: asyncio.Handle) -> None:
-        self.handles[entry] = handle
-        self[entry] = when
+        handles, old = self.handles, self.handles.get(entry)
+        # fmt: off
+        handles[entry] = handle; self[entry] = when; entry._lane = self  # one step
+        # fmt: on
+        if old is not None:
+            old.cancel()
 
     def __delitem__(self, entry: Any) -> None:
         super().__delitem__(entry)
-        self.handles.pop(entry).cancel()
+        if (handle := self.handles.pop(entry, None)) is not None:  # else an exception broke `pop` off
+            handle.cancel()
 
     def pop(self, entry: Any, *default: Any) -> Any:
         handle = self.handles.pop(entry, None)
@@ -150,7 +155,7 @@ class Lanes:
         if lane is self.untimed:
             entry._lane = lane
         elif lane is None:
-            self._hold(entry, when, old)
+            self._hold(entry, when)
         elif lane is old:
             lane.tail = when
             lane.pop(entry, None), lane.__setitem__(entry, when)  # one step; in place it would keep its turn
@@ -163,16 +168,13 @@ class Lanes:
         if (when < self.armed and lane is not None) or self.heal_at < self.clock():
             self.arm(when)
 
-    def _hold(self, entry: Entry, when: float, old: Lane | None) -> None:
+    def _hold(self, entry: Entry, when: float) -> None:
         """Give `entry` a timer of its own."""
         if when <= self.clock():
             handle = self._open_loop().call_soon(self._turn, entry, False, context=self._context)
         else:
             handle = self._open_loop().call_at(when, self._turn, entry, True, context=self._context)
-        if old is self.loose:
-            old.pop(entry, None)  # with its timer
         self.loose.hold(entry, when, handle)
-        entry._lane = self.loose
 
     def arm(self, when: float) -> None:
         """Have the timer run at `when`, or at once if it is overdue: something broke the last tick off.
@@ -278,9 +280,14 @@ class Lanes:
 
     def _turn(self, entry: Entry, by_timer: bool) -> None:
         """The timer of one that has its own ran, or its turn came that was due as it was queued."""
-        when = self.loose.get(entry)
-        if when is not None:
-            entry._timer_ran(when, self.loose, self.clock() + self.resolution, set() if by_timer else None)
+        try:
+            if (when := self.loose.get(entry)) is not None:
+                entry._timer_ran(when, self.loose, self.clock() + self.resolution, set() if by_timer else None)
+        except BaseException:
+            if entry in self.loose:  # its turn comes again
+                again = self._open_loop().call_later(LINGER, self._turn, entry, by_timer, context=self._context)
+                self.loose.handles[entry] = again
+            raise
 
     def _head(self) -> float:
         """The earliest deadline queued."""
