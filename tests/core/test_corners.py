@@ -369,12 +369,12 @@ class Harmful:
     def __init__(self, opens: bool) -> None:
         self.opens = opens
 
-    def __call__(self, timeout: tracedtimeout.Timeout, /) -> Any:
+    def __call__(self, timeout: tracedtimeout.View, /) -> Any:
         if not self.opens:
             raise ZeroDivisionError
         return self.closes
 
-    def closes(self, timeout: tracedtimeout.Timeout) -> None:
+    def closes(self, timeout: tracedtimeout.View) -> None:
         raise ZeroDivisionError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import VIRTUAL, running_task
-from tracedtimeout import DeadlineExceeded, Timeout, budget, detach, timeout
+from tracedtimeout import DeadlineExceeded, Timeout, View, budget, detach, timeout
 from tracedtimeout._core import _link, _observers
 from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._open import open_timeouts
@@ -85,9 +85,9 @@ DELAYS = (None, 2.0, 2.0, 2.0, 0.5, 0.0, -1.0, math.inf, 2, True, 3.5, 2.0, 1e9)
 
 @contextmanager
 def observed() -> Iterator[None]:
-    def closes(t: Timeout) -> None: ...
+    def closes(t: View) -> None: ...
 
-    def opens(t: Timeout) -> Callable[[Timeout], None]:
+    def opens(t: View) -> Callable[[View], None]:
         return closes
 
     _observers.add(opens)

@@ -210,7 +210,8 @@ def test_a_deadline_in_the_past_can_still_be_moved(flavour: str) -> None:
             mine.reschedule(loop.time() + 50.0)
             for _ in range(3):
                 await asyncio.sleep(0)
-        return mine.expired()
+        expired: bool = mine.expired()
+        return expired
 
     try:
         assert loop.run_until_complete(main()) is False
@@ -239,10 +240,10 @@ def test_a_clock_that_was_replaced_is_the_one_in_use() -> None:
 
 
 def test_entry_is_what_a_timeout_is() -> None:
-    """The lanes time whatever has `_on_timeout`, and a Timeout has it."""
+    """The lanes time whatever has `_timer_ran`, and a Timeout has it."""
 
     async def main() -> None:
         entry: Entry = timeout_at(5.0)
-        assert callable(entry._on_timeout)
+        assert callable(entry._timer_ran)
 
     run(main())

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests.support import VIRTUAL
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, timeout, wait_for
+from tracedtimeout import DeadlineExceeded, Outcome, View, timeout, wait_for
 from tracedtimeout._core import _observers
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _process
@@ -27,18 +27,18 @@ class Diary:
         self.told = told
         self.name = name
 
-    def __call__(self, opened: Timeout, /) -> Callable[[Timeout], None]:
+    def __call__(self, opened: View, /) -> Callable[[View], None]:
         self.told.append(f"{self.name}+{opened.name}")
         return self.closed
 
-    def closed(self, timeout: Timeout) -> None:
+    def closed(self, timeout: View) -> None:
         self.told.append(f"{self.name}-{timeout.name} {timeout.outcome}")
 
 
 class Deaf:
     """Wants to hear of no end."""
 
-    def __call__(self, opened: Timeout, /) -> None:
+    def __call__(self, opened: View, /) -> None:
         return None
 
 
@@ -89,7 +89,7 @@ async def test_a_closer_sees_how_it_ended() -> None:
     """On close, a timeout has its outcome, its figures and the exception that leaves it."""
     seen: list[tuple[object, ...]] = []
 
-    def sees(opened: Timeout) -> Callable[[Timeout], None]:
+    def sees(opened: View) -> Callable[[View], None]:
         seen.append((opened.name, opened.kind, opened.limit, opened.requested, opened.source, opened.owner))
         return lambda t: seen.append((t.outcome, t.elapsed, t.overrun, t.reschedules, t.owner, t.error))
 
@@ -112,12 +112,12 @@ class Raises:
         self.exc = exc
         self.on_close = on_close
 
-    def __call__(self, opened: Timeout, /) -> Callable[[Timeout], None]:
+    def __call__(self, opened: View, /) -> Callable[[View], None]:
         if not self.on_close:
             raise self.exc
         return self.closed
 
-    def closed(self, timeout: Timeout) -> None:
+    def closed(self, timeout: View) -> None:
         raise self.exc
 
 
@@ -164,10 +164,10 @@ class Unhurried:
     def __init__(self, told: list[str]) -> None:
         self.told = told
 
-    def __call__(self, opened: Timeout, /) -> _observers.Unhurried:
+    def __call__(self, opened: View, /) -> _observers.Unhurried:
         return _observers.Unhurried(self.closed, opened.name)
 
-    def closed(self, note: str, timeout: Timeout) -> None:
+    def closed(self, note: str, timeout: View) -> None:
         self.told.append(f"{note} {timeout.outcome} {timeout.elapsed} {timeout.error is not None}")
 
 
@@ -206,7 +206,7 @@ async def test_an_observer_in_no_hurry_that_raises_is_logged_once(
     """What a closer in no hurry raises goes no further, alone or beside others."""
 
     class Raising(Unhurried):
-        def closed(self, note: str, timeout: Timeout) -> None:
+        def closed(self, note: str, timeout: View) -> None:
             raise ValueError(note)
 
     observer = Raising([])
@@ -242,7 +242,7 @@ async def test_what_is_counted_does_not_depend_on_who_watches() -> None:
 async def test_an_interrupt_while_observers_are_told_leaves_no_timer() -> None:
     """Ctrl-C in an observer leaves the timeout, which was never open to its user."""
 
-    def interrupted(opened: Timeout) -> None:
+    def interrupted(opened: View) -> None:
         raise KeyboardInterrupt
 
     _observers.add(interrupted)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import VIRTUAL, figures, outcome_of, running_loop, running_task
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, timeout, timeout_at, wait_for, with_timeout
+from tracedtimeout import DeadlineExceeded, Outcome, View, budget, timeout, timeout_at, wait_for, with_timeout
 from tracedtimeout._core import _observers
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
@@ -275,9 +275,9 @@ class Ends:
     """An observer that keeps how each timeout named ``t`` ended."""
 
     def __init__(self) -> None:
-        self.seen: list[Timeout] = []
+        self.seen: list[View] = []
 
-    def __call__(self, opened: Timeout, /) -> Callable[[Timeout], None] | None:
+    def __call__(self, opened: View, /) -> Callable[[View], None] | None:
         return self.seen.append if opened.name == "t" else None
 
 

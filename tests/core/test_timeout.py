@@ -24,6 +24,7 @@ from tracedtimeout import (
     DeadlineExceeded,
     Outcome,
     Timeout,
+    View,
     budget,
     checkpoint,
     remaining,
@@ -192,7 +193,7 @@ async def test_it_is_told_what_it_is() -> None:
     """kind says by which door it was opened, the first time and each time after."""
     seen: list[str] = []
 
-    def sees(opened: Timeout) -> None:
+    def sees(opened: View) -> None:
         seen.append(opened.kind)
 
     _observers.add(sees)

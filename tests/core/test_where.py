@@ -36,7 +36,8 @@ async def where(awaitable: Awaitable[object]) -> Where | None:
         async with timeout(1, name="t") as t:
             await awaitable
     assert t.where is caught.value.where
-    return caught.value.where
+    where: Where | None = caught.value.where
+    return where
 
 
 async def grouped() -> None:

@@ -101,8 +101,9 @@ def remaining() -> float:
     link = live(link, here)
     if link is None:
         return math.inf
-    when = link._effective(here) if link._here is here else earliest(link, here)[0]
-    return max(0.0, when - here.clock())
+    when: float = link._effective(here) if link._here is here else earliest(link, here)[0]
+    left: float = when - here.clock()
+    return max(0.0, left)
 
 
 def checkpoint() -> None:

@@ -135,7 +135,7 @@ class _Unwinding(weakref.ref["Timeout"]):
         return super().__new__(cls, timeout, _dropped)
 
     def __init__(self, timeout: Timeout, here: Any) -> None:
-        super().__init__(timeout, _dropped)
+        super().__init__(timeout, _dropped)  # type: ignore[call-arg]  # typeshed has but __new__
         self.key, self.unwinding, self.figures = id(timeout), here.unwinding, timeout._series.figures
 
 
@@ -146,8 +146,9 @@ def _dropped(reference: Any) -> None:
 
 def _facts(self: Timeout, here: Any, now: float, ended_by: str | None) -> Fired:
     task, at, parent = self._task, here.stopwatch(), self._parent
-    own, when = ended_by is None, self._when
-    owner, passed = self.name if own else ended_by, None
+    assert task is not None
+    own, when, passed = ended_by is None, self._when, None
+    owner = self.name if ended_by is None else ended_by
     if own and when > now:  # the deadline of a budget directly around it
         when, link = earliest(parent, here)
         own, owner = False, self.name if link is None else link.name
@@ -162,8 +163,8 @@ def _facts(self: Timeout, here: Any, now: float, ended_by: str | None) -> Fired:
         unfinished = [(each.name, at - each._started_at()) for each in beneath]
         if len(beneath) > 1 or self._inner is None:  # else it is its own task's
             self._extend().ending = beneath
-    waiting = _where.through_children(task)  # type: ignore[arg-type]  # it is active
-    cancelling = task.cancelling() + 1  # type: ignore[union-attr]
+    waiting = _where.through_children(task)
+    cancelling = task.cancelling() + 1
     spent = _spent.frozen(self._spent)
     return Fired(
         at,
@@ -175,7 +176,7 @@ def _facts(self: Timeout, here: Any, now: float, ended_by: str | None) -> Fired:
         waiting,
         spent,
         unfinished,
-        passed,  # type: ignore[arg-type]
+        passed,
     )
 
 
@@ -361,8 +362,9 @@ def _found_by_code(self: Timeout, here: Any, exc: BaseException) -> Fired | None
     reference, at = token
     link = reference()
     if link is self:
-        if self._fired is not None:
-            return self._fired._replace(own=True, owner=self.name)
+        fired: Fired | None = self._fired
+        if fired is not None:
+            return fired._replace(own=True, owner=self.name)
         if self._when > here.clock() + here.resolution:
             return None  # it was moved since
         return Fired(at, self.name, True, True, 0, spent=_spent.frozen(self._spent))
@@ -442,7 +444,7 @@ def _count(self: Timeout, here: Any, ended: Ended, limit: float) -> None:
     figures, fired, outcome = self._series.figures, ended.fired, ended.outcome
     # fmt: off
     if self._fired is not None and self._fired.cancels and here.unwinding.pop(id(self), None) is None:
-        ended.counted = True  # as it was dropped: the garbage collector tells weak references before it closes coroutines
+        ended.counted = True  # as dropped: the garbage collector tells weak references before it closes coroutines
     elif outcome is Outcome.COMPLETED and limit > 0.0:
         figures.record_completed(ended.elapsed, limit); ended.counted = True  # one step
     else:

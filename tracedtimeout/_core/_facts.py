@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from . import _ending, _link, _spent
 from ._ending import Ended
-from ._exceeded import Spent, Where
+from ._exceeded import DeadlineExceeded, Spent, Where, exceeded_message
 from ._link import CREATED, REMOTE, Link, More, earliest, live, reader_here
 from ._outcome import Outcome
 
@@ -114,7 +114,8 @@ class Facts(Link):
         if self._ended is not None:
             return max(0.0, when - self._started_at() - self.elapsed)
         reader = self._here if self._state is not CREATED else reader_here()
-        return max(0.0, when - reader.clock())
+        left: float = when - reader.clock()
+        return max(0.0, left)
 
     @property
     def name(self) -> str:
@@ -141,7 +142,7 @@ class Facts(Link):
     def error(self) -> BaseException | None:
         """The exception that leaves it, while its observers are told of its end; else None."""
         more = self._more
-        return cast("BaseException | None", more.error) if more.__class__ is More else None
+        return more.error if more.__class__ is More else None
 
     @property
     def limit(self) -> float:
@@ -197,7 +198,7 @@ class Facts(Link):
     @property
     def reschedules(self) -> int:
         """How often `reschedule` was called."""
-        return cast(int, self._more.reschedules) if self._more.__class__ is More else 0
+        return self._more.reschedules if self._more.__class__ is More else 0
 
     @property
     def where(self) -> Where | None:
@@ -259,9 +260,9 @@ class Facts(Link):
 def message_of(view: View) -> str:
     """The message that an expiry of `view` raises, or would raise; for telemetry."""
     error = view.error
-    if isinstance(error, _ending.DeadlineExceeded) and error.name == view.name:
+    if isinstance(error, DeadlineExceeded) and error.name == view.name:
         return str(error)
-    return _ending.exceeded_message(
+    return exceeded_message(
         view.name,
         view.limit,
         view.elapsed,

@@ -178,8 +178,8 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
     loop = get_running_loop()
     task = tasks.current_task(loop)
     try:
-        here = loop._tracedtimeout  # type: ignore[attr-defined]  # see state_of
-        series = here.series[kind][name][delay]
+        here: Any = loop._tracedtimeout  # type: ignore[attr-defined]  # see state_of
+        series: Any = here.series[kind][name][delay]
         now = here.clock()
         when = timed = NEVER if delay is None else now + delay
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
@@ -188,7 +188,7 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         return _entering.entered(delay, name, kind, at_least, reserve)
 
     lane = series.lane
-    self = new(timeout_class)
+    self: Any = new(timeout_class)
     self._series = series
     self._when = self._deadline = when
     self._state = CREATED
@@ -336,7 +336,7 @@ def timeout(
         series = None  # nor is anything raised from in here, which would stand in its `__context__`
     if series is None:
         return _entering.made(delay, name, at_least, reserve, _getframe(1))
-    self = new(timeout_class)
+    self: Any = new(timeout_class)
     self._series = series
     self._when = when
     self._state = CREATED

@@ -38,7 +38,7 @@ INF = math.inf
 class Entry(Protocol):
     """What can be timed."""
 
-    _lane: Lane
+    _lane: Any
 
     def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
         """`when`, at which `lane` has it, is not after `now`; `seen` are those that this tick has looked at, None where
@@ -158,7 +158,9 @@ class Lanes:
             self._hold(entry, when)
         elif lane is old:
             lane.tail = when
-            lane.pop(entry, None), lane.__setitem__(entry, when)  # one step; in place it would keep its turn
+            # fmt: off
+            lane.pop(entry, None); lane[entry] = when  # one step; in place it would keep its turn
+            # fmt: on
         else:
             lane.tail = when
             lane[entry] = when

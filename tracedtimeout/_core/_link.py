@@ -155,18 +155,23 @@ class Link:
         """End what is open here, and nobody supervises, for the deadline of `owner`; called in its loop."""
         raise NotImplementedError
 
+    def _ended_for(self) -> str:
+        """Whose own deadline fired."""
+        raise NotImplementedError
+
     def _retime(self) -> None:
         """Have its timer stand where its deadlines do now."""
 
     def _extend(self) -> More:
         """Its `More`: from here on it is not the common case, and is left with care."""
-        more = self._more
+        more: Any = self._more
         if more.__class__ is not More:
             closers = more
             more = More()
             more.closers = closers
             self._more = more
-        return more  # type: ignore[no-any-return]  # the slot is typed Any, for speed of reading
+        extended: More = more
+        return extended
 
     def _has_beneath(self) -> bool:
         """Whether something open is known to lie beneath it."""
@@ -237,7 +242,8 @@ where nothing else is to be asked, so that it costs nothing more."""
 
 def _bind_inherited() -> None:
     global inherited
-    elsewhere, own = outside, current.get
+    elsewhere = outside
+    own: Callable[[], Any] = current.get
     if getattr(sys.flags, "thread_inherit_context", 0):
         own = _brought
     inherited = own

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from contextvars import Context
 from typing import Any
 
@@ -44,6 +43,6 @@ def _in_contexts(state: LoopState) -> list[Link]:
 
 
 def _context_of(task: asyncio.Task[Any]) -> Context | None:
-    if sys.version_info >= (3, 12):
+    if hasattr(task, "get_context"):  # from 3.12 on
         return task.get_context()
     return next((each for each in gc.get_referents(task) if isinstance(each, Context)), None)  # nothing else tells

@@ -97,7 +97,7 @@ def told(spent: Raw, unfinished: Iterable[tuple[str, float]] = ()) -> tuple[Spen
 
 
 def _by_name(spent: Raw) -> dict[str, Any]:
-    if spent.__class__ is dict:
+    if isinstance(spent, dict):
         return spent
     cells: dict[str, Any] = {}
     if spent is not None:
@@ -108,13 +108,13 @@ def _by_name(spent: Raw) -> dict[str, Any]:
 
 
 def _cell(cells: dict[str, Any], name: str) -> _Cell:
-    cell = cells.get(name)
+    cell: _Cell | None = cells.get(name)
     if cell is None:
         if len(cells) >= MOST:
             name = OTHER
-            if (cell := cells.get(name)) is not None:
-                return cell
-        cell = cells[name] = _Cell()
+            cell = cells.get(name)
+        if cell is None:
+            cell = cells[name] = _Cell()
     return cell
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from sys import _getframe
-from typing import Any, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from . import _ending, _entering, _hot, _hot_py, _names
 from ._arguments import seconds_of
@@ -14,11 +15,11 @@ from ._entering import timed_at
 from ._facts import Facts
 from ._family import forget_reserve, rearm
 from ._lanes import Lane
-from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING
+from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED
 from ._loop import state_of
 from .figures._series import NEVER, Series, Varied
 
-LEFT = (_ending.EXPIRED, _ending.FINISHED)
+LEFT = (EXPIRED, FINISHED)
 
 
 class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing only: isinstance must hold
@@ -38,7 +39,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     __slots__ = ("_ended", "_fired", "_lane", "_series", "_started")
 
-    _lane: Lane | None
+    _lane: Any  # Lane, or None
     """The lane that it queues in, or queued in last; None before it is entered."""
     _series: Series | Varied
     """Where it is counted; None where it was made without a loop."""
@@ -59,8 +60,15 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     # Functions, and not methods written out here: CPython 3.13 and later give an object room for each attribute that
     # the methods of its class set, which slots do not need (1.40 of asyncio's bytes on 3.14, else).
-    __aenter__ = _hot.aenter
-    __aexit__ = _hot.aexit
+    if TYPE_CHECKING:
+
+        async def __aenter__(self) -> Self: ...
+        async def __aexit__(
+            self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+        ) -> None: ...
+    else:
+        __aenter__ = _hot.aenter
+        __aexit__ = _hot.aexit
 
     def when(self) -> float | None:
         """Its own deadline, on the event loop's clock; None with none."""
@@ -94,7 +102,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
     @property
     def _here(self) -> Any:
-        return self._lane.here  # type: ignore[union-attr]  # it is entered
+        return self._lane.here
 
     def _outwards(self) -> Any:
         fired = self._fired
@@ -122,7 +130,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
 
 _hot_py.timeout_class = _entering.timeout_class = Timeout
-
 timeout = _hot.timeout
 
 

@@ -99,7 +99,7 @@ def wait_for(
 async def _take(self: Timeout, fut: Awaitable[T]) -> T:
     """What `wait_for` does with no time at all: take what is done; cancel what is not, and wait for that."""
     here = self._here
-    self._lane.pop(self, None)  # type: ignore[union-attr]  # no timer is to see to it
+    self._lane.pop(self, None)  # no timer is to see to it
     self._lane = here.untimed
     future: asyncio.Future[T] = asyncio.ensure_future(fut)
     if not future.done():

@@ -123,7 +123,7 @@ class Admission:
         return granted if left > 0.0 else None
 
 
-def left_with(request: Timeout, exc: BaseException) -> DeadlineExceeded | None:
+def left_with(request: Timeout, exc: BaseException) -> BaseException | None:
     """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
     raised = left_by(request, exc, "")
     if raised is None and request.expired() and isinstance(exc, DeadlineExceeded | ExceptionGroup):

@@ -235,7 +235,7 @@ async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> we
     return response
 
 
-def _answer(request: web.Request, expiry: DeadlineExceeded) -> web.StreamResponse:
+def _answer(request: web.Request, expiry: BaseException) -> web.StreamResponse:
     """A 504, or a connection that is cut where the response has started."""
     if request.writer.output_size > 0:
         raise expiry

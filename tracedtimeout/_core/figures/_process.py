@@ -78,8 +78,9 @@ def retire(writer: Writer) -> None:
     _writers.pop(id(writer), None)
     figures = writer.figures
     for each in figures.by_name.values():
-        for series in (*each.series, *each.varied.values()):
-            series.lane = None  # leads to the loop
+        series: list[Any] = [*each.series, *each.varied.values()]
+        for counted in series:
+            counted.lane = None  # leads to the loop
     _gone.append(figures)
 
 
