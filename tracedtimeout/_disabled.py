@@ -30,8 +30,15 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only
     """asyncio's, with what a `View` shows: nothing is inherited, so its own deadline is the effective one."""
 
     kind = "timeout_at"
-    source = property(lambda self: "none" if self.when() is None else "own")
-    owner = property(lambda self: "" if self.when() is None else self.name)
+
+    @property
+    def source(self) -> str:
+        return "none" if self.when() is None else "own"
+
+    @property
+    def owner(self) -> str:
+        return "" if self.when() is None else self.name
+
     error: BaseException | None = None
     """None: there are no observers."""
     where: Where | None = None

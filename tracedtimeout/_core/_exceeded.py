@@ -78,13 +78,14 @@ class DeadlineExceeded(TimeoutError):  # noqa: N818  # gRPC's name for it
 
     __module__ = "tracedtimeout"  # what tracebacks and pickles call it
 
+    message: str
     name: str
     limit: float
     elapsed: float
     owner: str
     where: Where | None
     spent: tuple[Spent, ...]
-    rejected = False
+    rejected: bool = False
 
     _tell: Callable[[DeadlineExceeded], Told] | None = None
     """Works out all of the above when somebody asks: an expiry that nobody prints costs no formatting (2 us of 8)."""

@@ -43,6 +43,8 @@ def _in_contexts(state: LoopState) -> list[Link]:
 
 
 def _context_of(task: asyncio.Task[Any]) -> Context | None:
-    if hasattr(task, "get_context"):  # from 3.12 on
-        return task.get_context()
+    get_context = getattr(task, "get_context", None)
+    if get_context is not None:  # from 3.12 on
+        known: Context = get_context()
+        return known
     return next((each for each in gc.get_referents(task) if isinstance(each, Context)), None)  # nothing else tells

@@ -130,7 +130,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
 
 _hot_py.timeout_class = _entering.timeout_class = Timeout
-timeout = _hot.timeout
 
 
 def timeout_at(

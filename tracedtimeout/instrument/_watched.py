@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 from tracedtimeout._core import _observers, _warn, _where
 from tracedtimeout._core._ending import Ended, Fired, where_of
-from tracedtimeout._core._exceeded import Where
+from tracedtimeout._core._exceeded import Spent, Where
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core._outcome import Outcome
 from tracedtimeout._core.figures import _process
@@ -219,13 +219,33 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
 
     # what observers see, as of a `Timeout`
 
-    name = property(lambda self: "" if self._call is None else self._call.name)
-    kind = property(lambda self: "timeout_at" if self._call is None else self._call.kind)
-    limit = property(lambda self: self._left() if self._figures is None else self._limit)
-    source = property(lambda self: "none" if self.when() is None else "own")
-    owner = property(lambda self: "" if self.when() is None else self.name)
-    overrun = property(lambda self: max(0.0, self.elapsed - self.limit))
-    spent = property(lambda self: ())
+    @property
+    def name(self) -> str:
+        return "" if self._call is None else self._call.name
+
+    @property
+    def kind(self) -> str:
+        return "timeout_at" if self._call is None else self._call.kind
+
+    @property
+    def limit(self) -> float:
+        return self._left() if self._figures is None else self._limit
+
+    @property
+    def source(self) -> str:
+        return "none" if self.when() is None else "own"
+
+    @property
+    def owner(self) -> str:
+        return "" if self.when() is None else self.name
+
+    @property
+    def overrun(self) -> float:
+        return max(0.0, self.elapsed - self.limit)
+
+    @property
+    def spent(self) -> tuple[Spent, ...]:
+        return ()
 
     @property
     def requested(self) -> float | None:
