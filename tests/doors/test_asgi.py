@@ -188,7 +188,7 @@ async def test_what_observers_see() -> None:
         seen.append((t.name, t.kind, t.source, t.owner))
 
     _observers.add(observer)
-    async with client(middleware(hello, default=5.0)) as http:
+    async with client(middleware(hello, default=5.0, maximum=90.0)) as http:
         await http.get("/hello", headers=LONG)
         await http.get("/hello")
     assert seen == [

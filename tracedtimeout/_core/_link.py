@@ -311,6 +311,21 @@ def reader_here() -> Any:
         return NO_LOOP
 
 
+def inherit_own(task: object, outer: Any = None) -> None:
+    """Have what is opened next in `task` inherit only what is open in that task, or else `outer`, while it is open.
+
+    For server doors: servers start the task of a request in the context of their own, or of the request before it on
+    the connection, and nothing of that is this request's.
+    """
+    found = link = current.get()
+    while link is not None and not (link._task is task and (link._state is ACTIVE or link._state is EXPIRING)):
+        link = link._parent
+    if link is None and outer is not None and outer._state is ACTIVE:
+        link = outer
+    if link is not found:
+        current.set(link)
+
+
 def live(link: Any, here: object) -> Any:
     """The first link that binds what is opened now, from `link` outwards; None with none."""
     while link is not None and not link._binds(here):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
 
@@ -15,6 +16,8 @@ from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.propagation import HEADERS, _attached, _received
 
+_log = logging.getLogger("tracedtimeout")
+
 _ANY = 1e-9
 """Seconds that must be left on arrival for a request to be served at all."""
 
@@ -24,7 +27,8 @@ class Admission:
 
     Args:
         default: seconds for a request that came with no deadline; None for none.
-        maximum: seconds that no request gets more than; None for no such bound.
+        maximum: seconds that no request gets more than; by default those of `default`, so that a client can shorten a
+            deadline and never lengthen it; ``math.inf`` for no such bound.
         accept: the headers believed; ``()`` at an edge that strangers reach.
         at_least: seconds; with less than these left on arrival a request is refused.
         dark: what would be refused on arrival is counted, and served; if expired, as if it had come with no deadline.
@@ -42,6 +46,8 @@ class Admission:
         at_least: float = 0.0,
         dark: bool = False,
     ) -> None:
+        bound_by_default = maximum is None and default is not None
+        maximum = default if maximum is None else maximum
         for parameter, value in (("default", default), ("maximum", maximum), ("at_least", at_least)):
             if (value is not None or parameter == "at_least") and seconds_of(parameter, value) < 0.0:
                 raise ValueError(f"{parameter} must not be negative, not {value!r}")
@@ -52,6 +58,8 @@ class Admission:
         self.default = min((bound for bound in (default, maximum) if bound is not None), default=None)
         """Seconds for a request that came with no deadline: no more than `maximum` either."""
         self._maximum = maximum
+        self._untold = bound_by_default
+        """No header has been cut by `default` yet: the first one is told."""
         self._accept = frozenset(accept)
         self.at_least = 0.0 if dark else at_least
         """Seconds, less than which refuse a request that came with no deadline."""
@@ -77,6 +85,14 @@ class Admission:
         granted = self.granted(name, lines) if lines else None
         if granted is None:
             return self.admit_unasked(name, stays=stays), None
+        if self._untold and self._maximum is not None and granted > self._maximum:
+            self._untold = False
+            _log.info(
+                "a caller asks for %.3f s of %r and gets the default of %.3f s: maximum= lets callers ask for more",
+                granted,
+                name,
+                self._maximum,
+            )
         bound = Budget(granted, name=REMOTE)
         bound.open()
         enough = granted >= self._needed and self._maximum_is_enough and bound._parent is None  # as nearly always

@@ -13,6 +13,7 @@ from typing import Any
 
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint, remaining
 from tracedtimeout._core._hot import leave
+from tracedtimeout._core._link import inherit_own
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import HEADERS
 from tracedtimeout.propagation._received import lines_of
@@ -184,6 +185,7 @@ def server_middleware(
         if DISABLED or getattr(request.match_info.handler, MARK, False):
             return await handler(request)
         try:
+            inherit_own(asyncio.current_task())
             guard, bound = terms.admit(_name(request), lines_of(request.headers.items()))
         except DeadlineExceeded:
             return _gateway_timeout()

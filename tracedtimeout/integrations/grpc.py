@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core._hot import leave
+from tracedtimeout._core._link import inherit_own
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import GRPC_TIMEOUT, HEADERS, encode, nanoseconds
 from tracedtimeout.propagation._received import lines_of
@@ -88,6 +90,7 @@ def _guard_for(behaviour: Any, kind: str) -> Callable[..., Any]:
 
 async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Any:
     try:
+        inherit_own(asyncio.current_task())
         guard, bound = terms.admit(name, _lines(context))
     except DeadlineExceeded:
         return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from operator import itemgetter
 from typing import Any, TypeVar
 
 from tracedtimeout import DeadlineExceeded, Timeout
 from tracedtimeout._core._hot import enter, leave
+from tracedtimeout._core._link import inherit_own
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout._shared.asgi import Receive, Scope, Send
 from tracedtimeout.integrations import _threads
@@ -26,6 +28,9 @@ __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]
 ASGIApp = Callable[..., Awaitable[Any]]
 """Frameworks type the scope, the messages and the functions each in a way of their own."""
 E = TypeVar("E")
+
+SCOPE = "tracedtimeout"
+"""The key of the request in ASGI's scope: the doors of mounted applications inherit it, in whatever task they run."""
 
 
 def exempt(endpoint: E) -> E:
@@ -49,7 +54,8 @@ class DeadlineMiddleware:
     Args:
         app: the application.
         default: seconds for a request that came with no deadline; None for none.
-        maximum: seconds that no request gets more than; None for no such bound.
+        maximum: seconds that no request gets more than; by default those of `default`, so that a client can shorten a
+            deadline and never lengthen it; ``math.inf`` for no such bound.
         accept: the headers believed; ``()`` at an edge that strangers reach.
         at_least: seconds; with less than these left on arrival the application does not run.
         dark: what would be refused on arrival is counted, and runs; if expired, as if it had come with no deadline.
@@ -96,6 +102,7 @@ class DeadlineMiddleware:
 
         answer = Response(send, scope)
         bound = watch = None
+        inherit_own(asyncio.current_task(), scope.get(SCOPE))
         try:
             if not _none_of_ours(map(_name_of_line, scope["headers"])):
                 request, bound = self._terms.admit(name, scope["headers"])
@@ -107,6 +114,7 @@ class DeadlineMiddleware:
             await answer.expire()
             return
         answers[request] = answer
+        scope[SCOPE] = request
         try:
             if self._cancel_on_disconnect:
                 watch = Watch(receive, answer)
@@ -134,6 +142,7 @@ class DeadlineMiddleware:
             await self.app(scope, receive, send)
             return
         answer = Socket(send, scope)
+        inherit_own(asyncio.current_task(), scope.get(SCOPE))
         try:
             request, bound = self._terms.admit(name, lines, stays=True)
         except DeadlineExceeded:
