@@ -24,6 +24,7 @@ FLOORS = [
     {"integrations.asgi._routes"},
     {"integrations._grpc_client", "integrations._httpx"},
     {"integrations._admission", "integrations._outgoing", "integrations._telling"},
+    {"integrations._answered", "integrations._endpoints", "integrations._logged"},
     {"integrations._extra", "integrations._hosts", "integrations._interrupt", "integrations._naming"},
     {"integrations._problem", "integrations._threads"},
     # What a user imports.
@@ -86,6 +87,7 @@ PRIVATE_NAMES_OF_DEMO: set[str] = set()
 PRIVATE_NAMES_OF_INTEGRATIONS = {
     "_core._arguments.seconds_of",
     "_core._budget.Budget",
+    "_core._ending.answers_are",
     "_core._ending.listeners",
     "_core._hot.enter",
     "_core._hot.leave",
@@ -94,7 +96,13 @@ PRIVATE_NAMES_OF_INTEGRATIONS = {
     "_core._link.REMOTE",
     "_core._link.inherit_own",
     "_core._link.inherited",
+    "_core._observers.installed",
     "_core._timeout.Timeout",
+    "_core._where.Place",
+    "_core._where._frames",
+    "_core._where._place",
+    "_core._where.places",
+    "_core._words.words",
     "_core.figures._metrics.REJECTIONS",
     "_core.figures._metrics.THREADS_ABANDONED",
     "_core.figures._process.count",
@@ -113,6 +121,12 @@ PRIVATE_NAMES_OF_INTEGRATIONS = {
 }
 PRIVATE_ATTRIBUTES_OF_INTEGRATIONS = {
     "integrations._admission: _parent",
+    "integrations._endpoints: _current_frames",
+    "integrations._endpoints: _fired",
+    "integrations._endpoints: _frames",
+    "integrations._endpoints: _place",
+    "integrations._endpoints: _replace",
+    "integrations._endpoints: _task",
     "integrations.asgi._overdue: _task",
 }
 """What the doors take of the rest of the package that a door of somebody else's could not. Both may only shrink."""

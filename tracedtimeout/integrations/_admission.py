@@ -16,6 +16,9 @@ from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.propagation import HEADERS, _attached, _received
 
+from . import _answered, _endpoints, _logged  # noqa: F401  # they tell the core of answers and of where requests wait
+from ._naming import packages
+
 _log = logging.getLogger("tracedtimeout")
 
 _ANY = 1e-9
@@ -141,7 +144,9 @@ class Admission:
 
 def left_with(request: Timeout, exc: BaseException) -> BaseException | None:
     """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
-    raised = left_by(request, exc, "")
+    raised: BaseException | None = left_by(request, exc, packages.get(request.name, ""))
     if raised is None and request.expired() and isinstance(exc, DeadlineExceeded | ExceptionGroup):
-        return exc  # code found the deadline passed
+        raised = exc  # code found the deadline passed
+    if raised is not None:
+        _logged.tell(request.name, raised)
     return raised

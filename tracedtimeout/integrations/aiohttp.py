@@ -22,7 +22,7 @@ from . import _threads
 from ._admission import Admission, left_with
 from ._extra import extra
 from ._hosts import PRIVATE
-from ._naming import MARK, method_and_route
+from ._naming import MARK, method_and_route, note_endpoint
 from ._outgoing import ROUNDING, cut_short, ended_there, least, time_to_send
 from ._problem import PROBLEM, PROBLEM_HEADERS
 from ._telling import TOLD, Changes, Origin, Telling, Told
@@ -184,9 +184,11 @@ def server_middleware(
     async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
         if DISABLED or getattr(request.match_info.handler, MARK, False):
             return await handler(request)
+        name = _name(request)
+        note_endpoint(name, request.match_info.handler)
         try:
             inherit_own(asyncio.current_task())
-            guard, bound = terms.admit(_name(request), lines_of(request.headers.items()))
+            guard, bound = terms.admit(name, lines_of(request.headers.items()))
         except DeadlineExceeded:
             return _gateway_timeout()
         if bound is None and guard.when() is not None and request.headers.get("upgrade", "").lower() == "websocket":
@@ -222,9 +224,6 @@ async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> we
     try:
         response = await handler(request)
     except BaseException as exc:
-        if isinstance(exc, web.HTTPException) and not guard.expired():
-            leave(guard)  # an answer, by aiohttp's way of giving one
-            raise
         expiry = left_with(guard, exc)
         if expiry is None:
             raise

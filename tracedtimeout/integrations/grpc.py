@@ -20,6 +20,7 @@ from . import _threads
 from ._admission import Admission, left_with
 from ._extra import extra
 from ._grpc_client import CENTURY, DeadlineClientInterceptor, client_interceptors
+from ._naming import note_endpoint
 
 with extra("grpc"):
     import grpc.aio
@@ -72,6 +73,7 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
         name = str(handler_call_details.method).lstrip("/")
         kind = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
         behaviour = getattr(handler, kind)
+        note_endpoint(name, behaviour)
         guarded = functools.partial(_guard_for(behaviour, kind), self._terms, name, behaviour)
         wrapped: Handler = getattr(grpc, f"{kind}_rpc_method_handler")(
             guarded, handler.request_deserializer, handler.response_serializer

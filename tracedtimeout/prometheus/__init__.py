@@ -70,7 +70,9 @@ Page = tuple[bytes, Headers]
 
 
 class MetricsApp:
-    """The ASGI application that `metrics_app` makes."""
+    """The ASGI application that `metrics_app` makes. No `DeadlineMiddleware` ends its requests."""
+
+    __tracedtimeout_exempt__ = True
 
     def __init__(self, source: Source) -> None:
         self._source = source

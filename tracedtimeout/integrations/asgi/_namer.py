@@ -8,7 +8,7 @@ from typing import Any
 
 from tracedtimeout._shared.asgi import Scope
 from tracedtimeout._shared.once import Once
-from tracedtimeout.integrations._naming import MARK, METHODS, UNMATCHED, method_and_route
+from tracedtimeout.integrations._naming import MARK, METHODS, UNMATCHED, method_and_route, note_endpoint
 
 from . import _routes
 
@@ -47,6 +47,8 @@ class Namer:
             self._complain(f"finding the route of a request failed: it is {UNMATCHED!r}", exc)
             template, endpoint, keep = None, None, False
         name = EXEMPT if template == EXEMPT else method_and_route(key[0], template)
+        if endpoint is not None and template is not None:
+            note_endpoint(name, endpoint)
         if inspect.isfunction(endpoint) and not inspect.iscoroutinefunction(endpoint):
             in_threads.add(name)
         if keep and template is not None and key[0] in METHODS and len(key[1] + key[2]) <= _LONGEST:
@@ -64,6 +66,18 @@ class Namer:
             self._resolver = _routes.resolver_for(self._app, scope)
         route = self._resolver(scope)
         keep = scope["type"] == "http" and self._resolver.by_path()
+        if route is None and scope["type"] == "http" and not scope["path"].endswith("/"):
+            route = self._mounted(scope)
+            keep = keep and route is None  # each time, for the path is changed each time
         if route is None:
             return None, None, keep
         return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, route.endpoint, keep
+
+    def _mounted(self, scope: Scope) -> _routes.Route | None:
+        """The route of a page of ours that is mounted at this very path: without the slash Starlette would redirect."""
+        assert self._resolver is not None
+        route = self._resolver({**scope, "path": scope["path"] + "/"})
+        if route is None or not getattr(type(route.endpoint), MARK, False):
+            return None
+        scope["path"] += "/"
+        return route
