@@ -17,7 +17,7 @@ FLOORS = [
     {"commands"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.httpx2", "integrations.aiohttp", "integrations.grpc"},
-    {"integrations.requests"},
+    {"integrations.requests", "integrations.door"},
     {"integrations.aiosqlite", "integrations.sqlalchemy", "integrations.tenacity"},
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},
     {"integrations.asgi._answers", "integrations.asgi._namer"},
@@ -94,6 +94,7 @@ PRIVATE_NAMES_OF_INTEGRATIONS = {
     "_core._hot.left_by",
     "_core._link.BUDGET",
     "_core._link.REMOTE",
+    "_core._link.current",
     "_core._link.inherit_own",
     "_core._link.inherited",
     "_core._observers.installed",

@@ -72,7 +72,13 @@ class Admission:
         self._dark_below = max(at_least, _ANY) if dark else None
 
     def admit(
-        self, name: str, lines: Sequence[tuple[object, object]], *, stays: bool = False
+        self,
+        name: str,
+        lines: Sequence[tuple[object, object]],
+        *,
+        stays: bool = False,
+        queued: bool = False,
+        enforced: bool = True,
     ) -> tuple[Timeout, Budget | None]:
         """The timeout of the request `name`, entered: to be left by `leave`, or by `left_with` what was raised.
 
@@ -81,13 +87,15 @@ class Admission:
         Args:
             lines: its header lines; those that are none of ours are skipped.
             stays: it is to stay open, such as a WebSocket: only its caller's deadline ends it.
+            queued: it waited in a queue.
+            enforced: `default` holds for it.
 
         Raises:
             DeadlineExceeded: the request is refused.
         """
-        granted = self.granted(name, lines) if lines else None
+        granted = self.granted(name, lines, queued=queued) if lines else None
         if granted is None:
-            return self.admit_unasked(name, stays=stays), None
+            return self.admit_unasked(name, stays=stays or not enforced), None
         if self._untold and self._maximum is not None and granted > self._maximum:
             self._untold = False
             _log.info(
@@ -96,7 +104,8 @@ class Admission:
                 name,
                 self._maximum,
             )
-        bound = Budget(granted, name=REMOTE)
+        of_terms = self._maximum is not None and granted >= self._maximum  # equal: the terms end it
+        bound = Budget(math.inf if of_terms else granted, name=REMOTE)
         bound.open()
         enough = granted >= self._needed and self._maximum_is_enough and bound._parent is None  # as nearly always
         try:
@@ -129,9 +138,9 @@ class Admission:
             )
         return Budget(seconds, name=REMOTE if granted == seconds else BUDGET)
 
-    def granted(self, name: str, lines: Iterable[tuple[object, object]]) -> float | None:
+    def granted(self, name: str, lines: Iterable[tuple[object, object]], *, queued: bool = False) -> float | None:
         """Seconds that the caller granted; None if it granted none, or if it runs on in the dark without."""
-        granted = _received.seconds(lines, accept=self._accept, counted=_attached.overrule())
+        granted = _received.seconds(lines, accept=self._accept, queued=queued, counted=_attached.overrule())
         if granted is None or self._dark_below is None:
             return granted
         left = min(granted, remaining(), math.inf if self._maximum is None else self._maximum)
@@ -140,6 +149,10 @@ class Admission:
         reason = "at_least" if left > 0.0 else "expired"
         _process.count(_metrics.REJECTIONS, (_process.label(name), reason, "dark"))
         return granted if left > 0.0 else None
+
+    def count_dark(self, name: str) -> None:
+        """Count a request that outlived a `default` that was not enforced."""
+        _process.count(_metrics.REJECTIONS, (_process.label(name), "expired", "dark"))
 
 
 def left_with(request: Timeout, exc: BaseException) -> BaseException | None:

@@ -60,7 +60,7 @@ def inject(carrier: MutableMapping[str, str], *, headers: Collection[str] = EMIT
 
 
 def extract(
-    carrier: Mapping[Any, Any] | Iterable[tuple[Any, Any]],
+    carrier: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None,
     queued: bool = False,
     *,
     accept: Collection[str] = HEADERS,
@@ -70,7 +70,8 @@ def extract(
     Never raises for a header: a malformed one is ignored and counted. With several headers the least wins.
 
     Args:
-        carrier: a mapping or pairs of names and values, each text or bytes: headers, metadata, the fields of a message.
+        carrier: a mapping or pairs of names and values, each text or bytes: headers, metadata, the fields of a message;
+            None for none.
         queued: it waited in a queue: all the time since it was sent is taken off, and a message older than its budget
             gives 0.0. Otherwise at most 100 ms and a tenth of it are, since clocks differ.
         accept: the headers believed.

@@ -55,7 +55,7 @@ def seconds(
         elif not counted:
             ignored.append((header, "malformed"))
         value = line[1]
-        parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes) else value)
+        parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes | bytearray) else value)
         if parsed is None:
             if not counted:
                 ignored.append((header, "malformed"))
@@ -79,11 +79,18 @@ def seconds(
     return least / 1e9
 
 
-def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]]) -> list[tuple[str, object]]:
-    """The lines of `HEADERS` in a carrier: a mapping or pairs, text or bytes, names in any case, values or lists."""
+def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]] | None) -> list[tuple[str, object]]:
+    """The lines of `HEADERS` in a carrier: a mapping or pairs, text or bytes, names in any case, values or lists.
+
+    None, as some libraries say that there are no headers, has none.
+    """
+    if carrier is None:
+        return []
     pairs = carrier.items() if isinstance(carrier, Mapping) else carrier
     found: list[tuple[str, object]] = []
     for name, value in pairs:
+        if isinstance(name, bytearray):
+            name = bytes(name)  # noqa: PLW2901  # the same, hashable
         header = KNOWN.get(name.lower()) if isinstance(name, str | bytes) else None
         if header is not None:
             found += [(header, each) for each in (value if isinstance(value, list | tuple) else [value])]
