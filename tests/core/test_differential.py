@@ -124,7 +124,6 @@ def test_work_that_is_broken_off_sees_what_asyncio_shows_it(program: Body) -> No
     agree(program, OURS, ASYNCIO)
 
 
-@pytest.mark.xfail(reason="a timeout with no deadline keeps a forgotten task alive")
 def test_what_nobody_holds_lives_as_long_as_under_asyncio() -> None:
     """Tasks that nobody holds are closed at the same collection, or end at the same deadline."""
 

@@ -14,14 +14,8 @@ from .collector import PATIENCE
 ROUNDS = 2000 if "TRACEDTIMEOUT_FAULTS" in os.environ else 150
 
 
-TODAY = {"here": "ticks are broken off", "elsewhere": "a count is lost"}
-"""On most runs, not on all."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "where", [pytest.param(where, marks=pytest.mark.xfail(reason=TODAY[where], strict=False)) for where in TODAY]
-)
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
 def test_work_closed_by_the_collector_disturbs_nobody(where: str) -> None:
     """Nothing hangs, nothing raises, nothing stays active. On the real clock, for threads have no other."""
     command = [sys.executable, "-m", "tests.faults.collector", where, str(ROUNDS)]

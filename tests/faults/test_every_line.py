@@ -15,11 +15,13 @@ from .trial import How
 OFTEN = cast(Often, os.environ.get("TRACEDTIMEOUT_FAULTS", "few"))
 """``twice`` and ``always`` strike more often, and take minutes: see `batch`."""
 
+LOOSE = "a timer of its own, once it is broken off, never runs again: 129 of 10688 strikes (twice, 3.12)"
+DROPPED = "what was dropped at a line that is not come to again is still open as the loop is closed: 10 strikes"
 CASES = [
-    pytest.param("interrupt", marks=pytest.mark.xfail(reason="3505 of 8650 strikes (twice, 3.12) leave something")),
-    pytest.param("memory", marks=pytest.mark.xfail(reason="as interrupt")),
-    pytest.param("collect", marks=pytest.mark.xfail(reason="deadlocks")),
-    pytest.param("elsewhere", marks=pytest.mark.xfail(reason="deadlocks")),
+    pytest.param("interrupt", marks=pytest.mark.xfail(reason=LOOSE)),
+    pytest.param("memory", marks=pytest.mark.xfail(reason=LOOSE)),
+    pytest.param("collect", marks=pytest.mark.xfail(reason=DROPPED)),
+    pytest.param("elsewhere", marks=pytest.mark.xfail(reason=DROPPED)),
 ]
 
 

@@ -335,7 +335,7 @@ def _ender(self: Timeout, here: Any, fired: Fired | None) -> Link | None:
     """
     if not here.unwinding and self._stamp is here.stamp:
         return None  # nothing here has fired and is open
-    task, outer = self._task, self._parent
+    task, outer = self._task, _nearest_fired(self, here)
     ender: Link | None = None
     cancels, foreign, before = 0, False, cancelling_before(self)
     while outer is not None:
@@ -351,6 +351,24 @@ def _ender(self: Timeout, here: Any, fired: Fired | None) -> Link | None:
     assert task is not None
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
     return None if ender is None or asked > cancels else ender
+
+
+_MOST_AROUND = 1_000
+
+
+def _nearest_fired(self: Timeout, here: Any) -> Link | None:
+    """The nearest around `self` that has fired and is yet to be left; the exit of its parent need not look again."""
+    around, stamp, parent = here.around, here.stamp, self._parent
+    known, found = around.pop(self, (None, None))
+    outer, at_home = (found if known is stamp else parent), True
+    while outer is not None and outer._state is not EXPIRING:
+        at_home = at_home and (outer._bare or outer._here is here)  # another loop's may fire without a word
+        outer = outer._parent
+    if at_home and parent is not None and parent is not outer:
+        if len(around) >= _MOST_AROUND:
+            around.clear()
+        around[parent] = stamp, outer
+    return outer
 
 
 def _found_by_code(self: Timeout, here: Any, exc: BaseException) -> Fired | None:
@@ -399,6 +417,8 @@ def _settle(
     outcome, fired = ended.outcome, ended.fired
     _count(self, here, ended, limit)
     expired = self._state is EXPIRED
+    if here.around and not here.unwinding:
+        here.around.clear()
     if not self._lane and not here.idle:
         here.rest()
     more = self._more

@@ -45,8 +45,8 @@ class LoopState(Lanes):
     is `time.monotonic` of real loops, and the clock of virtual ones.
     """
 
-    __slots__ = ("__weakref__", "_since", "figures", "forked", "series", "sites", "stamp", "stopwatch", "thread",
-                 "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
+    __slots__ = ("__weakref__", "_since", "around", "figures", "forked", "series", "sites", "stamp", "stopwatch",
+                 "thread", "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
@@ -71,6 +71,10 @@ class LoopState(Lanes):
         """This process is a fork of the loop's: nothing of it goes on here."""
         self.unwinding: dict[int, Any] = {}
         """Weak references, by `id`, to timeouts that have fired and are yet to be left: no lane holds them."""
+        self.around: dict[Any, tuple[object, Any]] = {}
+        """By links whose child was left by a cancellation: the stamp of then, and the nearest around that had fired.
+        Else a deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is
+        left."""
         self.figures: LoopFigures = _process.register(self)
         self.timeouts: dict[str, Delays] = {}
         """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
