@@ -111,7 +111,8 @@ class DeadlineMiddleware:
             else:  # as mostly
                 request = enter(self._default, name, "request")
         except DeadlineExceeded:
-            await answer.expire()
+            if not await answer.expire():
+                raise
             return
         answers[request] = answer
         scope[SCOPE] = request
@@ -173,7 +174,8 @@ async def _ended(request: Timeout, answer: Response | Socket, exc: BaseException
     """Leave the request with `exc`. True if its deadline ended it, and its client has been told.
 
     Raises:
-        DeadlineExceeded: its deadline is, and its client has a part of the response: the server cuts the connection.
+        DeadlineExceeded: its deadline is, and its client has a part of the response, or takes no 504: the server cuts
+            the connection.
     """
     expiry = left_with(request, exc)
     if expiry is None:

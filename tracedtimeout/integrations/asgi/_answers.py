@@ -9,8 +9,12 @@ from typing import Any
 from tracedtimeout._shared.asgi import Message, Scope, Send
 from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
+_PATIENCE = 1.0
+"""Seconds that a server has to take a 504: hypercorn waits with it until an upload is read, which nobody will do."""
 _INTERNAL_ERROR = 1011
 """WebSocket's close code (RFC 6455, 7.4.1); it has none for a timeout."""
+_TIMEOUT = 3008
+"""IANA's registry of close codes has one: for servers that keep the codes under 3000 for themselves."""
 
 
 class Response:
@@ -35,7 +39,9 @@ class Response:
         return self._send(message)
 
     async def expire(self) -> bool:
-        """Answer 504 if the response has not started. False if the client has a part of one and waits for the rest.
+        """Answer 504 if the response has not started.
+
+        False if the server does not take it, or if the client has a part of a response and waits for the rest.
 
         The server has to cut the connection then. It must not where the response is complete: uvicorn would cut the
         next request on the connection.
@@ -43,10 +49,10 @@ class Response:
         if self.started:
             return self.complete
         if not self.refused:
-            await self._refuse()
+            return await self._refuse()
         return True
 
-    def expire_late(self, task: asyncio.Task[Any]) -> asyncio.Task[None] | None:
+    def expire_late(self, task: asyncio.Task[Any]) -> asyncio.Task[bool] | None:
         """Answer 504 in place of the application that runs on in `task`.
 
         Returns the task that answers; None if the response has started, or the 504 was sent before.
@@ -71,9 +77,21 @@ class Response:
         # The extension for files sends all of the body at once.
         return last["type"] == "http.response.pathsend" or not last.get(rest.get(last["type"], "type"), False)
 
-    def _refuse(self) -> Coroutine[Any, Any, None]:
+    def _refuse(self) -> Coroutine[Any, Any, bool]:
         send, self._send = self._send, _drop
-        return _refuse(send, self.scope)
+        return _taken(_refuse(send, self.scope))
+
+
+async def _taken(sending: Awaitable[None]) -> bool:
+    """True if the server takes what is sent; one that waits for a reader is left after `_PATIENCE`."""
+    try:
+        async with asyncio.timeout(_PATIENCE) as patience:
+            await sending
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        return False
+    return True
 
 
 async def _refuse(send: Send, scope: Scope) -> None:
@@ -111,12 +129,19 @@ class Socket:
             return False
         self.refused = self.complete = True
         if self.accepted or not self._denies:
-            await self._send({"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."})
+            await self._close()
         else:
             start = {"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)}
             await self._send(start)
             await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
         return True
+
+    async def _close(self) -> None:
+        close = {"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."}
+        try:
+            await self._send(close)
+        except Exception:  # daphne takes none but 1000 and those from 3000 on
+            await self._send({**close, "code": _TIMEOUT})
 
 
 async def _drop(message: Message) -> None:

@@ -25,7 +25,7 @@ request), and a class of their own would cost all other timeouts of the process 
 the hot path hold one class.
 """
 
-late: dict[Timeout, asyncio.Task[None]] = {}
+late: dict[Timeout, asyncio.Task[bool]] = {}
 """Those that run on, with what has answered, or is answering, in their application's stead."""
 
 _abandoned: set[Timeout] = set()
