@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
 
-from tracedtimeout import DeadlineExceeded, remaining
+from tracedtimeout import DeadlineExceeded, Outcome, remaining
 from tracedtimeout._core import _link
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import Budget
@@ -158,7 +158,8 @@ class Admission:
 def left_with(request: Timeout, exc: BaseException) -> BaseException | None:
     """Leave `request` with `exc`; what it raises in its stead, if its deadline ended it."""
     raised: BaseException | None = left_by(request, exc, packages.get(request.name, ""))
-    if raised is None and request.expired() and isinstance(exc, DeadlineExceeded | ExceptionGroup):
+    found = request.expired() or request.outcome is Outcome.INHERITED
+    if raised is None and found and isinstance(exc, DeadlineExceeded | ExceptionGroup):
         raised = exc  # code found the deadline passed
     if raised is not None:
         _logged.tell(request.name, raised)

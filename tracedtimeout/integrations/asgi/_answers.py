@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Coroutine
-from typing import Any
+from typing import Any, TypeGuard
 
+from tracedtimeout import DeadlineExceeded
 from tracedtimeout._shared.asgi import Message, Scope, Send
 from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
@@ -15,6 +17,19 @@ _INTERNAL_ERROR = 1011
 """WebSocket's close code (RFC 6455, 7.4.1); it has none for a timeout."""
 _TIMEOUT = 3008
 """IANA's registry of close codes has one: for servers that keep the codes under 3000 for themselves."""
+_ERROR = 500
+
+
+def _is_ours(exc: BaseException | None) -> TypeGuard[BaseException]:
+    """True if `exc`, which an application is about to answer for as for any error, tells of a request's deadline.
+
+    Then its answer is ours: frameworks send their 500 before they let an error out.
+    """
+    if isinstance(exc, BaseExceptionGroup):
+        return all(_is_ours(each) for each in exc.exceptions)
+    token = getattr(exc, "deadline_token", None) if isinstance(exc, DeadlineExceeded) else None
+    link = None if token is None else token[0]()
+    return link is not None and (getattr(link, "kind", None) == "request" or link.name == "_remote")
 
 
 class Response:
@@ -35,6 +50,8 @@ class Response:
         if self.started:
             self._last = message
         elif message["type"] == "http.response.start":
+            if message.get("status") == _ERROR and _is_ours(exc := sys.exception()):
+                raise exc
             self.started = True
         return self._send(message)
 
