@@ -46,6 +46,7 @@ FLOORS = [
     {"prometheus._families", "otlp._meters"},
     {"_install._settings", "_disabled"},
     {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.off_loop", "_shared.once"},
+    {"_shared.trust"},
     {"_version"},
     # The core.
     {"_core._decorator"},

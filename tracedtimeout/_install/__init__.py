@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tracedtimeout._core._observers import Observer
 from tracedtimeout._disabled import DISABLED
 
-from ._settings import BUCKETS, MAX_NAMES, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
+from ._settings import ACCEPT, BUCKETS, MAX_NAMES, MAXIMUM, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
@@ -21,6 +21,8 @@ def install(
     observers: Iterable[Observer] | Setting[tuple[Observer, ...]] = OBSERVERS,
     buckets: Bounds | Sequence[float] | Setting[Bounds | None] | None = BUCKETS,
     max_names: int | Setting[int] = MAX_NAMES,
+    accept: Collection[str] | Setting[tuple[str, ...]] = ACCEPT,
+    maximum: float | Setting[float | None] | None = MAXIMUM,
 ) -> Callable[[], None]:
     """Export what timeouts do from now on. A second call replaces the first; what it returns undoes it.
 
@@ -40,6 +42,9 @@ def install(
             common seconds buckets. Settable until something was counted, and they stay then. In the environment
             ``0.1,1,10`` or ``tracedtimeout.duration=0.1,1;tracedtimeout.unwind=0.01,0.1``.
         max_names: 200 names of timeouts have figures of their own, later ones share those of ``_OTHER``.
+        accept: the headers that OpenTelemetry's propagator of ours believes; ``()`` at an edge. In the environment
+            names between commas, or ``none``. Server doors have an `accept` of their own.
+        maximum: seconds that a deadline which it extracts is cut to; None for no such bound.
 
     With ``TRACEDTIMEOUT_DISABLED=1`` it does nothing.
 
@@ -49,15 +54,16 @@ def install(
     """
     if DISABLED:
         return lambda: None
-    settings = (
-        REGISTRY.value(registry),
-        SPANS.value(spans),
-        OBSERVERS.value(observers),
-        BUCKETS.value(buckets),
-        MAX_NAMES.value(max_names),
-    )
+    where, policy = REGISTRY.value(registry), SPANS.value(spans)
+    others: dict[str, Any] = {
+        "observers": OBSERVERS.value(observers),
+        "buckets": BUCKETS.value(buckets),
+        "max_names": MAX_NAMES.value(max_names),
+        "accept": ACCEPT.value(accept),
+        "maximum": MAXIMUM.value(maximum),
+    }
     from ._installation import prepared, put_in_place  # noqa: PLC0415  # Prometheus's client takes 30 ms to import
 
-    wanted = prepared(*settings)
+    wanted = prepared(where, policy, **others)
     put_in_place(wanted)
     return wanted.undo

@@ -15,19 +15,28 @@ from tracedtimeout import prometheus
 from tracedtimeout._core import _observers
 from tracedtimeout._core._observers import Observer
 from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._shared import trust
 from tracedtimeout.prometheus import _multiprocess
 
-from ._settings import MAX_NAMES, Bounds, Registry, Spans
+from ._settings import ACCEPT, MAX_NAMES, MAXIMUM, Bounds, Registry, Spans
 
 if TYPE_CHECKING:
     from tracedtimeout.otlp._meters import Pipeline
 
 
 def prepared(
-    registry: Registry, spans: Spans, observers: Iterable[Observer], buckets: Bounds | None, max_names: int
+    registry: Registry,
+    spans: Spans,
+    *,
+    observers: Iterable[Observer],
+    buckets: Bounds | None,
+    max_names: int,
+    accept: tuple[str, ...],
+    maximum: float | None,
 ) -> Installation:
     """An installation of settings that are known to be good; nothing is in place before `put_in_place`."""
-    return Installation(_prometheus(registry), _meters(), (*_span_observers(spans), *observers), buckets, max_names)
+    told = (*_span_observers(spans), *observers)
+    return Installation(_prometheus(registry), _meters(), told, buckets, max_names, accept, maximum)
 
 
 def _span_observers(policy: Spans) -> tuple[Observer, ...]:
@@ -90,12 +99,15 @@ class Installation:
     observers: tuple[Observer, ...]
     buckets: Bounds | None
     max_names: int
+    accept: tuple[str, ...]
+    maximum: float | None
 
     def apply(self) -> None:
         _choose(self.buckets)
         if self.prometheus is not None:
             self.prometheus.start()
         _process.max_names = self.max_names
+        trust.accept, trust.maximum = self.accept, self.maximum
         _observers.add(*self.observers)
         self.meters.start(self)
 
@@ -103,6 +115,7 @@ class Installation:
         self.meters.stop(self)
         _observers.remove(*self.observers)
         _process.max_names = MAX_NAMES.default()
+        trust.accept, trust.maximum = ACCEPT.default(), MAXIMUM.default()
         if self.prometheus is not None:
             self.prometheus.stop()
         self.forget_buckets()

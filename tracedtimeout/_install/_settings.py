@@ -6,12 +6,14 @@ import importlib
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
+from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._observers import Observer
 from tracedtimeout._core.figures import _metrics
+from tracedtimeout._shared.trust import HEADERS
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
@@ -96,6 +98,20 @@ def _is_count(who: str, value: object) -> int:
     return count
 
 
+def _are_headers(who: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Collection):
+        raise TypeError(f"{who} must be some of {HEADERS}, not {value!r}")
+    if not set(value) <= set(HEADERS):
+        raise ValueError(f"{who} must be some of {HEADERS}, not {value!r}")
+    return tuple(value)
+
+
+def _is_maximum(who: str, value: object) -> float | None:
+    if value is not None and seconds_of(who, value) < 0.0:
+        raise ValueError(f"{who} must not be negative, not {value!r}")
+    return None if value is None else float(cast(float, value))
+
+
 def _are_bounds(who: str, value: object) -> Bounds | None:
     """Bounds by instrument name; bare ones are those of the histograms with the common seconds buckets."""
     if value is None:
@@ -145,8 +161,15 @@ def _read_bounds(text: str) -> Mapping[str, list[float]] | list[float]:
     return {name.strip(): [float(bound) for bound in bounds.split(",")] for name, _, bounds in parts}
 
 
+def _read_headers(text: str) -> list[str]:
+    """The names between commas; none for ``none``."""
+    return [] if text.lower() == "none" else [name.strip().lower() for name in text.split(",")]
+
+
 REGISTRY: Setting[Registry] = Setting("registry", _default_registry, _read_object, _is_registry)
 SPANS: Setting[Spans] = Setting("spans", lambda: "always", str.lower, _is_policy)
 OBSERVERS: Setting[tuple[Observer, ...]] = Setting("observers", tuple, _read_observers, _are_observers)
 BUCKETS: Setting[Bounds | None] = Setting("buckets", lambda: None, _read_bounds, _are_bounds)
 MAX_NAMES: Setting[int] = Setting("max_names", lambda: 200, int, _is_count)
+ACCEPT: Setting[tuple[str, ...]] = Setting("accept", lambda: HEADERS, _read_headers, _are_headers)
+MAXIMUM: Setting[float | None] = Setting("maximum", lambda: None, float, _is_maximum)

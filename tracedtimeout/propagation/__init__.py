@@ -20,6 +20,7 @@ from opentelemetry.propagators.textmap import (
 from tracedtimeout._core._budget import remaining
 from tracedtimeout._core._link import instant
 from tracedtimeout._core._link import reader_here as here
+from tracedtimeout._shared import trust
 
 from . import _attached, _received
 from ._wire import (
@@ -105,7 +106,8 @@ class DeadlinePropagator(TextMapPropagator):
     """Carries the budget through every client and server that OpenTelemetry instruments.
 
     ``OTEL_PROPAGATORS=tracecontext,baggage,deadline``. A deadline that an instrumentation extracts and attaches bounds
-    the timeouts opened while it is. It cannot abort what is sent: a spent budget goes out as spent.
+    the timeouts opened while it is; `install(accept=, maximum=)` says which are believed, and for how long. It cannot
+    abort what is sent: a spent budget goes out as spent.
 
     A task keeps what was attached where it was created, this deadline like the span, also after the request: create a
     worker that outlives it, such as one that is started when first needed, under `detach()`.
@@ -118,7 +120,9 @@ class DeadlinePropagator(TextMapPropagator):
         self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
     ) -> Context:
         lines = [(header, value) for header in HEADERS for value in getter.get(carrier, header) or ()]
-        seconds = _received.seconds(lines)
+        seconds = _received.seconds(lines, accept=trust.accept)
+        if seconds is not None and trust.maximum is not None:
+            seconds = min(seconds, trust.maximum)
         context = Context() if context is None else context
         return context if seconds is None else _attached.with_deadline(context, seconds)
 

@@ -11,14 +11,13 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-DEADLINE_BUDGET = "deadline-budget"
-"""Ours: an RFC 9651 item, milliseconds left and, as ``sent``, the unix time in milliseconds at which that was so."""
-GRPC_TIMEOUT = "grpc-timeout"
-CONNECT_TIMEOUT = "connect-timeout-ms"
-ENVOY_TIMEOUT = "x-envoy-expected-rq-timeout-ms"
+from tracedtimeout._shared import trust
 
-HEADERS = (DEADLINE_BUDGET, GRPC_TIMEOUT, CONNECT_TIMEOUT, ENVOY_TIMEOUT)
+HEADERS = trust.HEADERS
 """All that are read."""
+DEADLINE_BUDGET, GRPC_TIMEOUT, CONNECT_TIMEOUT, ENVOY_TIMEOUT = HEADERS
+"""The first is ours: an RFC 9651 item, milliseconds left and, as ``sent``, the unix time in milliseconds at which that
+was so."""
 EMITTED = (DEADLINE_BUDGET, GRPC_TIMEOUT)
 """Those written unless others are asked for."""
 
