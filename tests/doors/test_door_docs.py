@@ -1,0 +1,60 @@
+"""docs/doors.md: the doors that it shows work as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.support import missing
+from tracedtimeout import budget
+
+pytestmark = [pytest.mark.slow, pytest.mark.server]
+
+PAGE = Path(__file__).parents[2] / "docs" / "doors.md"
+
+
+@pytest.fixture
+def redis_socket(tmp_path: Path) -> Iterator[str]:
+    """A redis-server of its own, on a socket of the file system."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server", "apt-get install redis-server")
+    path = tmp_path / "redis.sock"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any("ready to accept connections" in line.lower() for line in running.stdout)
+        yield str(path)
+        running.terminate()
+        running.stdout.read()
+
+
+async def test_the_consumer_of_a_stream(redis_socket: str) -> None:
+    """A message in time is handled; one that is cut, and one that waited too long, go to the dead ones."""
+    page: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0], page)  # noqa: S102  # our own
+    handled: list[bytes] = []
+
+    async def handle(fields: dict[bytes, bytes]) -> None:
+        await asyncio.sleep(float(fields[b"takes"]))
+        handled.append(fields[b"id"])
+
+    async with Redis(unix_socket_path=redis_socket) as redis:
+        await page["send"](redis, id="plain", takes="0")
+        for name, takes, seconds in (("in time", "0", 60.0), ("cut", "60", 1.0), ("old", "0", 0.002)):
+            with budget(seconds):
+                await page["send"](redis, id=name, takes=takes)
+        await asyncio.sleep(0.02)  # in the queue
+        await page["consume"](redis, handle, until_idle_ms=50)
+        found: Any = await redis.xrange("orders-dead")
+    dead = [(fields[b"id"], fields[b"owner"]) for _, fields in found]
+    assert handled == [b"plain", b"in time"]
+    assert dead == [(b"cut", b"_remote"), (b"old", b"_remote")]
