@@ -357,6 +357,7 @@ def test_beside_opentelemetrys_instrumentation_of_asyncio(first_in: str, first_o
         for point in metric.data.data_points
         if metric.name in ("tracedtimeout.duration", "asyncio.process.created")
     }
+    seen.discard(("asyncio.process.created", "trace_coroutine"))  # theirs, of what ours hands on in a task (3.11)
     assert seen == {("tracedtimeout.duration", __name__), ("asyncio.process.created", "sleep")}
     assert patched() == ORIGINALS
 

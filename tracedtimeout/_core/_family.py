@@ -80,8 +80,12 @@ def hand_on(self: Link, here: Any) -> None:
     outer = nearest_open(self)
     here.stamp = object()
     handed: list[Any] = []
-    if outer is not None and (outer._bare or outer._here is not here):
+    if outer is not None and (outer._bare or outer._here is not here or outer._state is EXPIRING):
         handed = [*([] if inner is None else [inner]), *_each(children)]
+    fired = outer is not None and outer._state is EXPIRING and outer._here is here
+    if fired and handed and self._state is FINISHED and not self._bare:
+        theirs = outer._extend()  # type: ignore[union-attr]  # it fired with these beneath it
+        theirs.ending = [*(theirs.ending or ()), *(each for each in handed if not each._bare)]
     if outer is not None and outer._here is here:
         _hand_children(children, outer)
         if inner is not None and outer._task is inner._task and outer._inner is None:

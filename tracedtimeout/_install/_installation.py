@@ -165,4 +165,4 @@ def _choose(buckets: Bounds | None) -> None:
 
 def _counted() -> bool:
     """True if figures stand in the buckets of now: something was recorded, or a loop is ready to."""
-    return bool(_process.writers() or _process.snapshot())
+    return _process.is_counting()

@@ -121,6 +121,11 @@ def record(metric: Metric, labels: Labels, value: float) -> None:
     _fold_at_times()
 
 
+def is_counting() -> bool:
+    """True if something was counted, or a loop is ready to: in the buckets of now."""
+    return bool(writers() or _gone or _events or _retired)
+
+
 def announce(name: str) -> None:
     """Have the series of `name` that stand at 0 be there before it is first entered."""
     if name not in _announced:
