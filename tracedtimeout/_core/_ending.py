@@ -427,7 +427,7 @@ def _settle(
     let_go(self, here, self.name, ended.elapsed, here.stopwatch())
     if expired:
         assert fired is not None
-        end_beneath(self, here, fired.owner)
+        end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose deadline fired
         _step_out(self, fired)
     else:
         hand_on(self, here)
