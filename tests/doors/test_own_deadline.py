@@ -30,14 +30,14 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[bytes, float]:
-    """The status line, and the seconds that were left."""
+    """The status, and the seconds that were left."""
     head = await reader.readuntil(b"\r\n\r\n")
-    return head.split(b"\r\n")[0], float(await reader.readexactly(8))
+    return head.split()[1], float(await reader.readexactly(8))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pipelined", [False, True])
-@pytest.mark.parametrize("server", ["h11", "httptools"])
+@pytest.mark.parametrize("server", ["h11", "httptools", "hypercorn"])
 async def test_the_next_request_of_a_connection_has_its_own_deadline(server: str, pipelined: bool) -> None:
     """A first request of 0.6 s, with a large body and work behind its response, leaves the second its 20 s. (Real
     servers: they start a request in the context of the one before.)"""
@@ -47,12 +47,12 @@ async def test_the_next_request_of_a_connection_has_its_own_deadline(server: str
         second = b"GET /second HTTP/1.1\r\nhost: x\r\n\r\n"
         writer.write(first + BODY + (second if pipelined else b""))
         status, left = await answer(reader)
-        assert (status, left <= 0.6) == (b"HTTP/1.1 200 OK", True)
+        assert (status, left <= 0.6) == (b"200", True)
         if not pipelined:
             writer.write(second)
         status, left = await answer(reader)
         writer.close()
-    assert (status, 19.0 < left <= 20.0) == (b"HTTP/1.1 200 OK", True)
+    assert (status, 19.0 < left <= 20.0) == (b"200", True)
 
 
 async def served(scope: dict[str, Any]) -> float:
