@@ -138,7 +138,7 @@ def failing(suites: list[str], *, patched: bool) -> tuple[int, list[str]]:
     ]
     ran, failed = 0, []
     for suite, process in zip(suites, running, strict=True):
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=400)
         *lines, last = out.splitlines() or [""]
         if process.returncode != 0 or not last.startswith("ran "):
             raise RuntimeError(f"{suite} broke off:\n{err[-3000:]}")
