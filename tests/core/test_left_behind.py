@@ -15,8 +15,8 @@ import pytest
 from tests.support import FLAVOURS, running_loop
 from tests.support.watching import at_once, live_timers
 from tracedtimeout import timeout
-from tracedtimeout._core._lanes import LINGER
-from tracedtimeout._core._loop import state_of
+from tracedtimeout._core._lanes import LINGER, Lanes
+from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import VirtualClockLoop, run
 
@@ -188,6 +188,37 @@ def test_loops_that_are_gone_leave_nothing() -> None:
     assert isinstance(durations, _process.Histogram)
     assert sum(durations.counts) == LOOPS
     assert figures[_metrics.ACTIVE]["one of many",] == 0
+
+
+def test_the_figures_of_a_loop_that_is_gone_lead_to_no_loop() -> None:
+    """They wait for a reader, perhaps for ever. Up to 3.14 no weak reference tells that they hold the loop."""
+
+    async def main() -> None:
+        for limit in (0.5, None, 3.0):
+            async with timeout(limit, name="handed over"):
+                await asyncio.sleep(0)
+        async with timeout(5.0), timeout(9.0, name="handed over"), timeout(0.004):
+            await asyncio.sleep(0)
+
+    _process.snapshot()  # folds what others left
+    loop = asyncio.SelectorEventLoop()
+    loop.run_until_complete(main())
+    loop.close()
+    del loop
+    gc.collect()
+    assert [list(left.by_name) for left in _process._gone][-1][0] == "handed over"
+    assert [found for found in all_that_is_held_by(_process._gone) if isinstance(found, (LoopState, Lanes))] == []
+
+
+def all_that_is_held_by(start: object) -> list[object]:
+    """What the garbage collector reaches from `start`, but for classes and what they hold."""
+    found, ahead = {id(start): start}, [start]
+    while ahead:
+        for each in gc.get_referents(ahead.pop()):
+            if id(each) not in found and not isinstance(each, type):
+                found[id(each)] = each
+                ahead.append(each)
+    return list(found.values())
 
 
 LOOPS = 10_000

@@ -78,7 +78,8 @@ def retire(writer: Writer) -> None:
     _writers.pop(id(writer), None)
     figures = writer.figures
     for each in figures.by_name.values():
-        series: list[Any] = [*each.series, *each.varied.values()]
+        varied = list(each.varied.values())
+        series: list[Any] = [*each.series, *varied, *(one.tight for one in varied)]
         for counted in series:
             counted.lane = None  # leads to the loop
     _gone.append(figures)
