@@ -58,13 +58,13 @@ class Admission:
             raise TypeError(f"accept must be some of {HEADERS}, not {accept!r}")
         if isinstance(accept, str) or not set(accept) <= set(HEADERS):
             raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
-        self.default = min((bound for bound in (default, maximum) if bound is not None), default=None)
+        self.default: float | None = min((bound for bound in (default, maximum) if bound is not None), default=None)
         """Seconds for a request that came with no deadline: no more than `maximum` either."""
         self._maximum = maximum
         self._untold = bound_by_default
         """No header has been cut by `default` yet: the first one is told."""
         self._accept = frozenset(accept)
-        self.at_least = 0.0 if dark else at_least
+        self.at_least: float = 0.0 if dark else at_least
         """Seconds, less than which refuse a request that came with no deadline."""
         self._default_is_enough = self.default is None or self.default >= self.at_least
         self._needed = 0.0 if dark else max(at_least, _ANY)
