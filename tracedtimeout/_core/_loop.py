@@ -31,8 +31,8 @@ else:
 MOST_LIMITS = 16
 """Limits of one name that are counted each by itself. Computed limits may be any number."""
 
-_READINGS = 0.0002
-"""Seconds for which a clock of an unknown loop is read to see whether it goes on."""
+_READINGS = 0.00005
+"""Seconds for which a clock of an unknown loop is read to see how fast it goes on."""
 
 _SHOWN = 0.25
 """Seconds after which the rate of a clock shows that is read once a turn."""
@@ -130,25 +130,28 @@ class LoopState(Lanes):
     def decide(self) -> None:
         """Tell a real loop's clock from a virtual one, by its rate; another origin is no matter.
 
-        A virtual clock stands still while code runs, and a real one goes on, so that some readings tell as the state
-        is made. A clock that the loop reads once a turn is told by how far it has come when a timer is armed or rests;
-        until then durations are the clock's, which is right for both, and no timer lingers, since who replaces the
-        clock looks at what is scheduled on it. Nobody waits for it.
+        A virtual clock stands still while code runs, or goes on at a rate of its own, and a real one goes on as time
+        does, so that some readings tell as the state is made. A clock that the loop reads once a turn is told by how
+        far it has come when a timer is armed or rests; until then durations are the clock's, which is right for both,
+        and no timer lingers, since who replaces the clock looks at what is scheduled on it. Nobody waits for it.
         """
-        clock, monotonic = self.clock(), time.monotonic()
-        shown, passed = clock - self._since[0], monotonic - self._since[1]
+        shown, passed = self._gone()
         if max(shown, passed) >= _SHOWN:
             self.undecided = False
-            if abs(shown - passed) < 0.1 * passed:
+            if _alike(shown, passed):
                 self._is_real()
 
     def _goes_on(self) -> bool:
-        """Whether the clock goes on while code runs."""
-        first, until = self.clock(), time.monotonic() + _READINGS
-        while time.monotonic() < until:
-            if 0.0 < self.clock() - first < 10 * _READINGS:
-                return True
-        return False
+        """Whether the clock goes on while code runs, as fast as time does. False, too, if the machine pauses here."""
+        while True:
+            shown, passed = self._gone()
+            if passed >= _READINGS:
+                return _alike(shown, passed)
+
+    def _gone(self) -> tuple[float, float]:
+        """Seconds since the state was made: by the loop's clock, and in truth."""
+        clock, monotonic = self.clock(), time.monotonic()
+        return clock - self._since[0], monotonic - self._since[1]
 
     def _is_real(self) -> None:
         self.undecided = False
@@ -168,6 +171,10 @@ class LoopState(Lanes):
         if self.undecided:
             self.decide()
         super().rest()
+
+
+def _alike(shown: float, passed: float) -> bool:
+    return abs(shown - passed) < 0.1 * passed
 
 
 class Delays(dict[Any, Any]):

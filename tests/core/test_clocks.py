@@ -1,0 +1,95 @@
+"""Clocks of event loops: real ones, slow and fast ones, coarse ones, and those that stand still."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tracedtimeout import Outcome, timeout
+from tracedtimeout._core._loop import LoopState, state_of
+
+PAST = 1.0
+"""Seconds, of a clock in a test's hands, after which its rate shows."""
+
+
+def loop_with(clock: Callable[[], float]) -> asyncio.AbstractEventLoop:
+    """An event loop whose time is `clock`'s."""
+
+    class Loop(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return clock()
+
+    return Loop()
+
+
+def state_with(clock: Callable[[], float]) -> LoopState:
+    """The state of a loop whose time is `clock`'s, and that never ran."""
+    loop = loop_with(clock)
+    loop.close()
+    return state_of(loop)
+
+
+@pytest.mark.parametrize("origin", [0.0, 1e6, -1e6])
+@pytest.mark.parametrize("rate", [0.001, 0.25, 0.5, 2.0, 60.0])
+def test_a_clock_at_another_rate_is_virtual(rate: float, origin: float) -> None:
+    """Durations are the clock's own, as deadlines are."""
+    state = state_with(lambda: origin + rate * time.monotonic())
+    assert not state.timed_apart
+    assert state.stopwatch is state.clock
+
+
+@pytest.mark.parametrize("origin", [0.0, 1e6, -1e6])
+def test_a_clock_that_starts_elsewhere_is_real(origin: float) -> None:
+    """Durations are measured by the monotonic clock, in the loop's coordinates; at the latest once its rate shows."""
+    state = state_with(lambda: origin + time.monotonic())
+    if state.undecided:  # the machine paused between two readings
+        state._since = (state._since[0] - PAST, state._since[1] - PAST)
+        state.decide()
+    assert state.timed_apart
+    assert state.stopwatch() == pytest.approx(state.clock(), abs=PAST)
+
+
+@pytest.mark.parametrize("resolution", [1e-3, 0.0156])
+def test_a_coarse_clock_is_real_once_it_has_gone_on(resolution: float) -> None:
+    """A clock of Windows, or one that a loop reads once a turn, is told from a virtual one when its rate shows."""
+    state = state_with(lambda: math.floor(time.monotonic() / resolution) * resolution)
+    state._since = (state._since[0] - PAST, state._since[1] - PAST)
+    state.decide()
+    assert state.timed_apart
+
+
+def test_a_clock_that_stands_still_is_virtual() -> None:
+    """Until it is moved, and after that."""
+    now = [0.0]
+    state = state_with(lambda: now[0])
+    now[0] += 10 * PAST
+    state.decide()
+    assert not state.undecided
+    assert not state.timed_apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.25, 4.0])
+def test_a_timeout_is_timed_by_its_loops_slow_or_fast_clock(rate: float) -> None:
+    """Work in time is `completed`, and lasts as long as the loop says. On the real clock, for it is the subject."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        state_of(loop)
+        time.sleep(0.8)  # noqa: ASYNC251  # by now a clock of another rate stands elsewhere
+        before = loop.time()
+        async with timeout(0.5 * max(rate, 1.0)) as block:
+            inside = loop.time()
+            time.sleep(0.1)  # noqa: ASYNC251  # a clock that stood still would not show
+            least = loop.time() - inside
+        assert block.outcome is Outcome.COMPLETED
+        assert block.elapsed is not None
+        assert least <= block.elapsed <= loop.time() - before
+
+    loop = loop_with(lambda: 1e5 + rate * time.monotonic())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(main())
