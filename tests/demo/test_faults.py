@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,28 +24,43 @@ SCALE = SLOWER / 60
 
 SPENT = {"deadline-budget": "0"}
 STRANGER = "stranger"
-"""Not a fault of ours: somebody whose requests arrive with their budget spent."""
+"""No fault of ours: somebody whose requests arrive with their budget spent. No alert is for it: it is the control."""
 
 FIRES = {
     "blocked-loop": ["TimeoutEventLoopLag"],
     "slow-payments": ["TimeoutNearLimit", "TimeoutExpiryBurnRate"],
     "swallowed-cancellation": ["TimeoutSuppressed"],
     "slow-clean-up": ["TimeoutSlowUnwind"],
-    STRANGER: [],
 }
+
+TAKES = 3
+"""A machine so busy that the control's loop lags too tells nothing of the faults: so many times they are tried."""
 
 
 @pytest.mark.faults
 @pytest.mark.slow
-async def test_a_fault_fires_the_alerts_that_are_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "pair", [("blocked-loop", "slow-payments"), ("swallowed-cancellation", "slow-clean-up")], ids=" ".join
+)
+async def test_a_fault_fires_the_alerts_that_are_for_it(pair: tuple[str, ...], tmp_path: Path) -> None:
     """In the stack's own Prometheus, with windows scaled down, each fault fires its alerts in order and no others.
 
-    On the real clock, for Prometheus has no other: a shop and a Prometheus to a fault, all at once.
+    On the real clock, for Prometheus has no other: a shop and a Prometheus to a fault and to the control, all at once.
     """
-    ready = asyncio.Barrier(len(FIRES))
-    async with asyncio.TaskGroup() as drills:
-        fired = {fault: drills.create_task(drill(fault, _folder(tmp_path, fault), ready)) for fault in FIRES}
-    assert {fault: drill.result() for fault, drill in fired.items()} == FIRES
+    for take in range(TAKES):
+        (tmp_path / str(take)).mkdir()
+        fired = await drills((*pair, STRANGER), tmp_path / str(take))
+        if not fired[STRANGER]:
+            break
+    assert fired == {STRANGER: []} | {fault: FIRES[fault] for fault in pair}
+
+
+async def drills(faults: Sequence[str], folder: Path) -> dict[str, list[str]]:
+    """The alerts of shops with one fault each, side by side."""
+    ready = asyncio.Barrier(len(faults))
+    async with asyncio.TaskGroup() as group:
+        fired = {fault: group.create_task(drill(fault, _folder(folder, fault), ready)) for fault in faults}
+    return {fault: drill.result() for fault, drill in fired.items()}
 
 
 def _folder(within: Path, name: str) -> Path:
