@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracedtimeout._core._observers import Observer
@@ -46,7 +48,7 @@ def install(
             names between commas, or ``none``. Server doors have an `accept` of their own.
         maximum: seconds that a deadline which it extracts is cut to; None for no such bound.
 
-    With ``TRACEDTIMEOUT_DISABLED=1`` it does nothing.
+    With ``TRACEDTIMEOUT_DISABLED=1`` it does nothing, and in `tracedtimeout.testing.no_telemetry` it wires nothing.
 
     Raises:
         TypeError, ValueError: bad input; the message names the parameter or the variable. Nothing has changed then.
@@ -62,8 +64,28 @@ def install(
         "accept": ACCEPT.value(accept),
         "maximum": MAXIMUM.value(maximum),
     }
+    if _suspensions:
+        return lambda: None
     from ._installation import prepared, put_in_place  # noqa: PLC0415  # Prometheus's client takes 30 ms to import
 
     wanted = prepared(where, policy, **others)
     put_in_place(wanted)
     return wanted.undo
+
+
+_suspensions = 0
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """A block in which nothing is installed, and `install` wires nothing; for tests."""
+    global _suspensions
+    installation = sys.modules.get(f"{__name__}._installation")
+    resume = None if installation is None else installation.suspend()
+    _suspensions += 1
+    try:
+        yield
+    finally:
+        _suspensions -= 1
+        if resume is not None:
+            resume()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
@@ -153,6 +153,16 @@ def put_in_place(wanted: Installation) -> None:
                 before.apply()
             raise
         _current = wanted
+
+
+def suspend() -> Callable[[], None]:
+    """Take back the installation in force; what it returns puts it back."""
+    global _current
+    with _lock:
+        before, _current = _current, None
+        if before is not None:
+            before.revert()
+    return lambda: None if before is None else put_in_place(before)
 
 
 def _choose(buckets: Bounds | None) -> None:
