@@ -40,7 +40,24 @@ async def of_its_own(request: Request) -> Response:
         return in_thread(request)
 
 
-SHOP = Starlette(routes=[Route(f"/{each.__name__}", each) for each in (in_thread, in_loop, in_group, of_its_own)])
+async def needs_more(request: Request) -> Response:
+    async with timeout(5.0, at_least=1.0):
+        raise AssertionError("it needs more than the request has left")
+
+
+async def several_need_more(request: Request) -> Response:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(needs_more(request))
+    return Response()
+
+
+async def needs_more_than_its_own(request: Request) -> Response:
+    async with timeout(0.05, name="own"):
+        return await needs_more(request)
+
+
+HANDLERS = (in_thread, in_loop, in_group, of_its_own, needs_more, several_need_more, needs_more_than_its_own)
+SHOP = Starlette(routes=[Route(f"/{each.__name__}", each) for each in HANDLERS])
 
 
 @pytest.mark.parametrize("headers", [{}, SHORT], ids=["default", "header"])
@@ -51,9 +68,18 @@ async def test_checkpoint_is_a_504(path: str, headers: dict[str, str]) -> None:
     assert (answer.status_code, answer.headers.get("deadline-expired")) == (504, "1")
 
 
-async def test_a_timeout_of_the_endpoints_own_is_none() -> None:
-    """The deadline that was found passed is not the request's: the application's 500 stays."""
-    answer = await ask("of_its_own", {})
+@pytest.mark.parametrize("headers", [{}, SHORT], ids=["default", "header"])
+@pytest.mark.parametrize("path", ["needs_more", "several_need_more"])
+async def test_too_little_left_is_a_504(path: str, headers: dict[str, str]) -> None:
+    """A timeout that is refused for what the request has left ends the request as its deadline would."""
+    answer = await ask(path, headers)
+    assert (answer.status_code, answer.headers.get("deadline-expired")) == (504, "1")
+
+
+@pytest.mark.parametrize("path", ["of_its_own", "needs_more_than_its_own"])
+async def test_a_timeout_of_the_endpoints_own_is_none(path: str) -> None:
+    """The deadline that was found passed, or near, is not the request's: the application's 500 stays."""
+    answer = await ask(path, {})
     assert (answer.status_code, answer.headers.get("deadline-expired")) == (500, None)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any
 
 import pytest
 
 from tests.services.asgi_servers import figures
-from tracedtimeout import DeadlineExceeded, remaining, timeout
+from tracedtimeout import DeadlineExceeded, View, remaining, timeout
 from tracedtimeout._core.figures._metrics import REJECTIONS
 from tracedtimeout.integrations.door import Door
 from tracedtimeout.testing import run
@@ -96,3 +97,63 @@ def test_other_exceptions_pass() -> None:
 
     with pytest.raises(LookupError):
         run(main())
+
+
+def test_the_parts_of_a_request() -> None:
+    """A request that is opened elsewhere binds its parts while it is open; what stays open has no deadline."""
+    door = Door(default=5.0)
+
+    async def part(outer: View) -> tuple[float, float]:
+        async with door.open("part", None, outer=outer):
+            return outer.remaining(), remaining()
+
+    async def main() -> None:
+        async with Door(default=2.0).open("whole", None) as whole:
+            await asyncio.sleep(0.5)
+            assert await asyncio.create_task(part(whole)) == (1.5, 1.5)
+        assert await asyncio.create_task(part(whole)) == (1.5, 5.0)
+        async with door.open("socket", None, stays=True):
+            assert remaining() == math.inf
+
+    run(main())
+
+
+def test_in_a_thread() -> None:
+    """`with` bounds what a thread does by the same terms, for `remaining` and `checkpoint`, and refuses alike."""
+    door = Door(default=5.0, at_least=0.001)
+    with door.open("job", {"deadline-budget": "1500"}):
+        assert 1.0 < remaining() <= 1.5
+    with door.open("job", None):
+        assert 4.0 < remaining() <= 5.0
+    assert remaining() == math.inf
+    with pytest.raises(DeadlineExceeded, match="'job' is refused"), door.open("job", {"deadline-budget": "0"}):
+        pytest.fail("its body ran")
+    assert figures(REJECTIONS) == {("job", "expired", "enforce"): 1}
+
+
+async def test_in_a_loop_it_is_for_async_with() -> None:
+    """`with` would end nothing there, and says so; entered again, a request says that too."""
+    door = Door(default=5.0)
+    with pytest.raises(RuntimeError, match="async with"), door.open("job", None):
+        pytest.fail("its body ran")
+    opened = door.open("job", None)
+    async with opened:
+        with pytest.raises(RuntimeError, match="already been entered"):
+            opened.enter()
+
+
+def test_enter_and_leave() -> None:
+    """A door that answers by itself takes what its deadline makes of an exception, and raises nothing."""
+
+    async def main() -> tuple[bool, BaseException | None, str]:
+        opened = Door(default=5.0).open("job", {"deadline-budget": "1500"})
+        request = opened.enter()
+        granted, ended = opened.granted, None
+        try:
+            await asyncio.sleep(9.0)
+        except BaseException as exc:
+            ended = opened.leave(exc)
+        return granted, ended, request.owner
+
+    granted, ended, owner = run(main())
+    assert (granted, type(ended), owner) == (True, DeadlineExceeded, "_remote")

@@ -37,10 +37,17 @@ def redis_socket(tmp_path: Path) -> Iterator[str]:
         running.stdout.read()
 
 
+def shown(word: str) -> dict[str, Any]:
+    """The names that the page's block of code with that word in it defines."""
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if word in block)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102  # our own
+    return names
+
+
 async def test_the_consumer_of_a_stream(redis_socket: str) -> None:
     """A message in time is handled; one that is cut, and one that waited too long, go to the dead ones."""
-    page: dict[str, Any] = {}
-    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[0], page)  # noqa: S102  # our own
+    page = shown("xreadgroup")
     handled: list[bytes] = []
 
     async def handle(fields: dict[bytes, bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,22 +48,24 @@ class Taken(NamedTuple):
         return not self.name or self.name in getattr(module, "__all__", [self.name])
 
 
-def private_names(folder: str) -> set[str]:
-    """What the modules of a folder take of the rest of the package, and no user should."""
+def private_names(folder: str, but: Collection[str] = ()) -> set[str]:
+    """What the modules of a folder, but for those rooms, take of the rest of the package, and no user should."""
     return {
         name
         for module in modules(folder)
+        if room(module) not in but
         for each in taken(module)
         if not f"{each.room}.".startswith(f"{folder}.") and not each.public
         for name in ([each.path] if each.name else _attributes(module, each))
     }
 
 
-def private_attributes(place: str) -> set[str]:
+def private_attributes(place: str, but: Collection[str] = ()) -> set[str]:
     """The private attributes of others that a file or a folder reads or writes, as ``integrations.asgi: _task``."""
     return {
         f"{room(module)}: {node.attr}"
         for module in modules(place)
+        if room(module) not in but
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.Attribute)
         if node.attr.startswith("_") and not node.attr.startswith("__")

@@ -81,41 +81,88 @@ def test_every_wrapper_is_asyncios_and_uncounted() -> None:
 DOORS = """
 import asyncio
 import aiohttp
+import httpx
 from aiohttp import web
+from tests.services.asgi_servers import path_of, respond
 from tests.services.rpc import Payments, call, channel
-from tracedtimeout import remaining, timeout
+from tracedtimeout import DeadlineExceeded, remaining, timeout
 from tracedtimeout._core.figures import _process
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
+from tracedtimeout.integrations.asgi import EXEMPT, DeadlineMiddleware
+from tracedtimeout.integrations.door import Door
 from tracedtimeout.integrations.grpc import DeadlineServerInterceptor, client_interceptors
+
+terms = {"default": 60.0, "maximum": 0.05}
+spent = {"deadline-budget": "0"}
 
 async def handler(request):
     print("deadline-budget" in request.headers, remaining())
+    await asyncio.sleep(9 if request.path == "/slow" else 0.01)
     return web.Response()
 
-async def main():
-    app = web.Application(middlewares=[server_middleware(maximum=0.0)])
-    app.router.add_get("/", handler)
+async def over_aiohttp():
+    app = web.Application(middlewares=[server_middleware(**terms)])
+    app.router.add_get("/quick", handler)
+    app.router.add_get("/slow", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with timeout(60.0), aiohttp.ClientSession(middlewares=[client_middleware()]) as asking:
-        async with asking.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as response:
-            print(response.status)
+        for path, headers in (("quick", {}), ("quick", spent), ("slow", {})):
+            async with asking.get(f"http://127.0.0.1:{runner.addresses[0][1]}/{path}", headers=headers) as response:
+                print(response.status, response.headers.get("deadline-expired"))
     await runner.cleanup()
+
+async def app(scope, receive, send):
+    await asyncio.sleep({"/slow": 9, "/exempt": 0.1}.get(scope["path"], 0.01))
+    await respond(send)
+
+async def over_asgi():
+    def route_of(scope):
+        return EXEMPT if scope["path"] == "/exempt" else path_of(scope)
+
+    transport = httpx.ASGITransport(DeadlineMiddleware(app, route_of=route_of, **terms))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as asking:
+        for path, headers in (("quick", spent), ("slow", {}), ("exempt", {})):
+            answer = await asking.get(path, headers=headers)
+            print(answer.status_code, answer.headers.get("deadline-expired"))
+
+async def over_grpc():
     payments = Payments()
-    doors = {"client": client_interceptors(), "server": [DeadlineServerInterceptor(maximum=0.0)]}
+    doors = {"client": client_interceptors(), "server": [DeadlineServerInterceptor(**terms)]}
     async with timeout(60.0), channel(payments, **doors) as calling:
         for method in ("unary_unary", "unary_stream", "in_thread"):
-            print(await call(calling, method))
-    print(payments.granted, payments.left, _process.snapshot())
+            print(await call(calling, method, metadata=[("deadline-budget", "0")]))
+        try:
+            await call(calling, "unary_unary", b"wait")
+        except Exception as error:
+            print(error.code().name)
+    print(payments.granted, payments.left)
 
+async def by_door():
+    for door, carrier in ((Door(**terms), spent), (Door(dark=True, **terms), None)):
+        try:
+            async with door.open("job", carrier, queued=True) as job:
+                await asyncio.sleep(0.1)
+            print(job.outcome)
+        except DeadlineExceeded as error:
+            print(job.kind, job.outcome, error.owner, str(error)[:32])
+
+async def main():
+    for ask in (over_asgi, over_aiohttp, over_grpc, by_door):
+        await ask()
+
+with Door(**terms).open("job", spent):
+    print(remaining())
 asyncio.run(main())
+print(_process.snapshot())
 """
 
 
 @pytest.mark.slow  # real servers in a process of its own
-def test_doors_let_all_through() -> None:
-    """No door, of aiohttp or grpc, bounds, tells or counts anything."""
+def test_doors_end_requests_and_no_more() -> None:
+    """Every door still ends a request at its `default`, or `maximum`, and answers 504; none reads or writes a header,
+    none counts anything, none has a budget for its handlers."""
     ran = subprocess.run(
         [sys.executable, "-c", DOORS],
         env={**os.environ, "TRACEDTIMEOUT_DISABLED": "1"},
@@ -125,12 +172,24 @@ def test_doors_let_all_through() -> None:
     )
     assert ran.stderr == ""
     assert ran.stdout.splitlines() == [
+        "inf",
+        "200 None",  # ASGI: a spent header is not read
+        "504 1",
+        "200 None",  # exempt
         "False inf",
-        "200",
+        "200 None",  # aiohttp
+        "True inf",
+        "200 None",
+        "False inf",
+        "504 1",
+        "b'pay'",  # grpc
         "b'pay'",
         "b'pay'",
-        "b'pay'",
-        "[None, None] [inf, inf, inf] {}",
+        "DEADLINE_EXCEEDED",
+        "[None, None, None] [inf, inf, inf, inf]",
+        "request expired job 'job' exceeded its 0.050 s deadl",
+        "completed",  # in the dark
+        "{}",
     ]
 
 

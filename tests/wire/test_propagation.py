@@ -31,11 +31,10 @@ from tracedtimeout import (
     timeout,
 )
 from tracedtimeout._core import _link
-from tracedtimeout._core._hot import leave
 from tracedtimeout._core.figures import _process
 from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
 from tracedtimeout._core.figures._process import Histogram
-from tracedtimeout.integrations._admission import Admission
+from tracedtimeout.integrations.door import Door
 from tracedtimeout.propagation import DeadlinePropagator, extract, inject, nanoseconds, outgoing
 from tracedtimeout.propagation import _received as received
 from tracedtimeout.propagation._wire import HEADERS, MOST_NS
@@ -427,13 +426,10 @@ def test_a_worker_started_under_an_attached_deadline(
         headers = {"deadline-budget": "1500"}
         attached(propagator, headers)
         if how == "behind our door":
-            guard, bound = Admission().admit("request", list(headers.items()))
-            assert bound is not None
-            started = asyncio.create_task(worker(jobs))
-            jobs.put_nowait(None)
-            await jobs.join()
-            leave(guard)
-            bound.close()
+            async with Door().open("request", headers):
+                started = asyncio.create_task(worker(jobs))
+                jobs.put_nowait(None)
+                await jobs.join()
             return started
         with detach() if how == "detached" else nullcontext():
             return asyncio.create_task(worker(jobs))

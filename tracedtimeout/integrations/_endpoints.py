@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -23,10 +23,15 @@ _DEEPEST, _MOST = 20, 64
 """Tasks that are followed one into another, and children of one group that are looked at."""
 
 
-def _fired(request: Timeout) -> None:
+def when_fired(listener: Callable[[Timeout, asyncio.Task[Any] | None], None]) -> None:
+    """Have `listener` called in the loop with each timeout that fires, and the task that it has just cancelled."""
+    _ending.listeners.append(lambda request: listener(request, request._task))
+
+
+def _fired(request: Timeout, task: asyncio.Task[Any] | None) -> None:
     """A deadline has: if it is a request's, take down where its endpoint waits, if that is not in its own task."""
     package = packages.get(request.name) if request.kind == "request" else None
-    fired, task = request._fired, request._task
+    fired = request._fired
     if package is None or fired is None or task is None:
         return
     try:
@@ -86,4 +91,4 @@ def _thread(frame: FrameType) -> list[Place] | None:
     return found[::-1]
 
 
-_ending.listeners.append(_fired)
+when_fired(_fired)

@@ -31,14 +31,18 @@ def count_abandoned(name: str, exc: BaseException) -> None:
     waiting = list(_waiting(exc.__traceback__))
     if not waiting:
         return
-    labels = (_process.label(name),)
     loop = asyncio.get_running_loop()
     for frame, local in waiting:
-        _process.count(_metrics.THREADS_ABANDONED, labels)
-        weakref.finalize(frame.f_locals[local], _ended, loop, labels).atexit = False
+        count(name, 1)
+        weakref.finalize(frame.f_locals[local], _ended, loop, name).atexit = False
     traceback.clear_frames(exc.__traceback__)
     for frame, _ in waiting:
         frame.f_locals  # noqa: B018  # up to 3.12 a frame keeps what it last answered: it now has nothing to tell
+
+
+def count(name: str, amount: int) -> None:
+    """Count threads that run on after the request `name`, or that have ended."""
+    _process.count(_metrics.THREADS_ABANDONED, (_process.label(name),), amount)
 
 
 def _waiting(found: TracebackType | None) -> Iterator[tuple[FrameType, str]]:
@@ -49,7 +53,7 @@ def _waiting(found: TracebackType | None) -> Iterator[tuple[FrameType, str]]:
             yield frame, local
 
 
-def _ended(loop: asyncio.AbstractEventLoop, labels: tuple[str]) -> None:
+def _ended(loop: asyncio.AbstractEventLoop, name: str) -> None:
     """Not counted here: this may run in the garbage collector, in a thread that holds the lock of the figures."""
     with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
-        loop.call_soon_threadsafe(_process.count, _metrics.THREADS_ABANDONED, labels, -1)
+        loop.call_soon_threadsafe(count, name, -1)

@@ -12,20 +12,16 @@ from http import HTTPStatus
 from typing import Any
 
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint, remaining
-from tracedtimeout._core._hot import leave
-from tracedtimeout._core._link import inherit_own
-from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import HEADERS
-from tracedtimeout.propagation._received import lines_of
 
-from . import _threads
-from ._admission import Admission, left_with
 from ._extra import extra
 from ._hosts import PRIVATE
 from ._naming import MARK, method_and_route, note_endpoint
+from ._opened import Opened
 from ._outgoing import ROUNDING, cut_short, ended_there, least, time_to_send
 from ._problem import PROBLEM, PROBLEM_HEADERS
 from ._telling import TOLD, Changes, Origin, Telling, Told
+from .door import Door
 
 with extra("aiohttp"):
     from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse, ClientTimeout, web
@@ -178,26 +174,23 @@ def server_middleware(
     `DeadlineMiddleware`. A handler marked with its `exempt` is left alone; a WebSocket is ended only by the deadline of
     a header that came with its handshake. An application's own TimeoutError stays what it is.
     """
-    terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
+    door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
 
     @web.middleware
     async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if DISABLED or getattr(request.match_info.handler, MARK, False):
+        if getattr(request.match_info.handler, MARK, False):
             return await handler(request)
         name = _name(request)
         note_endpoint(name, request.match_info.handler)
+        opened = door.open(name, request.headers)
         try:
-            inherit_own(asyncio.current_task())
-            guard, bound = terms.admit(name, lines_of(request.headers.items()))
+            guard = opened.enter()
         except DeadlineExceeded:
             return _gateway_timeout()
-        if bound is None and guard.when() is not None and request.headers.get("upgrade", "").lower() == "websocket":
+        upgrade = request.headers.get("upgrade", "").lower()
+        if upgrade == "websocket" and guard.when() is not None and not opened.granted:
             _let_stay(guard, request)
-        try:
-            return await _guarded(guard, request, handler)
-        finally:
-            if bound is not None:
-                bound.close()
+        return await _guarded(opened, request, handler)
 
     return deadline
 
@@ -220,19 +213,18 @@ def _let_stay(guard: Timeout, request: web.Request, delay: float = 0.001) -> Non
     asyncio.get_running_loop().call_later(min(delay, max(0.0, left - _LAST_LOOK)), look)
 
 
-async def _guarded(guard: Timeout, request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _guarded(opened: Opened, request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
     except BaseException as exc:
-        expiry = left_with(guard, exc)
+        expiry = opened.leave(exc)
         if expiry is None:
             raise
         try:
-            _threads.count_abandoned(guard.name, exc)
             return _answer(request, expiry)
         finally:
             del expiry  # its traceback leads to this frame, and would keep the request until the garbage collector runs
-    leave(guard)
+    opened.leave()
     return response
 
 

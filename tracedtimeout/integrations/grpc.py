@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tracedtimeout import DeadlineExceeded, remaining
-from tracedtimeout._core._hot import leave
-from tracedtimeout._core._link import inherit_own
-from tracedtimeout._disabled import DISABLED
-from tracedtimeout.propagation import GRPC_TIMEOUT, HEADERS, encode, nanoseconds
-from tracedtimeout.propagation._received import lines_of
+from tracedtimeout.propagation import GRPC_TIMEOUT, HEADERS, encode
 
-from . import _threads
-from ._admission import Admission, left_with
 from ._extra import extra
 from ._grpc_client import CENTURY, DeadlineClientInterceptor, client_interceptors
 from ._naming import note_endpoint
+from .door import Door
 
 with extra("grpc"):
     import grpc.aio
@@ -46,7 +40,7 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
         maximum: seconds that no call gets more than; None for no such bound.
         accept: the headers believed, ``grpc-timeout`` being the call's own.
         at_least: seconds; with less than these left on arrival the handler does not run.
-        dark: what would be refused on arrival is counted, and runs.
+        dark: what would be refused on arrival, or ended by `default`, is counted, and runs.
 
     Raises:
         TypeError, ValueError: bad input; the message names the parameter and the value.
@@ -61,20 +55,20 @@ class DeadlineServerInterceptor(grpc.aio.ServerInterceptor):
         at_least: float = 0.0,
         dark: bool = False,
     ) -> None:
-        self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
+        self._door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler | None:
         found = await continuation(handler_call_details)
-        if found is None or DISABLED:  # None is for no such method: the name that a client chose is none of ours
-            return found
+        if found is None:  # no such method: the name that a client chose is none of ours
+            return None
         handler: Any = found
         name = str(handler_call_details.method).lstrip("/")
         kind = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
         behaviour = getattr(handler, kind)
         note_endpoint(name, behaviour)
-        guarded = functools.partial(_guard_for(behaviour, kind), self._terms, name, behaviour)
+        guarded = functools.partial(_guard_for(behaviour, kind), self._door, name, behaviour)
         wrapped: Handler = getattr(grpc, f"{kind}_rpc_method_handler")(
             guarded, handler.request_deserializer, handler.response_serializer
         )
@@ -90,30 +84,25 @@ def _guard_for(behaviour: Any, kind: str) -> Callable[..., Any]:
     return _generating_in_thread if kind.endswith("stream") else _in_thread
 
 
-async def _awaited(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Any:
+async def _awaited(door: Door, name: str, behaviour: Any, request: Any, context: Any) -> Any:
+    opened = door.open(name, _Lines(context))
     try:
-        inherit_own(asyncio.current_task())
-        guard, bound = terms.admit(name, _lines(context))
+        opened.enter()
     except DeadlineExceeded:
         return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
     try:
-        try:
-            answer = await behaviour(request, context)
-        except BaseException as exc:
-            if left_with(guard, exc) is None:
-                _keep_in(exc)
-                raise
-            _threads.count_abandoned(guard.name, exc)
-        else:
-            leave(guard)
-            return answer
-        await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
-    finally:
-        if bound is not None:
-            bound.close()
+        answer = await behaviour(request, context)
+    except BaseException as exc:
+        if opened.leave(exc) is None:
+            _keep_in(exc)
+            raise
+    else:
+        opened.leave()
+        return answer
+    return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
 
 
-async def _generating(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> AsyncIterator[Any]:
+async def _generating(door: Door, name: str, behaviour: Any, request: Any, context: Any) -> AsyncIterator[Any]:
     """A generator in form alone: it writes what the handler yields, so that a deadline that passes while the client
     reads slowly ends the handler as any other does, and not grpc's loop around it."""
 
@@ -122,39 +111,37 @@ async def _generating(terms: Admission, name: str, behaviour: Any, request: Any,
             async for response in responses:
                 await context.write(response)
 
-    await _awaited(terms, name, write, request, context)
+    await _awaited(door, name, write, request, context)
     nothing: tuple[Any, ...] = ()
     for response in nothing:
         yield response
 
 
-def _in_thread(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Any:
-    with _bound_in_thread(terms, name, context):
+def _in_thread(door: Door, name: str, behaviour: Any, request: Any, context: Any) -> Any:
+    with _bound_in_thread(door, name, context):
         return behaviour(request, context)
 
 
-def _generating_in_thread(terms: Admission, name: str, behaviour: Any, request: Any, context: Any) -> Iterator[Any]:
-    with _bound_in_thread(terms, name, context):
+def _generating_in_thread(door: Door, name: str, behaviour: Any, request: Any, context: Any) -> Iterator[Any]:
+    with _bound_in_thread(door, name, context):
         yield from behaviour(request, context)
 
 
 @contextmanager
-def _bound_in_thread(terms: Admission, name: str, context: Any) -> Iterator[None]:
+def _bound_in_thread(door: Door, name: str, context: Any) -> Iterator[None]:
+    entered = spent = False
     try:
-        bound = terms.admit_to_thread(name, _lines(context))
-    except DeadlineExceeded:
-        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
-        raise
-    bound.open()
-    try:
-        yield
+        with door.open(name, _Lines(context)):
+            entered = True
+            try:
+                yield
+            finally:
+                spent = remaining() <= 0.0
     except DeadlineExceeded as exc:
-        if remaining() <= 0.0:
+        if spent or not entered:
             context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
         _keep_in(exc)
         raise
-    finally:
-        bound.close()
 
 
 def _keep_in(exc: BaseException) -> None:
@@ -164,10 +151,14 @@ def _keep_in(exc: BaseException) -> None:
         raise TimeoutError("a timeout of the handler's own") from exc
 
 
-def _lines(context: Any) -> list[tuple[str, object]]:
-    """The lines of the call's metadata that are ours, and the timeout that grpc has read off it, as the line it was."""
-    lines = lines_of(context.invocation_metadata())
-    left = context.time_remaining()
-    if left is not None and left < CENTURY:
-        lines.append((GRPC_TIMEOUT, encode(GRPC_TIMEOUT, nanoseconds(left)) if left > 0.0 else "0n"))
-    return lines
+class _Lines(Iterable[tuple[Any, Any]]):
+    """The lines of a call's metadata, and the timeout that grpc has read off it, as the line it was; read if asked."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        yield from self._context.invocation_metadata() or ()
+        left = self._context.time_remaining()
+        if left is not None and left < CENTURY:
+            yield GRPC_TIMEOUT, encode(GRPC_TIMEOUT, int(left * 1e9)) if left > 0.0 else "0n"

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from tracedtimeout import DeadlineExceeded, Timeout
-from tracedtimeout._core._hot import enter, leave
-from tracedtimeout._core._link import inherit_own
-from tracedtimeout._disabled import DISABLED
+from tracedtimeout import DeadlineExceeded
 from tracedtimeout._shared.asgi import Receive, Scope, Send
-from tracedtimeout.integrations import _threads
-from tracedtimeout.integrations._admission import Admission, left_with
 from tracedtimeout.integrations._naming import MARK
+from tracedtimeout.integrations._opened import Opened
+from tracedtimeout.integrations.door import Door
 from tracedtimeout.propagation import HEADERS
-from tracedtimeout.propagation._received import KNOWN
 
 from ._answers import Response, Socket
 from ._disconnect import Watch
@@ -58,7 +53,8 @@ class DeadlineMiddleware:
             deadline and never lengthen it; ``math.inf`` for no such bound.
         accept: the headers believed; ``()`` at an edge that strangers reach.
         at_least: seconds; with less than these left on arrival the application does not run.
-        dark: what would be refused on arrival is counted, and runs; if expired, as if it had come with no deadline.
+        dark: what would be refused on arrival, or cut by `default`, is counted, and runs; if expired on arrival, as if
+            it had come with no deadline.
         cancel_on_disconnect: cancel the application when its client goes away before the response is complete.
         route_of: the route's template for a scope (None: no match); by default asked of Starlette, FastAPI or Litestar.
 
@@ -81,8 +77,7 @@ class DeadlineMiddleware:
         if not (route_of is None or callable(route_of)):
             raise TypeError(f"route_of must be a function of the scope, not {route_of!r}")
         self.app = app
-        self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
-        self._default, self._at_least = self._terms.default, self._terms.at_least
+        self._door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
         self._cancel_on_disconnect = cancel_on_disconnect
         self._name_of = Namer(app, route_of)
         self._names = self._name_of.kept
@@ -95,21 +90,17 @@ class DeadlineMiddleware:
         try:
             name = self._names[scope["method"], scope["path"], scope["root_path"]]
         except KeyError:
-            name = EXEMPT if DISABLED else self._name_of(scope)
+            name = self._name_of(scope)
             if name is EXEMPT:
                 await self.app(scope, receive, send)
                 return
 
         answer = Response(send, scope)
-        bound = watch = None
-        inherit_own(asyncio.current_task(), scope.get(SCOPE))
+        watch = None
+        lines = None if _none_of_ours(map(_name_of_line, scope["headers"])) else _ours(scope)
+        opened = self._door.open(name, lines, outer=scope.get(SCOPE))
         try:
-            if not _none_of_ours(map(_name_of_line, scope["headers"])):
-                request, bound = self._terms.admit(name, scope["headers"])
-            elif self._at_least:
-                request = self._terms.admit_unasked(name)
-            else:  # as mostly
-                request = enter(self._default, name, "request")
+            request = opened.enter()
         except DeadlineExceeded:
             if not await answer.expire():
                 raise
@@ -122,66 +113,61 @@ class DeadlineMiddleware:
                 receive = watch.receive
             await self.app(scope, receive, answer.send)
         except BaseException as exc:
-            if not await _ended(request, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
+            if not await _ended(opened, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
                 raise
         else:
-            leave(request)
+            opened.leave()
         finally:
             del answers[request]
             if watch is not None:
                 watch.stop()
-            if bound is not None:
-                bound.close()
             if late:
                 await come_back(request)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, bounded if a header came with its handshake; a lifespan is no business of ours."""
-        lines = _ours(scope) if scope["type"] == "websocket" and not DISABLED else []
+        lines = _ours(scope) if scope["type"] == "websocket" else []
         name = self._name_of(scope) if lines else EXEMPT
         if name is EXEMPT:
             await self.app(scope, receive, send)
             return
         answer = Socket(send, scope)
-        inherit_own(asyncio.current_task(), scope.get(SCOPE))
+        opened = self._door.open(name, lines, stays=True, outer=scope.get(SCOPE))
         try:
-            request, bound = self._terms.admit(name, lines, stays=True)
+            opened.enter()
         except DeadlineExceeded:
             await answer.expire()
             return
         try:
             await self.app(scope, receive, answer.send)
         except BaseException as exc:
-            if not await _ended(request, answer, exc):
+            if not await _ended(opened, answer, exc):
                 raise
         else:
-            leave(request)
-        finally:
-            if bound is not None:
-                bound.close()
+            opened.leave()
 
 
-_none_of_ours = frozenset(KNOWN).isdisjoint
+_OURS = frozenset(header.encode() for header in HEADERS)
+_none_of_ours = _OURS.isdisjoint
 _name_of_line = itemgetter(0)
 
 
 def _ours(scope: Scope) -> list[tuple[object, object]]:
     """The header lines that may carry a deadline."""
-    return [line for line in scope["headers"] if line[0] in KNOWN]
+    return [line for line in scope["headers"] if line[0] in _OURS]
 
 
-async def _ended(request: Timeout, answer: Response | Socket, exc: BaseException) -> bool:
+async def _ended(opened: Opened, answer: Response | Socket, exc: BaseException) -> bool:
     """Leave the request with `exc`. True if its deadline ended it, and its client has been told.
 
     Raises:
         DeadlineExceeded: its deadline is, and its client has a part of the response, or takes no 504: the server cuts
             the connection.
     """
-    expiry = left_with(request, exc)
+    expiry = opened.leave(exc)
     if expiry is None:
         return False
     try:
-        _threads.count_abandoned(request.name, exc)
         if not await answer.expire():
             raise expiry
     finally:

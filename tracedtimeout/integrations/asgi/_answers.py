@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from tracedtimeout import DeadlineExceeded
 from tracedtimeout._shared.asgi import Message, Scope, Send
+from tracedtimeout.integrations._opened import too_little
 from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
 _PATIENCE = 1.0
@@ -20,13 +21,10 @@ _TIMEOUT = 3008
 _ERROR = 500
 
 
-def _is_ours(exc: BaseException | None) -> TypeGuard[BaseException]:
-    """True if `exc`, which an application is about to answer for as for any error, tells of a request's deadline.
-
-    Then its answer is ours: frameworks send their 500 before they let an error out.
-    """
+def _found_passed(exc: BaseException | None) -> TypeGuard[BaseException]:
+    """True if `exc` tells that code found a request's deadline passed."""
     if isinstance(exc, BaseExceptionGroup):
-        return all(_is_ours(each) for each in exc.exceptions)
+        return all(_found_passed(each) for each in exc.exceptions)
     token = getattr(exc, "deadline_token", None) if isinstance(exc, DeadlineExceeded) else None
     link = None if token is None else token[0]()
     return link is not None and (getattr(link, "kind", None) == "request" or link.name == "_remote")
@@ -50,7 +48,7 @@ class Response:
         if self.started:
             self._last = message
         elif message["type"] == "http.response.start":
-            if message.get("status") == _ERROR and _is_ours(exc := sys.exception()):
+            if message.get("status") == _ERROR and self._is_ours(exc := sys.exception()):
                 raise exc
             self.started = True
         return self._send(message)
@@ -93,6 +91,13 @@ class Response:
         rest = {"http.response.body": "more_body", "http.response.trailers": "more_trailers"}
         # The extension for files sends all of the body at once.
         return last["type"] == "http.response.pathsend" or not last.get(rest.get(last["type"], "type"), False)
+
+    def _is_ours(self, exc: BaseException | None) -> TypeGuard[BaseException]:
+        """True if `exc`, which the application is about to answer for as for any error, tells of a request's deadline.
+
+        Then its answer is ours: frameworks send their 500 before they let an error out.
+        """
+        return _found_passed(exc) or (exc is not None and too_little(exc, self.scope["tracedtimeout"].name))
 
     def _refuse(self) -> Coroutine[Any, Any, bool]:
         send, self._send = self._send, _drop

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
+from typing import Any
 
 from tracedtimeout import Timeout
-from tracedtimeout._core import _ending
-from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout.integrations._endpoints import when_fired
+from tracedtimeout.integrations._threads import count
 
 from ._answers import Response
 from ._namer import in_threads
@@ -32,26 +33,26 @@ _abandoned: set[Timeout] = set()
 """Those among them that run on in a thread."""
 
 
-def _fired(request: Timeout) -> None:
+def _fired(request: Timeout, task: asyncio.Task[Any] | None) -> None:
     """A deadline has: if it is a request's, have its client answered unless the application comes back."""
-    if request in answers:
-        _after_half_the_grace(_still_open, request)
+    if request in answers and task is not None:
+        _after_half_the_grace(_still_open, request, task)
 
 
-def _still_open(request: Timeout) -> None:
+def _still_open(request: Timeout, task: asyncio.Task[Any]) -> None:
     """Half of the grace is over. That may have been one turn of a blocked loop, and no time for the application."""
     if request in answers:
-        _after_half_the_grace(_answer, request)
+        _after_half_the_grace(_answer, request, task)
 
 
-def _answer(request: Timeout) -> None:
-    answer, task = answers.get(request), request._task
-    answering = None if answer is None or task is None else answer.expire_late(task)
+def _answer(request: Timeout, task: asyncio.Task[Any]) -> None:
+    answer = answers.get(request)
+    answering = None if answer is None else answer.expire_late(task)
     if answering is not None:
         late[request] = answering
         if request.name in in_threads:
             _abandoned.add(request)
-            _count(request, 1)
+            count(request.name, 1)
 
 
 async def come_back(request: Timeout) -> None:
@@ -59,17 +60,15 @@ async def come_back(request: Timeout) -> None:
     answered = late.pop(request, None)
     if request in _abandoned:
         _abandoned.remove(request)
-        _count(request, -1)
+        count(request.name, -1)
     if answered is not None:
         await answered
 
 
-def _after_half_the_grace(callback: Callable[[Timeout], None], request: Timeout) -> None:
-    asyncio.get_running_loop().call_later(GRACE / 2, callback, request, context=Context())
+def _after_half_the_grace(
+    callback: Callable[[Timeout, asyncio.Task[Any]], None], request: Timeout, task: asyncio.Task[Any]
+) -> None:
+    asyncio.get_running_loop().call_later(GRACE / 2, callback, request, task, context=Context())
 
 
-def _count(request: Timeout, amount: int) -> None:
-    _process.count(_metrics.THREADS_ABANDONED, (_process.label(request.name),), amount)
-
-
-_ending.listeners.append(_fired)
+when_fired(_fired)

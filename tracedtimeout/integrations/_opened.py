@@ -1,0 +1,151 @@
+"""One request of a `Door`, from its admission to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, remaining
+from tracedtimeout._core import _link
+from tracedtimeout._core._hot import leave, left_by
+from tracedtimeout._core._link import NO_LOOP, REMOTE, reader_here
+from tracedtimeout.propagation._received import lines_of
+
+from . import _answered, _endpoints, _logged, _threads  # noqa: F401  # two tell the core of answers and of endpoints
+from ._admission import Admission
+from ._naming import packages
+
+Carrier = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+"""A mapping or pairs of names and values, each text, bytes or bytearray; None for none."""
+
+ENTERED = "this request of a door has already been entered"
+
+
+class Opened:
+    """One request of a door, to be entered once: by ``async with``, or by `enter` and `leave`.
+
+    Those are for a door that answers in its own way, and saves two calls: ours for ASGI, aiohttp and gRPC.
+    """
+
+    # fmt: off
+    __slots__ = (
+        "_before", "_bound", "_carrier", "_name", "_outer", "_queued", "_request", "_since", "_stays", "_terms",
+    )
+    # fmt: on
+
+    _request: Any
+    """Once it is entered: its `Timeout`, in a thread its `Budget`."""
+    _bound: Any
+    """The `Budget` that its carrier granted, in a thread or the terms did."""
+    _since: float | None
+    """Set where a `default` that is not enforced is its own: in a thread the time of its entry, else 0."""
+
+    def __init__(  # noqa: PLR0917  # once a request
+        self, terms: Admission, name: str, carrier: Carrier, queued: bool, stays: bool, outer: View | None
+    ) -> None:
+        self._terms, self._name, self._carrier = terms, name, carrier
+        self._queued, self._stays, self._outer = queued, stays, outer
+        self._request = self._bound = self._before = self._since = None
+
+    @property
+    def granted(self) -> bool:
+        """True once it is entered and if its carrier granted a deadline that is believed."""
+        return self._bound is not None
+
+    def enter(self) -> Timeout:
+        """Enter it.
+
+        Raises:
+            DeadlineExceeded: it is refused.
+        """
+        if self._request is not None:
+            raise RuntimeError(ENTERED)
+        terms, lines = self._terms, self._carrier and lines_of(self._carrier)
+        self._before = _link.current.get()
+        _link.inherit_own(asyncio.current_task(), self._outer)
+        try:
+            if lines:
+                self._request, self._bound, unasked = terms.admit(
+                    self._name, lines, stays=self._stays, queued=self._queued
+                )
+            else:
+                self._request, unasked = terms.admit_unasked(self._name, self._stays), not self._stays
+        except BaseException:
+            _link.current.set(self._before)
+            raise
+        if unasked and terms.unenforced is not None:
+            self._since = 0.0
+        request: Timeout = self._request
+        return request
+
+    def leave(self, exc: BaseException | None = None) -> BaseException | None:
+        """Leave it with what was raised; returns what its deadline makes of that, None if it has not ended it."""
+        request = self._request
+        try:
+            if exc is None:
+                leave(request)
+                return None
+            ended: BaseException | None = left_by(request, exc, packages.get(self._name, ""))
+            if ended is None and _found_by_code(request, exc):
+                ended = exc
+            if ended is not None:
+                _logged.tell(self._name, ended)
+                _threads.count_abandoned(self._name, exc)
+            return ended
+        finally:
+            if self._bound is not None:
+                self._bound.close()
+            _link.current.set(self._before)
+            if self._since is not None:
+                self._terms.count_outlived(self._name, request.elapsed)
+            self._before = exc = ended = None  # their tracebacks lead to this frame
+
+    async def __aenter__(self) -> View:
+        return self.enter()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            ended = self.leave(exc)
+            if ended is not None and ended is not exc:
+                raise ended
+        finally:
+            exc = ended = None  # as above
+
+    def __enter__(self) -> None:
+        if reader_here() is not NO_LOOP:
+            raise RuntimeError("`with` is for threads: where a loop runs, it is `async with door.open(...)`")
+        if self._request is not None:
+            raise RuntimeError(ENTERED)
+        self._bound, unasked = self._terms.admit_to_thread(self._name, lines_of(self._carrier), queued=self._queued)
+        self._request = self._bound
+        if unasked and self._terms.unenforced is not None:
+            self._since = time.monotonic()
+        self._bound.open()
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if isinstance(exc, DeadlineExceeded) and remaining() <= 0.0:
+            _logged.tell(self._name, exc)
+        self._bound.close()
+        if self._since is not None:
+            self._terms.count_outlived(self._name, time.monotonic() - self._since)
+
+
+def _found_by_code(request: Timeout, exc: BaseException) -> bool:
+    """True if `exc` tells of the deadline of `request`, or of one around it, that code found passed."""
+    if request.expired() or request.outcome is Outcome.INHERITED:
+        return isinstance(exc, DeadlineExceeded | ExceptionGroup)
+    return too_little(exc, request.name)
+
+
+def too_little(exc: BaseException, name: str) -> bool:
+    """True if `exc` is the refusal of a timeout that needs more than the request `name` has left, or a group of it."""
+    if isinstance(exc, BaseExceptionGroup):
+        return all(too_little(each, name) for each in exc.exceptions)
+    return isinstance(exc, DeadlineExceeded) and exc.rejected and exc.owner in (name, REMOTE)
