@@ -58,7 +58,7 @@ def test_series_are_counted_right() -> None:
 
 def test_every_alert_and_fault_is_explained() -> None:
     """The page names each alert of the table and each fault of the demo."""
-    assert set(re.findall(r"^\| `(Timeout\w+)`", TEXT, re.MULTILINE)) == {alert.alert for alert in alerts.ALERTS}
+    assert set(re.findall(r"^\| \[`(Timeout\w+)`\]", TEXT, re.MULTILINE)) == {alert.alert for alert in alerts.ALERTS}
     assert [fault for fault in Fault if f"`{fault}`" not in TEXT] == []
 
 

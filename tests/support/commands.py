@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 import yaml
 
-from tests.support.pages import ROOT, Block
+from tests.support.pages import ROOT, Block, blocks
 from tracedtimeout.commands import COMMANDS
 
 __all__ = ["CHECKS"]
@@ -27,7 +27,7 @@ ELSEWHERE = {
     "opentelemetry-instrument": "tests/use/test_instrument.py starts it",
     "promtool": "asks the stack's Prometheus",
     "xdg-open": "opens a browser",
-}
+} | dict.fromkeys(("cut", "echo", "grep", "kill", "sleep", "tail", "wait"), "everybody's shell has it")
 """Programs that are not looked into, and why."""
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -39,12 +39,14 @@ def shell(block: Block) -> None:
     source = _commands_of(block)
     checked = subprocess.run(["bash", "-n"], input=source, text=True, capture_output=True, check=False)
     assert checked.returncode == 0, f"{where}: {checked.stderr}"
-    for words in _simple_commands(source):
-        program = words[0].rpartition("/")[2]
+    for command in _simple_commands(source):
+        program, words = command[0].rpartition("/")[2], [word for word in command if word != "-u"]
         if program == "pip" and words[1] == "install":
             _pip(words[2:], where)
         elif re.fullmatch(r"python3?(\.\d+)?", program) and words[1] == "-m":
             _module(words[2], words[3:], where)
+        elif re.fullmatch(r"python3?", program):
+            assert words[1] in {each.title for each in blocks(block.page)}, f"{where}: where is {words[1]}?"
         else:
             assert program in ELSEWHERE or (ROOT / words[0]).is_file(), f"{where}: who tests {program!r}?"
 

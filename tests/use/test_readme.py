@@ -1,4 +1,4 @@
-"""The README's first page: its example says what stands beneath it, and its links lead somewhere."""
+"""The README: its example says what stands beneath it; its links, and those of all pages, lead somewhere."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from tests.support.imports import PACKAGE
+from tests.support.pages import ROOT, pages
 from tracedtimeout.prometheus import metrics_app
 
-README = (PACKAGE.parent / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 RUN = """
 import atexit, runpy, sys
@@ -48,9 +48,10 @@ def test_the_example_says_what_is_shown(tmp_path: Path) -> None:
     assert set(metrics.splitlines()) <= set(done.stdout.splitlines())
 
 
-async def test_the_metrics_are_where_the_readme_has_them() -> None:
+async def test_the_metrics_are_where_the_page_has_them() -> None:
     """Added as a route they answer at its very path; a mount sends a scraper on to the path with a slash."""
-    assert '`app.routes.append(Route("/metrics", metrics_app()))`' in README
+    telemetry = (ROOT / "docs" / "telemetry.md").read_text()
+    assert '`app.routes.append(Route("/metrics", metrics_app()))`' in telemetry
     assert [await _status(path) for path in ("/metrics", "/mounted", "/mounted/")] == [200, 307, 200]
 
 
@@ -62,8 +63,19 @@ async def _status(path: str) -> int:
         return (await client.get(path)).status_code
 
 
-def test_links_lead_to_files_of_the_repository() -> None:
-    """Each relative link and picture is there."""
-    targets = re.findall(r"\]\(([^)#]+)|(?:src|srcset)=\"([^\"]+)", README)
+@pytest.mark.parametrize("page", [*pages(), "CHANGELOG.md"])
+def test_links_lead_to_files_of_the_repository(page: str) -> None:
+    """Each relative link and picture of a page is there, and so is the heading that it names."""
+    targets = re.findall(r"\]\(([^)]+)|(?:src|srcset)=\"([^\"]+)", (ROOT / page).read_text())
     relative = [target for pair in targets for target in pair if target and "://" not in target]
-    assert [target for target in relative if not (PACKAGE.parent / target).exists()] == []
+    assert [target for target in relative if not _leads(ROOT / page, target)] == []
+
+
+def _leads(page: Path, target: str) -> bool:
+    """Whether a link of a page has a file at its other end, with its anchor."""
+    path, _, anchor = target.partition("#")
+    found = page.parent / path if path else page
+    if not anchor:
+        return found.exists()
+    headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
