@@ -42,6 +42,19 @@ def test_words_are_printable_encodable_and_bounded(text: str) -> None:
     assert shown.encode().decode() == shown
 
 
+def test_text_is_cut_where_it_is_longer() -> None:
+    """As long as may be it is shown whole, escapes included; a character more, and its end says that there was more."""
+    whole = "\n" + "x" * (LONGEST - 2)
+    assert words(whole) == r"\n" + "x" * (LONGEST - 2)
+    assert words(whole + "x") == r"\n" + "x" * (LONGEST - 5) + "..."
+    assert words("\n" + "x" * 2 * LONGEST) == words(whole + "x")
+
+
+def test_the_name_of_a_type_is_cut() -> None:
+    """A type may be called anything: it is given 120 characters."""
+    assert described(type("E" * 121, (Exception,), {})()) == "E" * 117 + "..."
+
+
 def test_an_exception_is_described_as_a_traceback_ends() -> None:
     """Type and text; the type alone where there is no text."""
     assert (described(ValueError("no")), described(ValueError())) == ("ValueError: no", "ValueError")

@@ -1,0 +1,25 @@
+"""Mutants that no test notices, and why none needs to."""
+
+from __future__ import annotations
+
+BOUND = "a bound of memory: one more is no matter"
+CACHE = "kept for speed: worked out anew, it is the same"
+SAME = "the same in every case"
+
+SURVIVORS: dict[str, dict[str, str]] = {
+    "_names": {
+        "module: _MOST = 10000 -> _MOST = 10001": BOUND,
+        "checked: known[name] = short -> pass": CACHE,
+        "of_caller: sites[id(code)] = site -> pass": CACHE,
+    },
+    "_words": {
+        "module: LONGEST = 1000 -> LONGEST = 1001": BOUND,
+        "words: if len(text) <= longest and text.isprintable(): -> if len(text) < longest and text.isprintable():": (
+            f"{SAME}: what needs no escape is the same escaped"
+        ),
+        "words: text = ''.join(map(_escaped, text[:longest + 1])) -> text = ''.join(map(_escaped, text[:longest + 2]))": (
+            f"{SAME}: it is cut afterwards"
+        ),
+    },
+}
+"""By module: the mutant as it reads, and the reason."""

@@ -1,0 +1,53 @@
+"""Mutants are what they say, and those that no test needs to notice are mutants that there are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .mutants import mutants
+from .survivors import SURVIVORS
+from .targets import TARGETS
+from .trying import source_of
+
+ROOT = Path(__file__).parents[2]
+
+SOURCE = """
+def least(a, b=1):
+    if a < b and not b:
+        a.seen = True
+        return a
+    log(b - 1)
+"""
+
+
+def test_each_mutant_is_the_source_with_one_thing_changed() -> None:
+    """Comparisons, operators, constants, conditions, results, and statements that are there for their effect."""
+    assert [str(mutant).removeprefix("least: ") for mutant in mutants(SOURCE)] == [
+        "if a < b and (not b): -> if not (a < b and (not b)):",
+        "if a < b and (not b): -> if a < b or not b:",
+        "if a < b and (not b): -> if a <= b and (not b):",
+        "if a < b and (not b): -> if a < b and b:",
+        "a.seen = True -> pass",
+        "a.seen = True -> a.seen = False",
+        "return a -> return None",
+        "log(b - 1) -> pass",
+        "log(b - 1) -> log(b + 1)",
+        "log(b - 1) -> log(b - 2)",
+    ]
+
+
+@pytest.mark.parametrize("module", TARGETS)
+def test_what_is_explained_is_there(module: str) -> None:
+    """A reason goes when the line that it is about does."""
+    assert set(SURVIVORS.get(module, {})) - {str(mutant) for mutant in mutants(source_of(module))} == set()
+
+
+def test_a_mutant_that_matters_is_killed() -> None:
+    """The control, which is the module as it stands, passes; every sixth mutant of it does not."""
+    command = [sys.executable, "-m", "tests.mutation", "_words", "--every", "6"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert "_words: 3 mutants, 3 killed" in said or "explained, 0 neither" in said, said
