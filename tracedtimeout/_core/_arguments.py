@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 
 
 def check_options(at_least: float, reserve: float | None) -> None:
@@ -14,15 +16,42 @@ def check_options(at_least: float, reserve: float | None) -> None:
 
 def seconds_of(parameter: str, value: object) -> float:
     """`value` as seconds (an int stays one, as in asyncio), or a TypeError or ValueError that names `parameter`."""
-    wrong = f"{parameter} must be a number of seconds, not {value!r}"
     if isinstance(value, str | bytes):  # float() would read them
-        raise TypeError(wrong) from None
+        raise TypeError(_wrong(parameter, value)) from None
     try:
         seconds = float(value)  # type: ignore[arg-type]  # that it may not be a number is the question
     except OverflowError:
-        raise ValueError(wrong) from None
+        raise ValueError(_wrong(parameter, value)) from None
     except (TypeError, ValueError):
-        raise TypeError(wrong) from None
+        raise TypeError(_wrong(parameter, value)) from None
     if math.isnan(seconds):
-        raise ValueError(wrong) from None
+        raise ValueError(_wrong(parameter, value)) from None
     return value if isinstance(value, int | float) else seconds
+
+
+def check_clock(parameter: str, when: float, now: float) -> None:
+    """Raise ValueError for an instant of `time.time()` where the clock of the loop, which says `now`, is another."""
+    if when - now > YEARS and abs(when - time.time()) < YEARS:
+        raise ValueError(
+            f"{parameter} must be an instant on the event loop's clock, not {when!r}, which is one of time.time(): "
+            "write loop.time() + seconds"
+        )
+
+
+YEARS = 1e8
+"""Three years: no deadline is so far off, and no instant of another clock so close to time.time()."""
+
+
+def _wrong(parameter: str, value: object) -> str:
+    """The message for a value that is no number of seconds: what it is, and what to write, where that can be told."""
+    message = f"{parameter} must be a number of seconds, not {value!r}"
+    if hasattr(value, "total_seconds"):
+        return f"{message}: write .total_seconds() behind it"
+    if hasattr(value, "__await__"):
+        return f"{message}: the awaitable stands first, then the seconds"
+    if callable(value):
+        return f"{message}: call it"
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return f"{message}: write {float(value):g}"
+    return message

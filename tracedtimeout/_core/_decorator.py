@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
@@ -36,16 +37,19 @@ def with_timeout(
             is no number.
         ValueError: `limit` is NaN, `name` is empty.
     """
-    if inspect.iscoroutinefunction(limit):
-        raise TypeError(f"limit must be a number of seconds, not {limit!r}: write @with_timeout(1.5)")
-    if limit is not None and not callable(limit):
+    if callable(limit):
+        _check_function(limit)
+    elif limit is not None:
         seconds_of("limit", limit)
     given = None if name is None else _names.checked(name)
     check_options(at_least, reserve)
     if isinstance(limit, int | float) and at_least > limit:
         raise ValueError(f"at_least must not be above the limit: {at_least!r} is more than {limit!r}")
 
-    def decorate(function: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
+    def decorate(*functions: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
+        if len(functions) != 1:  # called as the function would be that is its limit
+            raise TypeError(f"limit is {limit!r}: to guard a function, write @with_timeout(1.5) above it")
+        (function,) = functions
         refuse(function)
         inside: Any = function
         while isinstance(inside, functools.partial):
@@ -63,6 +67,21 @@ def with_timeout(
         return guarded
 
     return decorate
+
+
+def _check_function(limit: Callable[..., object]) -> None:
+    """Raise TypeError for a limit that cannot be asked: the function, mostly, that was to be guarded."""
+    wrong = f"limit must be a number of seconds, or a function that returns it, not {limit!r}: write @with_timeout(1.5)"
+    if inspect.iscoroutinefunction(limit) or inspect.isasyncgenfunction(limit) or isinstance(limit, asyncio.Timeout):
+        raise TypeError(wrong)
+    try:
+        signature = inspect.signature(limit)
+    except (TypeError, ValueError):  # one written in C may not tell
+        return
+    try:
+        signature.bind()
+    except TypeError:
+        raise TypeError(wrong) from None
 
 
 def refuse(function: object) -> None:

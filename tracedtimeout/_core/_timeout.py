@@ -6,16 +6,16 @@ import asyncio
 import math
 from sys import _getframe
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from . import _ending, _entering, _hot, _hot_py, _names
-from ._arguments import seconds_of
+from ._arguments import YEARS, check_clock, seconds_of
 from ._ending import Ended, Fired
 from ._entering import timed_at
 from ._facts import Facts
 from ._family import forget_reserve, rearm
 from ._lanes import Lane
-from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED
+from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED, reader_here
 from ._loop import state_of
 from .figures._series import NEVER, Series, Varied
 
@@ -69,6 +69,9 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
     else:
         __aenter__ = _hot.aenter
         __aexit__ = _hot.aexit
+
+        def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+            raise TypeError("a timeout is an `async with` block and no decorator: write @with_timeout(seconds)")
 
     def when(self) -> float | None:
         """Its own deadline, on the event loop's clock; None with none."""
@@ -137,7 +140,10 @@ def timeout_at(
 ) -> Timeout:
     """`timeout` with an instant on the event loop's clock (``loop.time()``) in place of a delay. See `Timeout`."""
     given = _names.of_caller(_getframe(1)) if name is None else name
-    return Timeout(when, name=given, at_least=at_least, reserve=reserve)
+    self = Timeout(when, name=given, at_least=at_least, reserve=reserve)
+    if YEARS < self._when < math.inf:
+        check_clock("when", self._when, reader_here().clock())
+    return self
 
 
 def _made(self: Timeout, when: float | None, name: str) -> None:
@@ -170,6 +176,8 @@ def _reschedule(self: Timeout, when: float | None) -> None:
     moved = NEVER if when is None else seconds_of("when", when)
     asyncio.get_running_loop()
     here, more = self._here, self._extend()
+    if YEARS < moved < math.inf:
+        check_clock("when", moved, here.clock())
     more.reschedules += 1
     self._series.figures.reschedules += 1
     self._started = self._started_at()

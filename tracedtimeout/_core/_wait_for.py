@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Coroutine
+from types import FunctionType
 from typing import Any, TypeVar
 
 from . import _names, _where
@@ -90,6 +91,9 @@ def wait_for(
         DeadlineExceeded: it did not end in time; it was cancelled, and has ended.
         TypeError, ValueError: bad input; the message names the parameter and the value.
     """
+    given: object = fut
+    if given.__class__ is FunctionType:
+        raise TypeError(f"fut must be an awaitable, not {fut!r}: call it")
     frame = sys._getframe(1)
     if name is None:
         name = _names.of_caller(frame)  # here, not when it runs: `create_task` may have it by then

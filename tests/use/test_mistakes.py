@@ -1,0 +1,168 @@
+"""The slips of a newcomer: what is said of each names the parameter, and the remedy where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from tracedtimeout import Timeout, budget, install, timeout, timeout_at, wait_for, with_timeout
+from tracedtimeout.testing import run
+
+guard: Any = with_timeout
+"""For what a type checker would refuse."""
+
+
+def plain() -> int:
+    return 1
+
+
+def of_two(first: int, second: int) -> int:
+    return first + second
+
+
+async def fetch() -> int:
+    return 1
+
+
+async def limit_of() -> float:
+    return 1.0
+
+
+async def rows() -> Any:
+    yield 1
+
+
+class Client:
+    async def __call__(self) -> int:
+        return 1
+
+
+def inside(function: Callable[[], object]) -> Callable[[], object]:
+    """Call it where a loop runs."""
+
+    async def main() -> None:
+        result = function()
+        if inspect.isawaitable(result):
+            await result
+
+    return lambda: run(main())
+
+
+def swapped() -> object:
+    coroutine = fetch()
+    try:
+        return any_wait_for(1.0, coroutine)
+    finally:
+        coroutine.close()
+
+
+any_timeout: Any = timeout
+any_wait_for: Any = wait_for
+
+
+class Slip(NamedTuple):
+    attempt: Callable[[], object]
+    kind: type[Exception]
+    said: tuple[str, ...]
+
+
+def slip(attempt: Callable[[], object], kind: type[Exception], *said: str) -> Slip:
+    return Slip(attempt, kind, said)
+
+
+SLIPS = {
+    "a decorator": slip(inside(lambda: any_timeout(1.0)(fetch)), TypeError, "write @with_timeout(seconds)"),
+    "seconds as text": slip(inside(lambda: any_timeout("2.5")), TypeError, "delay must be", "not '2.5': write 2.5"),
+    "text that is no number": slip(inside(lambda: any_timeout("soon")), TypeError, "delay must be", "not 'soon'"),
+    "a timedelta": slip(
+        inside(lambda: any_timeout(dt.timedelta(seconds=2))),
+        TypeError,
+        "delay must be a number of seconds",
+        "write .total_seconds() behind it",
+    ),
+    "a function for seconds": slip(inside(lambda: any_timeout(plain)), TypeError, "delay must be", "call it"),
+    "not a number": slip(
+        inside(lambda: timeout(float("nan"))), ValueError, "delay must be a number of seconds, not nan"
+    ),
+    "an empty name": slip(inside(lambda: timeout(1, name="")), ValueError, "name must not be empty", "leave it out"),
+    "a name that is none": slip(inside(lambda: any_timeout(1, name=3)), TypeError, "name must be a string, not 3"),
+    "a negative reserve": slip(inside(lambda: timeout(None, reserve=-1)), ValueError, "reserve must not be negative"),
+    "the wrong clock": slip(
+        inside(lambda: timeout_at(time.time() + 5)),
+        ValueError,
+        "when must be an instant on the event loop's clock",
+        "time.time(): write loop.time() + seconds",
+    ),
+    "the wrong clock, no loop": slip(lambda: timeout_at(time.time()), ValueError, "when must be an instant on"),
+    "seconds of a budget": slip(lambda: budget("1"), TypeError, "seconds must be", "write 1"),  # type: ignore[arg-type]
+    "arguments swapped": slip(inside(swapped), TypeError, "timeout must be", "the awaitable stands first"),
+    "wait_for a function": slip(inside(lambda: any_wait_for(plain, 1.0)), TypeError, "fut must be", "call it"),
+    "wait_for, no seconds": slip(lambda: any_wait_for(None), TypeError, "'timeout'"),
+    "no parentheses": slip(lambda: guard(fetch), TypeError, "limit must be", "write @with_timeout(1.5)"),
+    "no parentheses, plain": slip(guard(plain), TypeError, "limit is", "plain", "write @with_timeout(1.5)"),
+    "no parentheses, of two": slip(lambda: guard(of_two), TypeError, "limit must be", "write @with_timeout(1.5)"),
+    "an async limit": slip(lambda: guard(limit_of), TypeError, "limit must be", "a function that returns it"),
+    "a timeout for a limit": slip(lambda: guard(Timeout(None)), TypeError, "limit must be", "write @with_timeout(1.5)"),
+    "a limit as text": slip(lambda: guard("1"), TypeError, "limit must be", "write 1"),
+    "a limit's text": slip(inside(guard(lambda: "x")(fetch)), TypeError, "limit must be", "not 'x'"),
+    "a plain function": slip(lambda: guard(1.0)(plain), TypeError, "or call checkpoint() inside it"),
+    "an async generator": slip(lambda: guard(1.0)(rows), TypeError, "use `async with timeout(...)` inside it"),
+    "a callable object": slip(lambda: guard(1.0)(Client()), TypeError, "decorate its __call__"),
+    "over staticmethod": slip(
+        lambda: guard(1.0)(staticmethod(fetch)),
+        TypeError,
+        "below @staticmethod",
+    ),
+    "over classmethod": slip(lambda: guard(1.0)(classmethod(fetch)), TypeError, "below @classmethod"),  # type: ignore[arg-type]
+    "more than the limit": slip(
+        lambda: with_timeout(1.0, at_least=2.0),
+        ValueError,
+        "at_least must not be above the limit",
+    ),
+    "a policy that is none": slip(lambda: install(spans="on"), ValueError, "spans must be 'always', 'late' or 'off'"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("made", SLIPS)
+def test_a_slip_is_told_with_its_remedy(made: str) -> None:
+    """The error is of the kind that asyncio raises, or Python, and says what to write instead."""
+    attempt, kind, said = SLIPS[made]
+    with pytest.raises(kind) as raised:
+        attempt()
+    assert [words for words in said if words not in str(raised.value)] == []
+
+
+def test_reschedule_by_the_wrong_clock_is_refused() -> None:
+    """An instant of `time.time()` is told by where it stands; the deadline stays where it was."""
+
+    async def main() -> float | None:
+        async with timeout(1.0) as t:
+            with pytest.raises(ValueError, match=r"when must be an instant on the event loop's clock"):
+                t.reschedule(time.time() + 5)
+            return t.when()
+
+    assert run(main()) == 1.0
+
+
+def test_a_deadline_that_is_far_off_is_none_of_the_wrong_clock() -> None:
+    """Very long timeouts, and loops whose clock is `time.time`, are as they were."""
+
+    class Wall(asyncio.SelectorEventLoop):
+        def time(self) -> float:
+            return time.time()
+
+    async def main() -> None:
+        now = asyncio.get_running_loop().time()
+        async with timeout(1e9), timeout(2e9), timeout_at(now + 5), timeout_at(now + 1e12), timeout_at(float("inf")):
+            pass
+
+    run(main())
+    with asyncio.Runner(loop_factory=Wall) as runner:
+        runner.run(main())
