@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,21 +51,34 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def modules() -> list[str]:
-    """The public modules, as the reference lists them; a test holds that list against the package."""
-    return re.findall(r"^## `(tracedtimeout[\w.]*)`", (ROOT / "docs" / "reference.md").read_text(), re.MULTILINE)
+def modules() -> dict[str, list[str]]:
+    """The names of each public module, as the reference lists them; a test holds that list against the package."""
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    sections = re.findall(r"^## `(tracedtimeout[\w.]*)`\n(.*?)(?=^## |\Z)", reference, re.MULTILINE | re.DOTALL)
+    return {module: re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) for module, table in sections}
 
 
-def _docstrings(module: str) -> str:
+def _docstrings(module: str, names: list[str]) -> str:
     """What mkdocstrings puts the docstrings of a module in the place of."""
-    options = "{show_root_heading: false, show_root_toc_entry: false, members: true}"
+    if module == "tracedtimeout":  # it binds its names anew where it is switched off: read off the source, those count
+        return "\n## tracedtimeout\n\n" + "".join(f"::: {origin}\n\n" for origin in _origins(names))
+    options = f"{{show_root_heading: false, show_root_toc_entry: false, members: [{', '.join(names)}]}}"
     return f"\n## {module}\n\n::: {module}\n    options: {options}\n"
+
+
+def _origins(names: list[str]) -> Iterator[str]:
+    """Where the package's own names come from, but for the number of its version."""
+    body = ast.parse((ROOT / "tracedtimeout" / "__init__.py").read_text()).body
+    taken = {each.name: node.module for node in body if isinstance(node, ast.ImportFrom) for each in node.names}
+    for name in names:
+        if name in taken:
+            yield f"tracedtimeout.{taken[name]}.{name}"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links of the repository become links of the site, where `docs` is the root."""
     if page.file.src_uri == "api.md":
-        markdown += "".join(map(_docstrings, modules()))
+        markdown += "".join(_docstrings(module, names) for module, names in modules().items())
     if page.file.src_uri in outside():
         return re.sub(r"(\]\((?:\.\./)?)docs/", r"\1", markdown)
     up = "../" * page.file.src_uri.count("/")
