@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector as AnyCollector
 
 from tests.support.scraping import lint, parsed, registry_of_ours, serving, shown
 from tests.support.telemetry import python
-from tracedtimeout import DeadlineExceeded, budget, timeout
+from tracedtimeout import DeadlineExceeded, budget, install, timeout
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
@@ -529,3 +529,27 @@ tracedtimeout_scrape_duration_seconds_count 1.0
 tracedtimeout_scrape_duration_seconds_sum 0.004
 tracedtimeout_build_info{{implementation="python",version="{VERSION}"}} 1.0
 """.splitlines()
+
+
+def test_a_page_without_figures_says_why() -> None:
+    """Before `install()` the page of a registry says that it was not called, in both formats; afterwards not."""
+    registry = CollectorRegistry()
+    Gauge("temperature", "Of the room.", registry=registry)
+    said = (
+        "# HELP tracedtimeout_active No timeouts are shown: tracedtimeout.install() has not been called, "
+        "or with another registry.\n# TYPE tracedtimeout_active gauge\n"
+    )
+
+    def page(path: str = "/metrics", accept: str = "") -> str:
+        with start_metrics_server(0, registry=registry) as server:
+            answer = httpx.get(f"http://127.0.0.1:{server.port}{path}", headers={"accept": accept})
+        return answer.text
+
+    assert page().endswith(said)
+    assert page(accept=OPENMETRICS).endswith(f"{said}# EOF\n")
+    assert "tracedtimeout" not in page("/metrics?name[]=temperature")
+    undo = install(registry=registry, spans="off")
+    try:
+        assert "install()" not in page()
+    finally:
+        undo()

@@ -173,3 +173,5 @@ BUCKETS: Setting[Bounds | None] = Setting("buckets", lambda: None, _read_bounds,
 MAX_NAMES: Setting[int] = Setting("max_names", lambda: 200, int, _is_count)
 ACCEPT: Setting[tuple[str, ...]] = Setting("accept", lambda: HEADERS, _read_headers, _are_headers)
 MAXIMUM: Setting[float | None] = Setting("maximum", lambda: None, float, _is_maximum)
+
+SETTINGS: tuple[Setting[Any], ...] = (REGISTRY, SPANS, OBSERVERS, BUCKETS, MAX_NAMES, ACCEPT, MAXIMUM)

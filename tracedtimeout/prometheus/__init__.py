@@ -175,14 +175,25 @@ class _Timed:
     """A registry that records how long a scrape takes: encoders write each family before they ask for the next."""
 
     source: Any
+    whole: bool = True
+    """False of some families that were asked for by name."""
 
     def collect(self) -> Iterator[Metric]:
         started = time.perf_counter()
-        yield from self.source.collect()
+        missing = self.whole
+        for family in self.source.collect():
+            missing = missing and family.name != _NAME
+            yield family
+        if missing:
+            yield Metric(_NAME, _NOT_INSTALLED, "gauge")  # its HELP: other comments are an error in OpenMetrics
         _process.record(_metrics.SCRAPE_DURATION, (), time.perf_counter() - started)
 
     def restricted_registry(self, names: Iterable[str]) -> _Timed:
-        return _Timed(self.source.restricted_registry(names))
+        return _Timed(self.source.restricted_registry(names), whole=False)
+
+
+_NAME = _metrics.ACTIVE.prometheus_name
+_NOT_INSTALLED = "No timeouts are shown: tracedtimeout.install() has not been called, or with another registry."
 
 
 def _source(registry: CollectorRegistry | None) -> Any:
