@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib import import_module
 from importlib.metadata import version
@@ -11,6 +12,7 @@ import pytest
 import tracedtimeout
 from tests.support.imports import PACKAGE, modules
 from tracedtimeout._shared import build
+from tracedtimeout.commands import COMMANDS
 
 REFERENCE = PACKAGE.parent / "docs" / "reference.md"
 
@@ -78,3 +80,13 @@ def _ours(exported: object) -> bool:
 def test_the_version_is_the_distributions() -> None:
     """`__version__` is what is installed."""
     assert tracedtimeout.__version__ == version("tracedtimeout")
+
+
+def test_the_reference_names_settings_that_are_read() -> None:
+    """Each variable of its table stands in the package's source, and so does each command in the list of commands."""
+    source = "".join(module.read_text() for module in modules())
+    settings = re.findall(r"^\| `TRACEDTIMEOUT_(\w+)`", REFERENCE.read_text(), re.MULTILINE)
+    parameters = set(inspect.signature(tracedtimeout.install).parameters)
+    assert len(settings) >= len(parameters)
+    assert [name for name in settings if name.lower() not in parameters and f"TRACEDTIMEOUT_{name}" not in source] == []
+    assert set(re.findall(r"^\| `python -m tracedtimeout (\w+)", REFERENCE.read_text(), re.MULTILINE)) <= set(COMMANDS)
