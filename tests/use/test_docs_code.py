@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support.commands import CHECKS
-from tests.support.pages import Block, blocks, pages
+from tests.support.pages import ROOT, Block, blocks, pages
 from tracedtimeout import install, testing
 
 SHOWN = {"text", "mermaid", "promql", "http"}
@@ -48,6 +48,13 @@ def test_a_block_that_does_not_run_says_why() -> None:
     """The reason is a sentence, not a word."""
     reasons = [b.skip for page in WITH_CODE for b in blocks(page) if b.skip]
     assert [reason for reason in reasons if len(reason.split()) < 4] == []
+
+
+def test_a_block_that_is_a_file_is_saved_by_a_test() -> None:
+    """The pages whose blocks are files have tests of their own, which save and run them."""
+    with_files = {b.page for page in WITH_CODE for b in blocks(page) if b.title}
+    tests = "".join(test.read_text() for test in (ROOT / "tests").rglob("test_*.py"))
+    assert {page for page in with_files if f'"{page}"' not in tests} == set()
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
