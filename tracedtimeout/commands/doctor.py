@@ -37,7 +37,7 @@ OTHERS = (
 )
 """Variables that are read besides those of `install()`."""
 
-DEVELOPMENT = {"bench", "dashboards", "databases", "sdks", "test"}
+DEVELOPMENT = {"bench", "comparison", "dashboards", "databases", "docs", "sdks", "test"}
 """Extras for who works on this package."""
 
 _REQUIREMENT = re.compile(
