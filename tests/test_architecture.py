@@ -13,8 +13,8 @@ FLOORS = [
     # What a user starts; everything below is open to it, by its public names.
     {"commands.demo"},
     {"demo"},
-    {"__main__", "commands.dashboards", "commands.doctor", "commands.top"},
-    {"commands", "commands._originals"},
+    {"__main__", "commands.dashboards", "commands.doctor", "commands.suggest", "commands.top"},
+    {"commands", "commands._http", "commands._originals"},
     # Where a deadline enters or leaves the process.
     {"integrations.asgi", "integrations.httpx", "integrations.httpx2", "integrations.aiohttp", "integrations.grpc"},
     {"integrations.requests"},

@@ -150,7 +150,7 @@ def test_nobody_there_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["ftp://x"], "a live page is at http:// or https://, not ftp://x"),
+        (["ftp://x"], "a URL begins with http:// or https://, not as ftp://x"),
         (["x", "--every", "0"], "seconds between two looks are 0.1 to 3600, not 0"),
         (["x", "--header", "none"], "a header is 'name: value', not 'none'"),
     ],

@@ -16,6 +16,7 @@ COMMANDS = {
     "dashboards": "Grafana dashboards, Prometheus rules, a mixin and runbooks, written to a folder",
     "demo": "a small shop under load, to watch timeouts in",
     "doctor": "what is installed, which settings are in force, who holds asyncio's own timeouts",
+    "suggest": "the limits that Prometheus's rules suggest, as a file for TRACEDTIMEOUT_LIMITS",
     "top": "the timeouts of a running process, from its live page",
 }
 """Each command, and its line in the list. The module of its name raises an ImportError that names a missing extra."""

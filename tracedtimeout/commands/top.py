@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 from tracedtimeout.live._tree import printable
 from tracedtimeout.live._view import clock, seconds
 
+from . import _http
+
 try:
     from rich.console import Console, Group, RenderableType
     from rich.live import Live
@@ -204,16 +206,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--once", action="store_true", help="print it once and end")
     parser.add_argument("--every", type=_interval, default=1.0, metavar="SECONDS", help="between two looks (default 1)")
     parser.add_argument(
-        "--header", type=_header, action="append", default=[], help="to send along, as 'Authorization: Bearer ...'"
+        "--header", type=_http.header, action="append", default=[], help="to send along, as 'Authorization: Bearer ...'"
     )
     return parser
 
 
 def _url(text: str) -> str:
-    url = text if "://" in text else f"http://{text}"
-    if not url.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"a live page is at http:// or https://, not {text}")
-    return url.rstrip("/").removesuffix("/json")
+    return _http.url(text).removesuffix("/json")
 
 
 def _interval(text: str) -> float:
@@ -224,10 +223,3 @@ def _interval(text: str) -> float:
     if not 0.1 <= every <= 3600.0:
         raise argparse.ArgumentTypeError(f"seconds between two looks are 0.1 to 3600, not {text}")
     return every
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not (text.isascii() and text.isprintable()):
-        raise argparse.ArgumentTypeError(f"a header is 'name: value', not {text!r}")
-    return name.strip(), value.strip()
