@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.services.asgi_servers import SPENT, Message, Receive, Scope, Send, forever, middleware, outcomes, stuck
+from tests.services.asgi_servers import SPENT, App, Message, Receive, Scope, Send, forever, middleware, outcomes, stuck
 from tracedtimeout import DeadlineExceeded
 from tracedtimeout.integrations.asgi import _answers
 from tracedtimeout.integrations.asgi._overdue import answers
@@ -65,3 +65,60 @@ async def test_a_server_that_keeps_its_close_codes() -> None:
     scope = {**scope_of((b"deadline-budget", b"20")), "type": "websocket"}
     await middleware(accepting)(scope, never, daphne)
     assert codes == [1011, 3008]
+
+
+async def closes(app: App, *headers: tuple[bytes, bytes], http_version: str = "1.1", method: str = "POST") -> bool:
+    """True if the 504 of a request with these headers tells its client that the connection ends with it."""
+    told: list[tuple[bytes, bytes]] = []
+
+    async def send(message: Message) -> None:
+        told.extend(message.get("headers", ()))
+
+    scope = {**scope_of(*headers), "http_version": http_version, "method": method}
+    parts = iter([b"half", b"whole"])
+
+    async def receive() -> Message:
+        part = next(parts)
+        return {"type": "http.request", "body": part, "more_body": part == b"half"}
+
+    await middleware(app, default=0.01)(scope, receive, send)
+    assert (b"deadline-expired", b"1") in told
+    return (b"connection", b"close") in told
+
+
+SIZED = (b"content-length", b"9")
+CHUNKED = (b"transfer-encoding", b"chunked")
+EMPTY = (b"content-length", b"0")
+SPENT_LINE = (b"deadline-budget", b"0")
+
+
+def reading(times: int) -> App:
+    """An application that reads so many parts of the body, and then waits."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(times):
+            await receive()
+        await forever()
+
+    return app
+
+
+async def test_a_504_before_an_unread_body_ends_the_connection() -> None:
+    """What the client still sends would else stand between its server and the next request."""
+    assert await closes(reading(0), SIZED)
+    assert await closes(reading(1), CHUNKED)
+    assert await closes(reading(0), SIZED, SPENT_LINE)
+    assert await closes(reading(0), SIZED, method="GET")
+
+
+async def test_a_504_behind_the_body_keeps_the_connection() -> None:
+    """Read to its end, or not there at all, it stands in nobody's way."""
+    assert not await closes(reading(2), SIZED)
+    assert not await closes(reading(2), CHUNKED)
+    assert not await closes(reading(0), EMPTY)
+    assert not await closes(reading(0))
+
+
+async def test_streams_of_http2_end_by_themselves() -> None:
+    """HTTP/2 knows no such header."""
+    assert not await closes(reading(0), SIZED, http_version="2")

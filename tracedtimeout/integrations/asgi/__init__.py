@@ -97,6 +97,8 @@ class DeadlineMiddleware:
 
         answer = Response(send, scope)
         watch = None
+        if scope["method"] not in _WITHOUT_A_BODY:
+            receive = answer.reading(receive)
         lines = None if _none_of_ours(map(_name_of_line, scope["headers"])) else _ours(scope)
         opened = self._door.open(name, lines, outer=scope.get(SCOPE))
         try:
@@ -150,6 +152,8 @@ class DeadlineMiddleware:
 _OURS = frozenset(header.encode() for header in HEADERS)
 _none_of_ours = _OURS.isdisjoint
 _name_of_line = itemgetter(0)
+_WITHOUT_A_BODY = frozenset({"GET", "HEAD"})
+"""As a rule, and theirs is the path where calls are counted."""
 
 
 def _ours(scope: Scope) -> list[tuple[object, object]]:

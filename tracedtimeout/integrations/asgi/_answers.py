@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeGuard
 
 from tracedtimeout import DeadlineExceeded
-from tracedtimeout._shared.asgi import Message, Scope, Send
+from tracedtimeout._shared.asgi import Message, Receive, Scope, Send
 from tracedtimeout.integrations._opened import too_little
 from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
@@ -19,6 +19,7 @@ _INTERNAL_ERROR = 1011
 _TIMEOUT = 3008
 """IANA's registry of close codes has one: for servers that keep the codes under 3000 for themselves."""
 _ERROR = 500
+_CLOSE = (b"connection", b"close")
 
 
 def _found_passed(exc: BaseException | None) -> TypeGuard[BaseException]:
@@ -34,10 +35,14 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_last", "_send", "scope", "started")
+    __slots__ = ("_last", "_read", "_receive", "_send", "scope", "started")
+
+    _receive: Receive
 
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
+        self._read = False
+        """The body of the request has been read to its end."""
         self.scope = scope
         self.started = False
         self._last: Message | None = None
@@ -52,6 +57,17 @@ class Response:
                 raise exc
             self.started = True
         return self._send(message)
+
+    def reading(self, receive: Receive) -> Receive:
+        """`receive` of a request that may have a body: noted when the application has read all of that."""
+        self._receive = receive
+        return self._receive_and_note
+
+    async def _receive_and_note(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._read = True
+        return message
 
     async def expire(self) -> bool:
         """Answer 504 if the response has not started.
@@ -101,7 +117,10 @@ class Response:
 
     def _refuse(self) -> Coroutine[Any, Any, bool]:
         send, self._send = self._send, _drop
-        return _taken(_refuse(send, self.scope))
+        headers = list(PROBLEM_HEADERS)
+        if not self._read and _brings_a_body(self.scope):
+            headers.append(_CLOSE)  # else the server has to read the rest before the next request
+        return _taken(_refuse(send, self.scope, headers))
 
 
 async def _taken(sending: Awaitable[None]) -> bool:
@@ -116,8 +135,18 @@ async def _taken(sending: Awaitable[None]) -> bool:
     return True
 
 
-async def _refuse(send: Send, scope: Scope) -> None:
-    await send({"type": "http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)})
+def _brings_a_body(scope: Scope) -> bool:
+    """True if a body follows the request on its connection. A stream of HTTP/2 has an end of its own."""
+    if not str(scope.get("http_version", "")).startswith("1"):
+        return False
+    return any(
+        line[0] == b"transfer-encoding" or (line[0] == b"content-length" and line[1] != b"0")
+        for line in scope["headers"]
+    )
+
+
+async def _refuse(send: Send, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": 504, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else PROBLEM
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
