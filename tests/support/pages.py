@@ -6,6 +6,7 @@ A comment of HTML right above a block, which no reader sees, is about that block
     <!-- code: setup
     lines of Python that run before it: what the page takes for granted
     -->
+    <!-- code: program, why it runs by itself, on the real clock -->
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Block:
     """The name of the file that the code is, where the page gives one."""
     skip: str = ""
     """The reason why it does not run."""
+    program: bool = False
+    """It is a program of its own, and no part of the page's session."""
     setup: str = ""
     """Python that runs before it."""
     follows: bool = False
@@ -60,7 +63,7 @@ def blocks(page: str) -> Iterator[Block]:
     end = None
     for found in FENCE.finditer(text):
         kind, said = _note(found["note"] or "")
-        if kind not in ("", "skip", "setup"):
+        if kind not in ("", "skip", "setup", "program"):
             raise ValueError(f"{page}: no block can be marked {kind!r}")
         indent = found["indent"]
         title = re.search(r'title="([^"]+)"', found["options"])
@@ -71,6 +74,7 @@ def blocks(page: str) -> Iterator[Block]:
             code=re.sub(rf"^{indent}", "", found["code"], flags=re.MULTILINE),
             title=title[1] if title else "",
             skip=said if kind == "skip" else "",
+            program=kind == "program",
             setup=said if kind == "setup" else "",
             follows=end is not None and not text[end : found.start()].strip(),
         )

@@ -8,6 +8,8 @@ import contextlib
 import contextvars
 import io
 import re
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from inspect import CO_COROUTINE
@@ -66,7 +68,7 @@ def test_python_of_a_page_runs(page: str) -> None:
         for block, after in zip_longest(here, here[1:]):
             if block.language != "python" or block.skip or block.title:
                 continue
-            printed, error = session.run(block)
+            printed, error = _run_alone(block) if block.program else session.run(block)
             if after is not None and after.language == "text" and after.follows:
                 assert after.skip or _unmeasured(printed) == _unmeasured(after.code), f"{page}:{after.line}"
             elif error is not None:
@@ -80,6 +82,12 @@ def test_what_is_not_python_is_well_formed(page: str) -> None:
     for block in blocks(page):
         if block.language in CHECKS and not block.skip:
             CHECKS[block.language](block)
+
+
+def _run_alone(block: Block) -> tuple[str, Exception | None]:
+    """What a program prints; gives an exception where it fails."""
+    done = subprocess.run([sys.executable, "-c", block.code], capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout, None if done.returncode == 0 else RuntimeError(done.stderr)
 
 
 class Session:
