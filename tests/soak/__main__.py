@@ -4,6 +4,7 @@ python -m tests.soak                        # half a minute
 python -m tests.soak --seconds 1800         # half an hour
 python -m tests.soak crowd --open 1000000   # a million timeouts open at once: some 4 GB
 python -m tests.soak storm                  # ten thousand that expire in one tick
+python -m tests.soak planted                # workers that end without a word: the ledger shows it
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from .crowd import crowd, storm
@@ -20,7 +22,7 @@ from .soak import Report, soak
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Mixed traffic for a while.")
-    parser.add_argument("part", nargs="?", choices=("traffic", "crowd", "storm"), default="traffic")
+    parser.add_argument("part", nargs="?", choices=("traffic", "crowd", "storm", "planted"), default="traffic")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--restarts", type=int, help="workers replaced; one each ten seconds")
@@ -32,11 +34,23 @@ def main() -> int:
     if chosen.part == "storm":
         print(storm(10_000))
         return 0
+    if chosen.part == "planted":
+        return planted()
     restarts = int(chosen.seconds / 10) if chosen.restarts is None else chosen.restarts
     with tempfile.TemporaryDirectory() as folder:
         report = asyncio.run(soak(chosen.seconds, Path(folder), clients=chosen.clients, restarts=restarts))
     show(report)
     return bool(report.differences() or report.faults or report.active)
+
+
+def planted() -> int:
+    """Find the fault of `tests.soak.planted`; fails if it is not found."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = asyncio.run(soak(3.0, Path(folder), clients=8, restarts=2, service="tests.soak.planted"))
+    lost = sum(sent - counted for sent, counted in report.differences().values())
+    print(f"{lost} of {sum(report.sent.values())} timeouts are not counted: found in {time.monotonic() - begun:.0f} s")
+    return not lost
 
 
 def show(report: Report) -> None:

@@ -1,0 +1,141 @@
+"""What can be run, each with its command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing to run."""
+
+    part: str
+    what: str
+    command: str
+    """A command line, from the root of the checkout; variables of the environment in front."""
+    lines: int = 1
+    """How many of the last lines that it prints tell its result."""
+    size: str = ""
+    """How much of it CI runs, if that is not all."""
+
+
+SCHEDULES, SOAK, FAULTS, AGAINST = "Schedules", "Soak", "Faults at every line", "Against asyncio, and hostile input"
+MUTATION, PLANTED = "Mutation", "Planted faults"
+
+ROWS = {
+    "schedules": Row(
+        SCHEDULES,
+        "random programs on one loop, whose ready callbacks run in any order",
+        "python -m tests.schedules --loops 1 --seeds 10000",
+        size="all",
+    ),
+    "threads": Row(
+        SCHEDULES,
+        "the same on two loops in threads, beside a reader, with threads changing at lines of the core",
+        "python -m tests.schedules --loops 2 --seeds 2000",
+        size="200 seeds",
+    ),
+    "schedules-many": Row(
+        SCHEDULES,
+        "a night's worth",
+        "python -m tests.schedules --loops 1 --seeds 1000000",
+        size="none",
+    ),
+    "soak": Row(
+        SOAK,
+        "half an hour of mixed traffic: expiries, moves, disconnects, scrapes, workers replaced",
+        "python -m tests.soak --seconds 1800 --clients 4",
+        lines=6,
+        size="20 s",
+    ),
+    "crowd": Row(
+        SOAK,
+        "a million timeouts open at once, in a million tasks",
+        "python -m tests.soak crowd --open 1000000",
+        size="100,000",
+    ),
+    "storm": Row(
+        SOAK,
+        "ten thousand that expire in one tick, beside a bystander who wants his turn",
+        "python -m tests.soak storm",
+        size="all",
+    ),
+    "lines": Row(
+        FAULTS,
+        "an exception as of a signal's handler, at each line of the core in each scene, once",
+        "python -m tests.faults --few interrupt",
+        lines=12,
+        size="all",
+    ),
+    "recursion": Row(
+        FAULTS,
+        "a stack that ends in or around a timeout, at 32 offsets",
+        "python -m tests.faults recursion",
+        lines=5,
+        size="all",
+    ),
+    "collector": Row(
+        FAULTS,
+        "the garbage collector closes dropped work at any allocation, in the loop's thread and in another",
+        "python -m pytest -q tests/faults/test_collector.py",
+        size="all",
+    ),
+    "growth": Row(
+        FAULTS,
+        "instructions of a step beside ten times as many others",
+        "python -m pytest -q tests/faults/test_growth.py",
+        size="all",
+    ),
+    "differential": Row(
+        AGAINST,
+        "random programs show what asyncio shows, to the letter",
+        "TRACEDTIMEOUT_PROGRAMS=20000 python -m pytest -q tests/core/test_differential.py",
+        size="2,000",
+    ),
+    "conformance": Row(
+        AGAINST,
+        "CPython's own tests of timeouts and of asyncio, run against this package",
+        "python -m pytest -q tests/core/test_conformance.py",
+        size="all, on five Pythons",
+    ),
+    "headers": Row(
+        AGAINST,
+        "hostile headers, and requests that carry them",
+        "TRACEDTIMEOUT_FUZZ=1000000 python -m pytest -q -k test_fuzz tests/wire tests/doors",
+        size="all",
+    ),
+    **{
+        f"mutants{module}": Row(MUTATION, f"mutants of `{module}`", f"python -m tests.mutation {module}", size="none")
+        for module in (
+            "_arguments",
+            "_budget",
+            "_exceeded",
+            "_lanes",
+            "_names",
+            "_outcome",
+            "_spent",
+            "_where",
+            "_words",
+        )
+    },
+    "planted": Row(
+        PLANTED,
+        "five faults planted in the core, and the first seed whose schedule shows each",
+        "python -m tests.schedules.planted",
+        lines=5,
+        size="all",
+    ),
+    "planted-soak": Row(
+        PLANTED,
+        "workers that end without a word of what they counted last, under the traffic of the soak",
+        "python -m tests.soak planted",
+        size="all",
+    ),
+    "planted-mutants": Row(
+        PLANTED,
+        "a module changed at every sixth place",
+        "python -m tests.mutation _words --every 6",
+        size="all",
+    ),
+}
+"""All rows by their keys, in the order of the report."""
