@@ -162,11 +162,14 @@ class Watched:
         turns.still = False
 
     def _compare(self) -> None:
-        """No deadline is later than that of one around it, whatever its loop, that still binds."""
+        """No deadline is later than that of one around it, whatever its loop, that still binds.
+
+        Not so beneath one that has fired: to its own loop that binds nothing new, to another's it is spent.
+        """
         outer = self._around
         while outer is not None and not (outer.live and not outer.expired()):
             outer = outer._around
-        if outer is None or self.expired():
+        if outer is None or self.expired() or outer._beneath_fired():
             return
         mine, its = self.deadline(), outer.deadline()
         loops = [each._loop() for each in (self, outer)]
@@ -174,6 +177,12 @@ class Watched:
             its += loops[0].time() - loops[1].time()
             if mine is None or mine > its:
                 self._ledger.fault("a deadline is later than the one around it")
+
+    def _beneath_fired(self) -> bool:
+        outer = self._around
+        while outer is not None and not outer.expired():
+            outer = outer._around
+        return outer is not None
 
     def _loop(self) -> Any:
         timeout: Any = getattr(self._inner, "_timeout", self._inner)
