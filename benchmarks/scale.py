@@ -156,7 +156,7 @@ def tables(quiet: Process, full: Process) -> dict[str, str]:
 
 
 def cuts(process: Process) -> list[tuple[str, int, int]]:
-    """What is done, the series that are left, and of how many processes."""
+    """Ways to have fewer: what is done, the series that are left, and of how many processes."""
     buckets = process.buckets
     kept = sum(process.series[family] for family in KEPT)
     aggregated = process.series["duration_seconds"] + process.series["expirations"] + process.series["interruptions"]
@@ -206,8 +206,8 @@ Of the usual process. Each is a line of configuration, and nothing of the progra
 - **Native histograms**: Prometheus 3 stores each of ours as one series with `convert_classic_histograms_to_nhcb: true`
   in the scrape configuration; the dashboards and rules read both kinds.
 - **Recording rules**: sum without `instance` (and `pod`), keep that for long, and the raw series for hours. The
-  recording rules that are shipped (`dashboards/prometheus/recording.yml`) are such sums by service and name. Some alerts
-  read `active`, `expirations`, `utilization` and `timer_lag` themselves: evaluate alerts where the raw series are.
+  recording rules that are shipped (`dashboards/prometheus/recording.yml`) are such sums by service and name. Some
+  alerts read `active`, `expirations`, `utilization` and `timer_lag` themselves: evaluate alerts where the raw series are.
 """,
     "Mimir, Thanos, Tempo": """\
 - **Prometheus and Thanos**: one Prometheus a cluster or shard scrapes, records and alerts; Thanos keeps its blocks.

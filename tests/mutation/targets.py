@@ -25,7 +25,13 @@ TARGETS: dict[str, list[str]] = {
     "_lanes": ["tests/core/test_lanes.py", *CORE, *RANDOM, *STRUCK],
     "_names": ["tests/core/test_names.py", *CORE],
     "_outcome": ["tests/core/test_outcome.py", *CORE],
-    "_spent": ["tests/core/test_spent.py", "tests/core/test_outcomes.py", "tests/core/test_child_tasks.py", *CORE, *RANDOM],
+    "_spent": [
+        "tests/core/test_spent.py",
+        "tests/core/test_outcomes.py",
+        "tests/core/test_child_tasks.py",
+        *CORE,
+        *RANDOM,
+    ],
     "_where": ["tests/core/test_where.py", *CORE],
     "_words": ["tests/core/test_words.py", "tests/core/test_names.py"],
 }
