@@ -207,7 +207,7 @@ Of the usual process. Each is a line of configuration, and nothing of the progra
   in the scrape configuration; the dashboards and rules read both kinds.
 - **Recording rules**: sum without `instance` (and `pod`), keep that for long, and the raw series for hours. The
   recording rules that are shipped (`dashboards/prometheus/recording.yml`) are such sums by service and name. Some
-  alerts read `active`, `expirations`, `utilization` and `timer_lag` themselves: evaluate alerts where the raw series are.
+  alerts read `active`, `expirations`, `utilization` and `timer_lag` themselves: alert where the raw series are.
 """,
     "Mimir, Thanos, Tempo": """\
 - **Prometheus and Thanos**: one Prometheus a cluster or shard scrapes, records and alerts; Thanos keeps its blocks.
