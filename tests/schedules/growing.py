@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from tests.core import statements as p
-from tests.core.programs import Body, Here, Program, Trace
+from tests.core.programs import AnyTimeout, Body, Here, Program, Trace
 
 from .turns import Loop
 
@@ -27,6 +28,8 @@ class SpreadTrace(Trace):
 
     loop: Loop
     others: list[SpreadTrace]
+    reserved: Callable[[float | None, float, str], AnyTimeout]
+    """Makes a timeout of so many seconds, and no less than so many before the deadline around it."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ class Elsewhere:
             except asyncio.CancelledError:
                 other.loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
                 raise
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A timeout that leaves some seconds of the one around it."""
+
+    delay: float | None
+    reserve: float
+    body: Body
+
+    async def run(self, here: Here) -> None:
+        trace = cast(SpreadTrace, here.trace)
+        timeout = trace.reserved(self.delay, self.reserve, trace.name())
+        trace.timeouts.append(timeout)
+        async with timeout:
+            await replace(here, timeouts=(timeout, *here.timeouts)).body(self.body)
 
 
 def _end(future: asyncio.Future[Any]) -> None:
@@ -99,7 +118,7 @@ class _Grower:
         rng, body = self._rng, self.body
         limit = rng.choice(LIMITS)
         inner = depth - 1
-        kind = rng.randrange(16)
+        kind = rng.randrange(17)
         if kind < 5:
             within = p.Within(limit, body(inner), rng.random() < 0.3)
             return within if kind < 2 else self._caught(within, inner)
@@ -115,8 +134,10 @@ class _Grower:
             return p.Step((limit, rng.choice(LIMITS)), body(0), rng.random() < 0.5)
         if kind == 10:
             return p.Group(self._children(inner), body(0))
-        if kind == 11:
+        if kind == 16:
             return p.Gather(self._children(inner), rng.random() < 0.5, rng.random() < 0.5)
+        if kind == 11:
+            return self._caught(Reserved(limit, rng.choice(DELAYS), body(inner)), inner)
         if kind == 12:
             return rng.choice((p.Detach(body(inner)), p.Bare(rng.choice(DELAYS), body(inner))))
         start = rng.choice((p.Spawn, p.Shield, p.Await))

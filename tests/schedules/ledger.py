@@ -85,6 +85,9 @@ class Ledger:
             owners=True,
         )
 
+    def reserved(self, delay: float | None, reserve: float, name: str) -> AnyTimeout:
+        return Watched(tracedtimeout.timeout(delay, name=name, reserve=reserve), name, self)
+
     async def _wait_for(self, inner: Library, awaitable: Awaitable[Any], delay: float | None, name: str) -> Any:
         self.opened += 1
         outer = around.get()

@@ -52,6 +52,7 @@ class Run:
         self.eager = sys.version_info >= (3, 12) and rng.random() < 0.2
         self.traces = [self._trace(number) for number in range(loops)]
         for trace in self.traces:
+            trace.reserved = self.ledger.reserved
             trace.others = [other for other in self.traces if other is not trace]
         self.programs = [grow(rng, spread=loops > 1) for _ in self.traces]
 
