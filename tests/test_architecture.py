@@ -54,6 +54,7 @@ FLOORS = [
     {"otlp._points", "otlp._views"},
     {"prometheus._families", "otlp._meters"},
     {"_install._settings", "_disabled"},
+    {"_install._limits"},
     {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.off_loop", "_shared.once"},
     {"_shared.trust"},
     {"_version"},
@@ -68,9 +69,11 @@ FLOORS = [
     {"_core._family"},
     {"_core._link"},
     {"_core._loop", "_core._warn"},
+    {"_core._delays"},
     {"_core.figures._process"},
     {"_core.figures._series", "_core._spent", "_core._where"},
     {"_core._observers", "_core.figures._metrics"},
+    {"_core._limits"},
     {"_core._arguments", "_core._exceeded", "_core._lanes", "_core._names", "_core._outcome", "_core._words"},
 ]
 """From the top of the house to its foundations: a module imports from the floors below its own only."""

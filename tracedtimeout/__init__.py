@@ -14,6 +14,7 @@ from ._core._timeout import Timeout, timeout_at
 from ._core._wait_for import wait_for
 from ._disabled import DISABLED
 from ._install import install
+from ._install._limits import limits_on_signal, reload_limits
 from ._version import VERSION as __version__  # noqa: N811  # what tools look for
 
 if DISABLED and not TYPE_CHECKING:
@@ -32,6 +33,8 @@ __all__ = [
     "checkpoint",
     "detach",
     "install",
+    "limits_on_signal",
+    "reload_limits",
     "remaining",
     "timeout",
     "timeout_at",

@@ -56,6 +56,8 @@ def with_timeout(
             inside = inside.func
         module = str(getattr(inside, "__module__", None) or "?")
         called = given or f"{module}:{getattr(inside, '__qualname__', type(inside).__qualname__)}"[: _names.LONGEST]
+        if given is None:
+            _names.is_default(called)
         _process.announce(called)
         caller = getattr(inside, "__globals__", {"__name__": module})
 

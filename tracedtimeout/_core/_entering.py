@@ -31,9 +31,12 @@ def made(delay: Any, name: str | None, at_least: float, reserve: float | None, f
     self._state = CREATED
     self._started = self._lane = self._owner = self._inner = self._spent = self._more = self._fired = None
     self._ended = self._task = self._parent = None
-    bind(self, state_of(asyncio.get_running_loop()), "timeout", given, delay)
+    here = state_of(asyncio.get_running_loop())
+    if name is not None and delay is not None and (limit := here.granted("timeout", given, delay)) != delay:
+        self._extend().said, self._when, delay = float(delay), deadline_in(limit), limit
+    bind(self, here, "timeout", given, delay)
     if name is None:
-        state_of(asyncio.get_running_loop()).remember(frame.f_code)
+        here.remember(frame.f_code)
     set_options(self, at_least, reserve)
     return self
 
@@ -69,9 +72,13 @@ def set_options(self: Any, at_least: float, reserve: float | None) -> None:
 def entered(delay: float | None, name: str, kind: str, at_least: float, reserve: float | None) -> Any:
     """`enter`, in any but the common case."""
     when = deadline_in(delay)
-    loop = asyncio.get_running_loop()
+    here, said = state_of(asyncio.get_running_loop()), None
+    if delay is not None and (limit := here.granted(kind, _names.checked(name), delay)) != delay:
+        said, when, delay = float(delay), deadline_in(limit), limit
     self = timeout_class(None if when is NEVER else when, name=name, at_least=at_least, reserve=reserve)
-    bind(self, state_of(loop), kind, self.name, delay)
+    bind(self, here, kind, self.name, delay)
+    if said is not None:
+        self._extend().said = said
     steps = self.__aenter__()
     try:
         steps.send(None)

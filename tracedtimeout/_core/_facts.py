@@ -153,12 +153,12 @@ class Facts(Link):
     @property
     def requested(self) -> float | None:
         """Seconds from entry to its own deadline; None with none."""
-        if self._when == INF:
-            return None
+        said: float | None = self._more.said if self._more.__class__ is More else None
+        if said is not None or self._when == INF:
+            return said
         lane = self._lane
         if lane is not None and lane.delay != INF:
-            delay: float = lane.delay
-            return delay
+            return cast(float, lane.delay)
         return self._when - (self._started_at() if self._state is not CREATED else reader_here().clock())
 
     @property

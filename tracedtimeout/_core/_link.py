@@ -78,6 +78,8 @@ class More:
     reserve: float | None = None
     asked = NEVER
     """With a reserve: the deadline that its user set."""
+    said: float | None = None
+    """The seconds in the code, where configuration has another limit."""
     cancelling = 0
     """How often its task had been asked to end as it was entered."""
     reschedules = 0

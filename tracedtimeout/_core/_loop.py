@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 import time
-import weakref
 from collections.abc import Callable
 from threading import get_ident
 from types import CodeType, SimpleNamespace
 from typing import Any
 
-from . import _names
+from . import _limits, _names
 from ._arguments import seconds_of
+from ._delays import Delays, Limited, limited
 from ._lanes import LINGER, Lanes
 from .figures import _process
-from .figures._metrics import OTHER
 from .figures._process import LoopFigures
-from .figures._series import NEVER, Figures, Histogram, Series, Varied
+from .figures._series import NEVER, Histogram
 
 if sys.version_info >= (3, 12):
     tasks: Any = (
@@ -27,9 +27,6 @@ if sys.version_info >= (3, 12):
 else:
     # What 3.11's `current_task` does, in Python: 60 ns.
     tasks = SimpleNamespace(current_task=asyncio.tasks._current_tasks.get)  # type: ignore[attr-defined]  # private
-
-MOST_LIMITS = 16
-"""Limits of one name that are counted each by itself. Computed limits may be any number."""
 
 _READINGS = 0.00005
 """Seconds for which a clock of an unknown loop is read to see how fast it goes on."""
@@ -76,9 +73,9 @@ class LoopState(Lanes):
         Else a deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is
         left."""
         self.figures: LoopFigures = _process.register(self)
-        self.timeouts: dict[str, Delays] = {}
+        self.timeouts: dict[str, Delays | Limited] = {}
         """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
-        self.series: dict[str, dict[str, Delays]] = {"timeout": self.timeouts}
+        self.series: dict[str, dict[str, Delays | Limited]] = {"timeout": self.timeouts}
         """Those of every kind."""
         self.sites: dict[int, Delays] = {}
         """The same of default names, by the `id` of the code, which `_names.sites` keeps alive."""
@@ -95,14 +92,29 @@ class LoopState(Lanes):
         if found is None:
             found = Delays(self, self.figures.of(_process.label(name)), kind)
             if found.figures.name == name:  # else it is one of many past the cap
-                by_name[name] = found
-        return found
+                by_name[name] = limited(found, name)
+        return found.delays if isinstance(found, Limited) else found
+
+    def granted(self, kind: str, name: str, delay: float) -> float:
+        """The seconds that a timeout gets that asks for `delay`: those that are configured, for a limit in code."""
+        if not _limits.configured or not 0.0 < delay < math.inf:
+            return delay
+        self.series_of(kind, name)
+        found = self.series[kind].get(name)
+        limit = _limits.limit_of(kind, name) if found is None else getattr(found, "limit", None)
+        return delay if limit is None else limit
+
+    def resolve_limits(self) -> None:
+        """Have the names that were used take the limits that are configured now. In the loop's thread."""
+        for by_name in list(self.series.values()):
+            for name, found in list(by_name.items()):
+                by_name[name] = limited(found.delays if isinstance(found, Limited) else found, name)
 
     def remember(self, code: CodeType) -> None:
         """Have `sites` tell the series of the default name of `code` at once the next time."""
         site = _names.sites.get(id(code))
         if site is not None and site[0] in self.timeouts:
-            self.sites[id(code)] = self.timeouts[site[0]]
+            self.sites[id(code)] = self.series_of("timeout", site[0])
 
     def soon(self, callback: Callable[..., None], *args: object) -> None:
         """Have the loop call `callback`; this may be another thread's."""
@@ -175,39 +187,6 @@ class LoopState(Lanes):
 
 def _alike(shown: float, passed: float) -> bool:
     return abs(shown - passed) < 0.1 * passed
-
-
-class Delays(dict[Any, Any]):
-    """The series of one name and kind by delay, None for none. Each is made as it is asked for, while they are few."""
-
-    __slots__ = ("figures", "here", "kind")
-
-    def __init__(self, here: LoopState, figures: Figures, kind: str) -> None:
-        super().__init__()
-        self.here = weakref.ref(here)
-        self.figures = figures
-        self.kind = kind
-
-    def __missing__(self, delay: object) -> Series | Varied:
-        """The series of a new delay.
-
-        Raises:
-            TypeError, ValueError: it is not a number of seconds.
-        """
-        here, figures = self.here(), self.figures
-        assert here is not None  # who asks runs in its loop
-        varied = figures.varied_of(self.kind, here.untimed)
-        if len(figures.series) >= MOST_LIMITS or figures.name == OTHER:
-            if delay is not None:
-                seconds_of("delay", delay)
-            return varied
-        seconds = NEVER if delay is None else float(seconds_of("delay", delay))
-        lane = here.untimed if delay is None else here.lane_of(seconds)
-        if lane is here.loose:
-            return varied
-        series = self[delay] = Series(figures, self.kind, seconds, lane)
-        figures.series.append(series)
-        return series
 
 
 def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:

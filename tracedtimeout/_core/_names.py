@@ -15,6 +15,10 @@ sites: dict[int, tuple[str, CodeType]] = {}
 object by value costs 530 ns on 3.12 and later, its id 30.)"""
 
 
+defaults: set[str] = set()
+"""Names that nobody gave: those of code, and of decorated functions. Configuration sets no limit for them."""
+
+
 def checked(name: str) -> str:
     """`name` if it can be one, cut to 120 characters.
 
@@ -44,4 +48,11 @@ def of_caller(frame: FrameType) -> str:
         site = (f"{frame.f_globals.get('__name__', '?')}:{code.co_qualname}"[:LONGEST], code)
         if len(sites) < _MOST:  # code made at run time must not grow it
             sites[id(code)] = site
+        is_default(site[0])
     return site[0]
+
+
+def is_default(name: str) -> None:
+    """Note that `name` is one of code's."""
+    if len(defaults) < _MOST:
+        defaults.add(name)

@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Any
 from tracedtimeout._core._observers import Observer
 from tracedtimeout._disabled import DISABLED
 
-from ._settings import ACCEPT, BUCKETS, MAX_NAMES, MAXIMUM, OBSERVERS, REGISTRY, SPANS, Bounds, Registry, Setting, Spans
+from ._limits import Limits, Source
+from ._settings import (
+    ACCEPT,
+    BUCKETS,
+    LIMITS,
+    MAX_NAMES,
+    MAXIMUM,
+    OBSERVERS,
+    REGISTRY,
+    SPANS,
+    Bounds,
+    Registry,
+    Setting,
+    Spans,
+)
 
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
@@ -25,6 +39,7 @@ def install(
     max_names: int | Setting[int] = MAX_NAMES,
     accept: Collection[str] | Setting[tuple[str, ...]] = ACCEPT,
     maximum: float | Setting[float | None] | None = MAXIMUM,
+    limits: Source | Setting[Limits] | None = LIMITS,
 ) -> Callable[[], None]:
     """Export what timeouts do from now on. A second call replaces the first; what it returns undoes it.
 
@@ -47,6 +62,9 @@ def install(
         accept: the headers that OpenTelemetry's propagator of ours believes; ``()`` at an edge. In the environment
             names between commas, or ``none``. Server doors have an `accept` of their own.
         maximum: seconds that a deadline which it extracts is cut to; None for no such bound.
+        limits: seconds by name that `timeout`, `wait_for` and `with_timeout` take in place of those in the code, where
+            the code gives a ``name=`` and seconds; ``"*"`` stands for all other names. A mapping, or the path of a TOML
+            file of lines ``"name" = seconds``, as in the environment. `reload_limits` reads it again.
 
     With ``TRACEDTIMEOUT_DISABLED=1`` it does nothing, and in `tracedtimeout.testing.no_telemetry` it wires nothing.
 
@@ -63,6 +81,7 @@ def install(
         "max_names": MAX_NAMES.value(max_names),
         "accept": ACCEPT.value(accept),
         "maximum": MAXIMUM.value(maximum),
+        "limits": LIMITS.value(limits),
     }
     if _suspensions:
         return lambda: None

@@ -18,7 +18,8 @@ from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import trust
 from tracedtimeout.prometheus import _multiprocess
 
-from ._settings import ACCEPT, MAX_NAMES, MAXIMUM, Bounds, Registry, Spans
+from ._limits import Limits
+from ._settings import ACCEPT, LIMITS, MAX_NAMES, MAXIMUM, Bounds, Registry, Spans
 
 if TYPE_CHECKING:
     from tracedtimeout.otlp._meters import Pipeline
@@ -33,10 +34,11 @@ def prepared(
     max_names: int,
     accept: tuple[str, ...],
     maximum: float | None,
+    limits: Limits,
 ) -> Installation:
     """An installation of settings that are known to be good; nothing is in place before `put_in_place`."""
     told = (*_span_observers(spans), *observers)
-    return Installation(_prometheus(registry), _meters(), told, buckets, max_names, accept, maximum)
+    return Installation(_prometheus(registry), _meters(), told, buckets, max_names, accept, maximum, limits)
 
 
 def _span_observers(policy: Spans) -> tuple[Observer, ...]:
@@ -101,21 +103,28 @@ class Installation:
     max_names: int
     accept: tuple[str, ...]
     maximum: float | None
+    limits: Limits
 
     def apply(self) -> None:
         _choose(self.buckets)
         if self.prometheus is not None:
             self.prometheus.start()
         _process.max_names = self.max_names
-        trust.accept, trust.maximum = self.accept, self.maximum
+        self.behave()
         _observers.add(*self.observers)
         self.meters.start(self)
+
+    def behave(self) -> None:
+        """Have deadlines and limits be as was chosen: that is no telemetry."""
+        trust.accept, trust.maximum = self.accept, self.maximum
+        self.limits.put_in_force()
 
     def revert(self) -> None:
         self.meters.stop(self)
         _observers.remove(*self.observers)
         _process.max_names = MAX_NAMES.default()
         trust.accept, trust.maximum = ACCEPT.default(), MAXIMUM.default()
+        LIMITS.default().put_in_force()
         if self.prometheus is not None:
             self.prometheus.stop()
         self.forget_buckets()
@@ -156,12 +165,13 @@ def put_in_place(wanted: Installation) -> None:
 
 
 def suspend() -> Callable[[], None]:
-    """Take back the installation in force; what it returns puts it back."""
+    """Take back the telemetry of the installation in force; what it returns puts it back."""
     global _current
     with _lock:
         before, _current = _current, None
         if before is not None:
             before.revert()
+            before.behave()
     return lambda: None if before is None else put_in_place(before)
 
 

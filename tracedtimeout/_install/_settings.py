@@ -15,6 +15,8 @@ from tracedtimeout._core._observers import Observer
 from tracedtimeout._core.figures import _metrics
 from tracedtimeout._shared.trust import HEADERS
 
+from ._limits import Limits, limits_from
+
 if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
@@ -112,6 +114,10 @@ def _is_maximum(who: str, value: object) -> float | None:
     return None if value is None else float(cast(float, value))
 
 
+def _are_limits(who: str, value: object) -> Limits:
+    return Limits() if value is None else limits_from(who, value)
+
+
 def _are_bounds(who: str, value: object) -> Bounds | None:
     """Bounds by instrument name; bare ones are those of the histograms with the common seconds buckets."""
     if value is None:
@@ -173,5 +179,15 @@ BUCKETS: Setting[Bounds | None] = Setting("buckets", lambda: None, _read_bounds,
 MAX_NAMES: Setting[int] = Setting("max_names", lambda: 200, int, _is_count)
 ACCEPT: Setting[tuple[str, ...]] = Setting("accept", lambda: HEADERS, _read_headers, _are_headers)
 MAXIMUM: Setting[float | None] = Setting("maximum", lambda: None, float, _is_maximum)
+LIMITS: Setting[Limits] = Setting("limits", Limits, str, _are_limits)
 
-SETTINGS: tuple[Setting[Any], ...] = (REGISTRY, SPANS, OBSERVERS, BUCKETS, MAX_NAMES, ACCEPT, MAXIMUM)
+SETTINGS: tuple[Setting[Any], ...] = (
+    REGISTRY,
+    SPANS,
+    OBSERVERS,
+    BUCKETS,
+    MAX_NAMES,
+    ACCEPT,
+    MAXIMUM,
+    LIMITS,
+)

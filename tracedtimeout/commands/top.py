@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tracedtimeout.live._tree import printable
-from tracedtimeout.live._view import clock, seconds
+from tracedtimeout.live._view import clock, configured, in_code, seconds
 
 from . import _http
 
@@ -126,6 +126,7 @@ def names(told: Look, most: int | None = None) -> Table:
         rate = f"{each['rates'][-1]:.1f}/s" if each["rates"] else ""
         p50, p95, p99, limit = (_seconds(each[key]) for key in ("p50", "p95", "p99", "limit"))
         p95.stylize(_tone(each["p95"], each["limit"]))
+        limit.append(configured(each.get("configured")))
         troubled = Text(f"{each['out_of_time']} of {each['ended']}", "red" if each["out_of_time"] else "")
         shown.add_row(_text(each["name"]), str(each["open"]), rate, p50, p95, p99, limit, troubled)
     return shown
@@ -148,7 +149,8 @@ def _in_flight(nodes: list[dict[str, Any]], *, brief: bool) -> Table:
             bar = Text(f"expired {node['unwinding']:.1f} s ago", "red")
         name, whose = _text("  " * node["depth"] + node["name"]), "" if node["owner"] == node["name"] else node["owner"]
         where = Text.assemble(_text(node["where"]), **_lines(brief=brief))
-        shown.add_row(name, bar, _seconds(node["elapsed"]), _seconds(limit), _text(whose), where)
+        bound = _seconds(limit).append(in_code(node.get("requested")))
+        shown.add_row(name, bar, _seconds(node["elapsed"]), bound, _text(whose), where)
     return shown
 
 

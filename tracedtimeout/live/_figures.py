@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tracedtimeout._core._delays import limits_in_force
 from tracedtimeout._core._exceeded import DeadlineExceeded, Spent
 from tracedtimeout._core._facts import View
 from tracedtimeout._core._observers import Unhurried
@@ -115,6 +116,8 @@ class Figures:
     p99: float
     limit: float
     """The mean of the limits granted."""
+    configured: float | None
+    """The limit from configuration."""
     ended: int
     out_of_time: int
 
@@ -132,16 +135,18 @@ class Names:
         if self._looks and now - self._looks[-1][0] > GAP:
             self._looks.clear()
         self._looks.append((now, _totals()))
-        return [self._figures(name, totals) for name, totals in sorted(self._looks[-1][1].items())]
+        limits = limits_in_force()
+        return [self._figures(name, totals, limits.get(name)) for name, totals in sorted(self._looks[-1][1].items())]
 
-    def _figures(self, name: str, totals: Totals) -> Figures:
+    def _figures(self, name: str, totals: Totals, configured: float | None) -> Figures:
         first = self._looks[0][1].get(name, Totals())
         recent = since(first.durations, totals.durations)
         window = recent if any(recent.counts) else totals.durations
         p50, p95, p99 = (quantile(window, share) for share in (0.5, 0.95, 0.99))
         limit = totals.granted / totals.limits if totals.limits else math.inf
         rates = tuple(self._rates(name))
-        return Figures(name, totals.open, rates, p50, p95, p99, limit, totals.count, totals.out_of_time)
+        ended, out_of_time = totals.count, totals.out_of_time
+        return Figures(name, totals.open, rates, p50, p95, p99, limit, configured, ended, out_of_time)
 
     def _rates(self, name: str) -> list[float]:
         counts = [(when, by_name[name].count if name in by_name else 0) for when, by_name in self._looks]

@@ -41,6 +41,8 @@ class Node:
     elapsed: float
     limit: float
     """Seconds from entry to the deadline in force now; ``inf`` with none."""
+    requested: float | None
+    """The seconds in the code, where configuration has another limit; else None."""
     where: str
     unwinding: float | None = None
     """Seconds since it expired and its work was cancelled, if it is yet to be left; else None."""
@@ -98,7 +100,8 @@ def printable(words: str) -> str:
 
 
 def _line(node: Node) -> str:
-    limit = f" of {node.limit:.3f} s, {node.used:.0%}" if node.limit < math.inf else " s of no limit"
+    code = f" ({node.requested:.3f} s in the code)" if node.requested is not None else ""
+    limit = f" of {node.limit:.3f} s{code}, {node.used:.0%}" if node.limit < math.inf else " s of no limit"
     owner = f", deadline of {node.owner}" if node.owner not in ("", node.name) else ""
     expired = f", expired, not yet left for {node.unwinding:.3f} s" if node.unwinding is not None else ""
     where = f", waiting at {node.where}" if node.where else ""
@@ -138,6 +141,7 @@ def _node(link: Link, depth: int) -> Node | None:
         owner=owner,
         elapsed=elapsed,
         limit=limit,
+        requested=getattr(link._more, "said", None),  # closers have none
         where=where,
         unwinding=None if fired_at is None else max(0.0, now - fired_at),
     )

@@ -44,7 +44,7 @@ def _flight(node: Node) -> dict[str, Any]:
     cells: list[Cell] = [
         {"text": node.name, "depth": node.depth},
         used if bounded or node.unwinding is not None else {"text": "no limit"},
-        {"text": f"{node.elapsed:.2f} / {node.limit:.2f} s" if bounded else f"{node.elapsed:.2f} s"},
+        {"text": f"{node.elapsed:.2f}" + (f" / {node.limit:.2f} s{in_code(node.requested)}" if bounded else " s")},
         {"text": "its own" if node.owner == node.name else node.owner or "nobody's"},
         {"text": node.where},
     ]
@@ -78,7 +78,8 @@ def _name(figures: Figures) -> dict[str, Any]:
         {"text": figures.name},
         {"text": str(figures.open)},
         {"text": rate, "spark": _points(figures.rates)},
-        *({"text": seconds(value)} for value in (figures.p50, figures.p95, figures.p99, figures.limit)),
+        *({"text": seconds(value)} for value in (figures.p50, figures.p95, figures.p99)),
+        {"text": seconds(figures.limit) + configured(figures.configured)},
         {"text": f"{figures.out_of_time} of {figures.ended}", "tone": "hot-text" if figures.out_of_time else ""},
     ]
     return {"key": figures.name, "cells": cells}
@@ -89,6 +90,16 @@ def _points(rates: Sequence[float]) -> str:
     top = max(rates, default=0.0) or 1.0
     start = 118 - 2 * (len(rates) - 1)
     return " ".join(f"{start + 2 * step},{22 - 20 * rate / top:.1f}" for step, rate in enumerate(rates))
+
+
+def in_code(requested: float | None) -> str:
+    """The seconds that the code asks for, behind a limit that is configured."""
+    return "" if requested is None else f" ({requested:.2f} s in the code)"
+
+
+def configured(limit: float | None) -> str:
+    """The limit that is configured for a name, behind the mean of those granted."""
+    return "" if limit is None else f" ({seconds(limit)} configured)"
 
 
 def seconds(value: float) -> str:
