@@ -22,6 +22,8 @@ FLOORS = [
     {"integrations.asgi._disconnect", "integrations.asgi._overdue"},
     {"integrations.asgi._answers", "integrations.asgi._namer"},
     {"integrations.asgi._routes"},
+    {"integrations.asgi._frameworks", "integrations.asgi._starlette"},
+    {"integrations.asgi._resolver"},
     {"integrations._grpc_client", "integrations._httpx"},
     {"integrations._outgoing", "integrations._telling"},
     # The door of all doors, and what it stands on.
@@ -136,6 +138,7 @@ PRIVATE_NAMES_OF_DOOR = {
     "_core._words.words",
     "_core.figures._metrics.REJECTIONS",
     "_core.figures._metrics.THREADS_ABANDONED",
+    "_core.figures._process.announce",
     "_core.figures._process.count",
     "_core.figures._process.label",
     "_disabled.DISABLED",

@@ -53,7 +53,9 @@ def places(task: asyncio.Task[Any], package: str, depth: int = 0) -> list[Place]
     mine = [_where._place(frame) for frame in frames]
     for frame in reversed(frames):
         beneath: list[Place] | None = None
-        for child in _children(frame):
+        for child in _children(frame, package):
+            if child is task:
+                continue
             found = places(child, package, depth + 1) or _where.places(child)
             if beneath is None or _is_in(found, package):
                 beneath = found
@@ -68,12 +70,15 @@ def _is_in(found: list[Place], package: str) -> bool:
     return any(place.module.partition(".")[0] == package for place in found)
 
 
-def _children(frame: FrameType) -> Iterator[asyncio.Task[Any]]:
-    """The unfinished tasks of the groups that are local to `frame`: anyio's and asyncio's keep them alike."""
+def _children(frame: FrameType, package: str) -> Iterator[asyncio.Task[Any]]:
+    """The unfinished tasks of the groups that are local to `frame`: anyio's and asyncio's keep them alike.
+
+    Of a framework's frame those that are local by themselves, too: Quart's connection waits for that of the request.
+    """
+    foreign = str(frame.f_globals.get("__name__", "")).partition(".")[0] not in (package, "anyio", "asyncio")
     for value in list(frame.f_locals.values()):
-        if not type(value).__name__.endswith("TaskGroup"):
-            continue
-        tasks = getattr(value, "_tasks", None)
+        grouped = type(value).__name__.endswith("TaskGroup")
+        tasks = getattr(value, "_tasks", None) if grouped else (value,) if foreign else ()
         for task in list(tasks or ())[:_MOST]:
             if isinstance(task, asyncio.Task) and not task.done():
                 yield task

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from tracedtimeout import View
+from tracedtimeout._core.figures import _process
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import HEADERS
 
@@ -43,6 +44,12 @@ class Door:
         dark: bool = False,
     ) -> None:
         self._terms = Admission(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
+
+    def announce(self, names: Iterable[str]) -> None:
+        """Have the figures of expiries under these names stand at 0 from now on, so that the first one is a rise."""
+        if not DISABLED:
+            for name in names:
+                _process.announce(name)
 
     def open(
         self, name: str, carrier: Carrier, *, queued: bool = False, stays: bool = False, outer: View | None = None

@@ -56,7 +56,8 @@ class DeadlineMiddleware:
         dark: what would be refused on arrival, or cut by `default`, is counted, and runs; if expired on arrival, as if
             it had come with no deadline.
         cancel_on_disconnect: cancel the application when its client goes away before the response is complete.
-        route_of: the route's template for a scope (None: no match); by default asked of Starlette, FastAPI or Litestar.
+        route_of: the route's template for a scope (None: no match); by default asked of the framework's own table:
+            Starlette, FastAPI, Litestar, Quart, Flask behind an adapter, Django and Sanic.
 
     Raises:
         TypeError, ValueError: bad input; the message names the parameter and the value.
@@ -79,7 +80,7 @@ class DeadlineMiddleware:
         self.app = app
         self._door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
         self._cancel_on_disconnect = cancel_on_disconnect
-        self._name_of = Namer(app, route_of)
+        self._name_of = Namer(app, route_of, self._door.announce)
         self._names = self._name_of.kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,7 +128,9 @@ class DeadlineMiddleware:
                 await come_back(request)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a WebSocket, bounded if a header came with its handshake; a lifespan is no business of ours."""
+        """Serve a WebSocket, bounded if a header came with its handshake; by a lifespan all routes are there."""
+        if scope["type"] == "lifespan":
+            self._name_of.tell_known()
         lines = _ours(scope) if scope["type"] == "websocket" else []
         name = self._name_of(scope) if lines else EXEMPT
         if name is EXEMPT:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from tracedtimeout._shared.asgi import Scope
 from tracedtimeout._shared.once import Once
 from tracedtimeout.integrations._naming import MARK, METHODS, UNMATCHED, method_and_route, note_endpoint
 
-from . import _routes
+from ._resolver import Resolver, Route
+from ._routes import KNOWN, Nobody, resolver_for
+
+_log = logging.getLogger("tracedtimeout")
 
 EXEMPT = "_exempt"
 """The template that a `route_of` returns for a route that no deadline shall end."""
@@ -20,15 +25,28 @@ in_threads: set[str] = set()
 
 _MOST, _LONGEST = 1024, 256
 """Names kept, and characters of a path whose name is: clients choose the paths."""
+_MOST_KNOWN = 100
+"""Names told before their first request: half of those that have figures of their own unless more are asked for."""
+_SELDOM = {"HEAD", "OPTIONS"}
+"""Methods that frameworks serve by themselves."""
+_FRAMEWORKS = ("django.contrib.", "fastapi.", "flask.", "litestar.", "quart.", "starlette.")
+"""The beginnings of modules whose routes are no application's own: documentation, static files, the admin's pages."""
 
 
 class Namer:
     """Names the requests of one application: `EXEMPT`, or method and template."""
 
-    def __init__(self, app: object, route_of: Callable[[Scope], str | None] | None) -> None:
+    def __init__(
+        self,
+        app: object,
+        route_of: Callable[[Scope], str | None] | None,
+        announce: Callable[[Iterator[str]], None],
+    ) -> None:
         self._app = app
         self._route_of = route_of
-        self._resolver: _routes.Resolver | None = None
+        self._announce = announce
+        """Told of the names that there will be."""
+        self._resolver: Resolver | None = None
         self.kept: dict[tuple[Any, Any, Any], str] = {}
         """Names of HTTP requests, by method, path and root path, to be looked for here first; none is exempt."""
         self._exempt: dict[tuple[Any, Any, Any], str] = {}
@@ -63,7 +81,10 @@ class Namer:
         if self._route_of is not None:
             return self._route_of(scope), None, False
         if self._resolver is None:
-            self._resolver = _routes.resolver_for(self._app, scope)
+            self._resolver = resolver_for(self._app, scope)
+            if isinstance(self._resolver, Nobody):
+                self._tell_nobody()
+            self.tell_known()
         route = self._resolver(scope)
         keep = scope["type"] == "http" and self._resolver.by_path()
         if route is None and scope["type"] == "http" and not scope["path"].endswith("/"):
@@ -73,7 +94,25 @@ class Namer:
             return None, None, keep
         return EXEMPT if getattr(route.endpoint, MARK, False) else route.template, route.endpoint, keep
 
-    def _mounted(self, scope: Scope) -> _routes.Route | None:
+    def tell_known(self) -> None:
+        """Announce the names of the routes that there are; called again when the application has started."""
+        if self._route_of is not None:
+            return
+        resolver = self._resolver or resolver_for(self._app, {})
+        try:
+            self._announce(islice(_names_of(resolver), _MOST_KNOWN))
+        except Exception as exc:
+            self._complain("the routes of an application cannot be listed", exc)
+
+    def _tell_nobody(self) -> None:
+        _log.warning(
+            "requests of %s are all named %r: its routes are not known here, as those of %s are; route_of= names them",
+            f"{type(self._app).__module__}.{type(self._app).__qualname__}",
+            UNMATCHED,
+            KNOWN,
+        )
+
+    def _mounted(self, scope: Scope) -> Route | None:
         """The route of a page of ours that is mounted at this very path: without the slash Starlette would redirect."""
         assert self._resolver is not None
         route = self._resolver({**scope, "path": scope["path"] + "/"})
@@ -81,3 +120,10 @@ class Namer:
             return None
         scope["path"] += "/"
         return route
+
+
+def _names_of(resolver: Resolver) -> Iterator[str]:
+    for method, route in resolver.known():
+        of_its_own = str(getattr(route.endpoint, "__module__", "")).startswith(_FRAMEWORKS)
+        if method not in _SELDOM and not of_its_own and not getattr(route.endpoint, MARK, False):
+            yield method_and_route(method, route.template)

@@ -1,0 +1,1 @@
+"""The ASGI door in and around frameworks that the extra `frameworks` installs."""
