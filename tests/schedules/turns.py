@@ -31,7 +31,7 @@ class Turns:
         """No thread is put aside now: somebody looks at two things that belong together."""
         self.players: list[Player] = []
         self.runs: Player | None = None
-        self._eager = rng.choice(EAGER)
+        self.eager = rng.choice(EAGER)
 
     def play(self) -> None:
         """Run all players, each in a thread of its own, until none of them has anything left to do."""
@@ -73,7 +73,7 @@ class Turns:
         return self._at_line if frame.f_code.co_filename.startswith(CORE) else None
 
     def _at_line(self, frame: FrameType, event: str, arg: object) -> Any:
-        if event == "line" and not self.still and self.rng.random() < self._eager:
+        if event == "line" and not self.still and self.rng.random() < self.eager:
             assert self.runs is not None
             self.switch(self.runs)
         return self._at_line
@@ -119,14 +119,16 @@ class Player:
 
     def _run(self, run: Callable[[], None]) -> None:
         self.baton.acquire()
-        sys.settrace(self._turns.trace)
+        if self._turns.eager:
+            sys.settrace(self._turns.trace)
         try:
             run()
         except BaseException as exc:
             self.error = exc
             self._turns.over = True
         finally:
-            sys.settrace(None)
+            if self._turns.eager:
+                sys.settrace(None)
             self._turns.leave(self)
 
 
