@@ -32,14 +32,20 @@ def test_the_propagator_believes_what_install_says(settings: dict[str, Any], sec
 
 
 def test_the_environment_says_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`TRACEDTIMEOUT_ACCEPT` has names between commas or ``none``; `TRACEDTIMEOUT_MAXIMUM` has seconds."""
+    """`TRACEDTIMEOUT_ACCEPT` has names between commas, none of them if it is empty or ``none``: who says "nobody"
+    believes nobody. `TRACEDTIMEOUT_MAXIMUM` has seconds."""
     monkeypatch.setenv("TRACEDTIMEOUT_MAXIMUM", "2")
     monkeypatch.setenv("TRACEDTIMEOUT_ACCEPT", "grpc-timeout, deadline-budget")
     install(registry=None, spans="off")
     assert granted() == pytest.approx(2.0)
-    monkeypatch.setenv("TRACEDTIMEOUT_ACCEPT", "none")
+    for nobody in ("none", "", " "):
+        monkeypatch.setenv("TRACEDTIMEOUT_ACCEPT", nobody)
+        undo = install(registry=None, spans="off")
+        assert granted() is None
+        undo()
+    monkeypatch.delenv("TRACEDTIMEOUT_ACCEPT")
     undo = install(registry=None, spans="off")
-    assert granted() is None
+    assert granted() == pytest.approx(2.0)
     undo()
 
 

@@ -34,6 +34,8 @@ class Setting(Generic[T]):
     default: Callable[[], T]
     read: Callable[[str], Any]
     check: Callable[[str, Any], T]
+    empty_is_a_value: bool = False
+    """A variable that is set, and empty, says something: elsewhere it is as if it were not set."""
 
     def __repr__(self) -> str:
         return f"<{self.variable}, else {self.default()!r}>"
@@ -51,7 +53,7 @@ class Setting(Generic[T]):
         if given is not self:
             return self.check(self.parameter, given)
         text = os.environ.get(self.variable, "").strip()
-        if not text:
+        if not text and not (self.empty_is_a_value and self.variable in os.environ):
             return self.default()
         try:
             value = self.read(text)
@@ -168,8 +170,8 @@ def _read_bounds(text: str) -> Mapping[str, list[float]] | list[float]:
 
 
 def _read_headers(text: str) -> list[str]:
-    """The names between commas; none for ``none``."""
-    return [] if text.lower() == "none" else [name.strip().lower() for name in text.split(",")]
+    """The names between commas; none for an empty text, or ``none``."""
+    return [] if text.lower() in ("", "none") else [name.strip().lower() for name in text.split(",")]
 
 
 REGISTRY: Setting[Registry] = Setting("registry", _default_registry, _read_object, _is_registry)
@@ -177,7 +179,7 @@ SPANS: Setting[Spans] = Setting("spans", lambda: "always", str.lower, _is_policy
 OBSERVERS: Setting[tuple[Observer, ...]] = Setting("observers", tuple, _read_observers, _are_observers)
 BUCKETS: Setting[Bounds | None] = Setting("buckets", lambda: None, _read_bounds, _are_bounds)
 MAX_NAMES: Setting[int] = Setting("max_names", lambda: 200, int, _is_count)
-ACCEPT: Setting[tuple[str, ...]] = Setting("accept", lambda: HEADERS, _read_headers, _are_headers)
+ACCEPT: Setting[tuple[str, ...]] = Setting("accept", lambda: HEADERS, _read_headers, _are_headers, True)
 MAXIMUM: Setting[float | None] = Setting("maximum", lambda: None, float, _is_maximum)
 LIMITS: Setting[Limits] = Setting("limits", Limits, str, _are_limits)
 
