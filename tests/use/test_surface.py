@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import tomllib
 from importlib import import_module
 from importlib.metadata import version
 
@@ -12,7 +13,7 @@ import pytest
 import tracedtimeout
 from tests.support.imports import PACKAGE, modules
 from tracedtimeout._shared import build
-from tracedtimeout.commands import COMMANDS
+from tracedtimeout.commands import COMMANDS, doctor
 
 REFERENCE = PACKAGE.parent / "docs" / "reference.md"
 
@@ -80,6 +81,16 @@ def _ours(exported: object) -> bool:
 def test_the_version_is_the_distributions() -> None:
     """`__version__` is what is installed."""
     assert tracedtimeout.__version__ == version("tracedtimeout")
+
+
+def test_the_reference_has_every_extra() -> None:
+    """Each stands in a row of its table; those for work on the package itself are those that `doctor` leaves out."""
+    rows = REFERENCE.read_text().partition("## Extras")[2].splitlines()
+    told = {row: re.findall(r"`([\w]+)`", row.split("|")[1]) for row in rows if row.startswith("| `")}
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    assert sorted(name for names in told.values() for name in names) == sorted(project["optional-dependencies"])
+    (ours,) = (names for row, names in told.items() if "work on tracedtimeout itself" in row)
+    assert set(ours) == doctor.DEVELOPMENT
 
 
 def test_the_reference_names_settings_that_are_read() -> None:
