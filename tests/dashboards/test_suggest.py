@@ -101,7 +101,7 @@ async def test_measured_limits_are_suggested(tmp_path: Path, capsys: pytest.Capt
         with start_metrics_server(0, registry=registry) as server:
             async with prometheus({"shop": [f"127.0.0.1:{server.port}"]}, tmp_path, scale=0.01) as asked:
                 url = str(asked.client.base_url).removesuffix("/api/v1/")
-                for _ in range(300):
+                for _ in range(900):
                     ended = await asyncio.to_thread(suggest.main, [url, "--job", "shop"])
                     said = capsys.readouterr().out
                     if ended == 0 and '\n"fetch" = ' in said:

@@ -92,7 +92,8 @@ def test_work_in_any_thread_takes_no_time(work: Callable[[], Coroutine[Any, Any,
                 await work()
         return asyncio.get_running_loop().time()
 
-    assert run(main()) == 0.0
+    with asyncio.Runner(loop_factory=lambda: VirtualClockLoop(thread_patience=60.0)) as runner:  # processes are slow
+        assert runner.run(main()) == 0.0
 
 
 def test_a_thread_that_waits_for_the_clock_does_not_hang_it() -> None:
@@ -189,7 +190,7 @@ def test_no_thread_is_waited_for_where_none_should_be() -> None:
 
 
 def test_threads_of_others_do_not_hold_time_up() -> None:
-    """A thread from before the loop that sleeps, or reads, as those of debuggers and pytest-xdist do, is left alone."""
+    """A thread that was busy before the loop was made, as those of debuggers and pytest-xdist are, is left alone."""
     end, (reading, writing) = threading.Event(), os.pipe()
 
     def beat() -> None:
@@ -214,6 +215,34 @@ def test_threads_of_others_do_not_hold_time_up() -> None:
             thread.join()
         os.close(reading)
         os.close(writing)
+
+
+def test_a_worker_from_before_is_waited_for() -> None:
+    """A thread that was there before the loop, and waited for a job, is waited for once it has one."""
+    jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+
+    def serve() -> None:
+        while (job := jobs.get()) is not None:
+            job()
+
+    worker = threading.Thread(target=serve)
+    worker.start()
+
+    async def main() -> float:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        for job in (lambda: time.sleep(0.01), lambda: loop.call_soon_threadsafe(done.set)):
+            jobs.put(job)
+        async with tracedtimeout.timeout(0.001):
+            await done.wait()
+        return loop.time()
+
+    try:
+        while sys._current_frames()[worker.ident or 0].f_code is not serve.__code__:
+            time.sleep(0.001)
+        assert run(main()) == 0.0
+    finally:
+        jobs.put(None)
+        worker.join()
 
 
 def test_sockets_are_waited_for() -> None:

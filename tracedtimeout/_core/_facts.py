@@ -35,7 +35,7 @@ class View(Protocol):
 
     @property
     def requested(self) -> float | None:
-        """Seconds from entry to its own deadline; None with none."""
+        """Seconds from entry to its own deadline, or in the code where its limit is configured; None with none."""
 
     @property
     def owner(self) -> str:
@@ -152,7 +152,7 @@ class Facts(Link):
 
     @property
     def requested(self) -> float | None:
-        """Seconds from entry to its own deadline; None with none."""
+        """Seconds from entry to its own deadline, or in the code where its limit is configured; None with none."""
         said: float | None = self._more.said if self._more.__class__ is More else None
         if said is not None or self._when == INF:
             return said

@@ -17,7 +17,7 @@ WAITS = frozenset({"acquire", "get", "join", "wait", "__enter__", "_accept"})
 """Functions in which a thread waits for others."""
 
 READS = frozenset({"read", "readinto", "readline", "recv", "recv_into", "recvfrom", "select", "poll", "control"})
-"""Functions in which it waits for a file: that is work, but in `SERVERS` and in threads that are none of the test's."""
+"""Functions in which it waits for a file: that is work, but in `SERVERS`."""
 
 SERVERS = frozenset({"serve_forever", "_run_once", "wait_result_broken_or_wakeup"})
 """Functions that wait for clients, timers or processes when they wait for a file."""
@@ -39,43 +39,55 @@ class Working(NamedTuple):
 
 
 class Others:
-    """The threads beside that of a loop, from the moment that the loop is made."""
+    """The threads beside that of a loop, from the moment that the loop is made.
+
+    Those that were there before and did not wait for a job are none of the loop's business, now and later: a
+    debugger's, pytest-xdist's, the server of another test.
+    """
 
     def __init__(self) -> None:
-        self._before = {ident: _place(frame) for ident, frame in _others()}
-        """The place where each stood that was there before: one that comes back to it has nothing to do."""
+        self._before = {ident: (thread, _idle_at(frame)) for ident, thread, frame in _others()}
+        """Each that was there before, and the place where it waited. Idents are used again, threads are not."""
 
     def settled(self) -> bool:
         """True if there are none but those from before, and they are where they were."""
-        return all(
-            self._before.get(ident) == _place(frame) and self._waits(ident, frame, has_job=False)
-            for ident, frame in _others()
-        )
+        return all(before is not None and before == _idle_at(frame) for before, _, _, frame in self._ours(frozenset()))
 
     def working(self, jobs: frozenset[int]) -> Working | None:
         """One that works; None if all wait. `jobs` are idents of those that the loop has given a job."""
-        for ident, frame in _others():
-            if not self._waits(ident, frame, has_job=ident in jobs):
+        for _, ident, thread, frame in self._ours(jobs):
+            if not _waits(frame, has_job=ident in jobs):
                 own = next((each for each in _stack(frame) if not _is_standard(each.f_code.co_filename)), frame)
-                code = own.f_code
-                return Working(_name(ident), f"{code.co_filename}:{own.f_lineno} in {code.co_qualname}")
+                name, code = str(ident) if thread is None else thread.name, own.f_code
+                return Working(name, f"{code.co_filename}:{own.f_lineno} in {code.co_qualname}")
         return None
 
-    def _waits(self, ident: int, frame: FrameType, *, has_job: bool) -> bool:
-        call = _call_at(*_place(frame))
-        if call is not None and call.function in WAITS:
-            # One that has a job, and yet waits in its pool for the next, has just been given it.
-            return not (has_job and frame.f_code.co_name == "_worker") and _holds(call.receiver(frame))
-        if has_job:
-            return False
-        if call is not None and call.function.lstrip("_") in READS:
-            return ident in self._before or any(each.f_code.co_name in SERVERS for each in _stack(frame))
-        return self._before.get(ident) == _place(frame)
+    def _ours(self, jobs: frozenset[int]) -> Iterator[tuple[Place | None, int, threading.Thread | None, FrameType]]:
+        """Those that may have work of the loop, with the place where they waited before it was made."""
+        for ident, thread, frame in _others():
+            known, idle = self._before.get(ident, (thread, None))
+            if ident in jobs or ident not in self._before or known is not thread or idle is not None:
+                yield idle if known is thread else None, ident, thread, frame
 
 
-def _others() -> list[tuple[int, FrameType]]:
-    mine = threading.get_ident()
-    return [(ident, frame) for ident, frame in sys._current_frames().items() if ident != mine]
+def _others() -> list[tuple[int, threading.Thread | None, FrameType]]:
+    mine, threads = threading.get_ident(), {thread.ident: thread for thread in threading.enumerate()}
+    return [(ident, threads.get(ident), frame) for ident, frame in sys._current_frames().items() if ident != mine]
+
+
+def _idle_at(frame: FrameType) -> Place | None:
+    """The place where a thread waits; None if it works."""
+    return _place(frame) if _waits(frame, has_job=False) else None
+
+
+def _waits(frame: FrameType, *, has_job: bool) -> bool:
+    call = _call_at(*_place(frame))
+    if call is not None and call.function in WAITS:
+        # One that has a job, and yet waits in its pool for the next, has just been given it.
+        return not (has_job and frame.f_code.co_name == "_worker") and _holds(call.receiver(frame))
+    if has_job or call is None or call.function.lstrip("_") not in READS:
+        return False
+    return any(each.f_code.co_name in SERVERS for each in _stack(frame))
 
 
 def _place(frame: FrameType) -> Place:
@@ -101,10 +113,6 @@ def _stack(frame: FrameType | None) -> Iterator[FrameType]:
 
 def _is_standard(file: str) -> bool:
     return file.startswith("<frozen") or (file.startswith(_LIBRARY) and "site-packages" not in file)
-
-
-def _name(ident: int) -> str:
-    return next((thread.name for thread in threading.enumerate() if thread.ident == ident), f"{ident}")
 
 
 class _Call(NamedTuple):
