@@ -37,7 +37,8 @@ class Jobs:
         page = shown("taskiq")
         self._broker = taskiq.InMemoryBroker(await_inplace=True).with_middlewares(page["SendsDeadline"]())
         self._broker.receiver = page["DeadlineReceiver"](self._broker, executor=self._broker.executor)
-        self._tasks = {job: self._broker.register_task(job, task_name=job.__name__) for job in (quick, slow, in_thread)}
+        jobs = {"quick": quick, "slow": slow, "in_thread": in_thread}  # taskiq renames the functions themselves
+        self._tasks = {job: self._broker.register_task(job, task_name=name) for name, job in jobs.items()}
 
     async def result(self, job: Any, seconds: float | None, waits: float = 0.0) -> Any:
         """The result of a job that is sent with so many seconds, and received after a while."""
