@@ -45,8 +45,9 @@ def page(results: dict[str, Result]) -> str:
 def summary(results: dict[str, Result]) -> str:
     run = [key for key in ROWS if key in results]
     wrong = [key for key in run if results[key].status]
-    lines = [f"Of {len(ROWS)} rows {len(run)} were run, and {len(run) - len(wrong)} saw nothing wrong."]
-    lines += [f"- `{key}` did: {words(results[key].said[-1])}" for key in wrong]
+    fine = f"{len(run) - len(wrong)} saw nothing but what is known"
+    lines = [f"Of {len(ROWS)} rows {len(run)} were run; {fine}.", *[""] * bool(wrong)]
+    lines += [f"- `{key}` saw: {words(results[key].said[-1])}" for key in wrong]
     return "\n".join(lines) + "\n"
 
 

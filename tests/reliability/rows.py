@@ -21,8 +21,16 @@ class Row:
 
 SCHEDULES, SOAK, FAULTS, AGAINST = "Schedules", "Soak", "Faults at every line", "Against asyncio, and hostile input"
 MUTATION, PLANTED = "Mutation", "Planted faults"
+KNOWN = "What is known to be lost"
 
 ROWS = {
+    "known": Row(
+        KNOWN,
+        "tests that are expected to fail, and what each would show",
+        "python -m tests.reliability known",
+        lines=20,
+        size="each of them is run, and must fail",
+    ),
     "schedules": Row(
         SCHEDULES,
         "random programs on one loop, whose ready callbacks run in any order",
@@ -129,12 +137,6 @@ ROWS = {
         PLANTED,
         "workers that end without a word of what they counted last, under the traffic of the soak",
         "python -m tests.soak planted",
-        size="all",
-    ),
-    "planted-mutants": Row(
-        PLANTED,
-        "a module changed at every sixth place",
-        "python -m tests.mutation _words --every 6",
         size="all",
     ),
 }

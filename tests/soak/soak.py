@@ -9,6 +9,7 @@ import os
 import socket
 import statistics
 import sys
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,7 +136,9 @@ async def soak(seconds: float, folder: Path, *, clients: int = 20, restarts: int
         before = await _turns(stays)
         load = Load(listening.getsockname()[1], clients)
         stays.probe()
+        begun = time.monotonic()
         scrapes = await _under_load(load, service, listening, folder, seconds=seconds, restarts=restarts)
+        took = time.monotonic() - begun
         stays.probe()
         busy = list(stays.pulse)
         await stays.beats(2)  # so that all that was hung up is noticed, and handed over
@@ -144,7 +147,7 @@ async def soak(seconds: float, folder: Path, *, clients: int = 20, restarts: int
         load.ended(await stays.end())
     counted, moves, active = figures(page)
     return Report(
-        seconds=seconds,
+        seconds=took,
         requests=load.sent.total(),
         again=load.again,
         restarts=restarts,
