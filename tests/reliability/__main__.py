@@ -3,7 +3,7 @@
 python -m tests.reliability                     # write the page
 python -m tests.reliability run schedules soak  # run these rows first; all of them take hours
 python -m tests.reliability known               # only say which tests are expected to fail, and why
-python -m tests.reliability take soak 0 1802 LOG  # keep a run that was made elsewhere: status, seconds, what it printed
+python -m tests.reliability take soak 0 1802 LOG COMMIT  # keep a run made elsewhere: status, seconds, what it printed
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def main(*arguments: str) -> int:
         print("\n".join(known()))
         return 0
     elif arguments and arguments[0] == "take":
-        key, status, seconds, log = arguments[1:]
-        keep(result(key, int(status), Path(log).read_text(), float(seconds)))
+        key, status, seconds, log, commit = arguments[1:]
+        keep(result(key, int(status), Path(log).read_text(), float(seconds), commit))
     PAGE.write_text(page(load()))
     return 0
 

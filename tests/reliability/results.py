@@ -44,11 +44,11 @@ def run(key: str) -> Result:
     return result(key, done.returncode, done.stdout, seconds)
 
 
-def result(key: str, status: int, said: str, seconds: float) -> Result:
+def result(key: str, status: int, said: str, seconds: float, commit: str = "HEAD") -> Result:
+    """The result of a run of `commit` that ended now."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    command = ["git", "rev-parse", "--short", commit]
+    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     on = f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}"
     row = ROWS[key]
     return Result(

@@ -53,7 +53,7 @@ ROWS = {
         SOAK,
         "half an hour of mixed traffic: expiries, moves, disconnects, scrapes, workers replaced",
         "python -m tests.soak --seconds 1800 --clients 4",
-        lines=6,
+        lines=7,
         size="20 s",
     ),
     "crowd": Row(
