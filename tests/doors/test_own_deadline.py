@@ -110,7 +110,7 @@ async def test_a_default_bounds_what_a_header_may_ask(caplog: pytest.LogCaptureF
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         seen.append(remaining())
 
-    door = DeadlineMiddleware(inner, default=2.0)
+    door = DeadlineMiddleware(inner, default=2.0, route_of=lambda scope: "/x")
     for value in (b"60000", b"500", b"999999999999999"):
         await door(http(headers=[(b"deadline-budget", value)]), None, None)  # type: ignore[arg-type]  # as above
     assert [left <= limit for left, limit in zip(seen, (2.0, 0.5, 2.0), strict=True)] == [True] * 3

@@ -105,9 +105,10 @@ class Namer:
             self._complain("the routes of an application cannot be listed", exc)
 
     def _tell_nobody(self) -> None:
+        app: Any = self._app if inspect.isroutine(self._app) else type(self._app)
         _log.warning(
             "requests of %s are all named %r: its routes are not known here, as those of %s are; route_of= names them",
-            f"{type(self._app).__module__}.{type(self._app).__qualname__}",
+            f"{app.__module__}.{app.__qualname__}",
             UNMATCHED,
             KNOWN,
         )
