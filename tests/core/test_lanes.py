@@ -247,3 +247,45 @@ def test_entry_is_what_a_timeout_is() -> None:
         assert callable(entry._timer_ran)
 
     run(main())
+
+
+def test_lanes_that_are_empty_are_given_to_other_delays() -> None:
+    """However many delays a loop has seen, it has few lanes; one whose lane another has now fires in time."""
+
+    async def main() -> list[float]:
+        here = lanes_here()
+        for number in range(3 * MOST):
+            async with timeout(1.0 + number, name=f"name {number // 10}"):
+                pass
+        assert len(here.by_delay) <= MOST
+        assert len(here.lanes) <= MOST
+        fired = []
+        for delay in (1.0, 2.0, 1.0):
+            began = running_loop().time()
+            with suppress(TimeoutError):
+                async with timeout(delay, name="name 0"):
+                    await asyncio.sleep(999)
+            fired.append(running_loop().time() - began)
+        return fired
+
+    assert run(main()) == [1.0, 2.0, 1.0]
+
+
+def test_delays_beyond_the_lanes_have_timers_of_their_own() -> None:
+    """With every lane in use, further delays fire in time all the same."""
+
+    async def main() -> list[float]:
+        fired = []
+
+        async def wait(delay: float) -> None:
+            with suppress(TimeoutError):
+                async with timeout(delay, name=f"name {delay // 10}"):
+                    await asyncio.sleep(999)
+            fired.append(running_loop().time())
+
+        delays = [1.0 + number / 2 for number in range(3 * MOST)]
+        await asyncio.gather(*map(wait, reversed(delays)))
+        assert fired == delays
+        return fired
+
+    assert len(run(main())) == 3 * MOST
