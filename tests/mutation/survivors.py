@@ -12,6 +12,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "checked: known[name] = short -> pass": CACHE,
         "of_caller: sites[id(code)] = site -> pass": CACHE,
     },
+    "_spent": {"module: MOST = 64 -> MOST = 65": BOUND},
     "_words": {
         "module: LONGEST = 1000 -> LONGEST = 1001": BOUND,
         "words: if len(text) <= longest and text.isprintable(): -> if len(text) < longest and text.isprintable():": (

@@ -19,6 +19,10 @@ NOT_PROMISED = """## What is not promised
 
 - **A process that is killed** loses what it counted since it last handed it over: at most a second, with
   `PROMETHEUS_MULTIPROC_DIR`; everything since the last export, over OTLP. See [workers](workers.md).
+- **Memory that does not grow with the processes that were**: the files of those that have ended stay below
+  `PROMETHEUS_MULTIPROC_DIR`, since their counts are the service's, and `prometheus_client` reads all of them at each
+  scrape. The soak shows it: of 180 workers that are replaced in half an hour, each leaves the one that is scraped some
+  140 KiB larger. Begin each deployment with an empty folder.
 - **A full disk** below `PROMETHEUS_MULTIPROC_DIR` ends a process by SIGBUS: those files are mapped into memory. Give
   them a file system of their own.
 - **A deadline moved to where it has passed** is recorded in `tracedtimeout.timer_lag` as that much late, though no loop

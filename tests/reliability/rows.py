@@ -56,6 +56,13 @@ ROWS = {
         lines=7,
         size="20 s",
     ),
+    "soak-steady": Row(
+        SOAK,
+        "a quarter of an hour of it by the same workers from beginning to end: what they grow by is theirs",
+        "python -m tests.soak --seconds 900 --clients 4 --restarts 0",
+        lines=7,
+        size="none",
+    ),
     "crowd": Row(
         SOAK,
         "a million timeouts open at once, in a million tasks",
