@@ -100,9 +100,13 @@ _real: NewLoop = asyncio.events.new_event_loop
 
 @contextmanager
 def _new_loops(make: NewLoop) -> Iterator[None]:
-    """A block in which `make` makes the loops of this thread that `asyncio.Runner` would: all plugins use that."""
-    before, thread = asyncio.events.new_event_loop, threading.get_ident()
-    asyncio.events.new_event_loop = lambda: make() if threading.get_ident() == thread else before()
+    """A block in which `make` makes the loops that `asyncio.Runner` would: all plugins use that.
+
+    Those of this thread, and of threads that are begun in the block: Starlette's TestClient has one. Others have the
+    loops of others.
+    """
+    before, others = asyncio.events.new_event_loop, {*threading.enumerate()} - {threading.current_thread()}
+    asyncio.events.new_event_loop = lambda: before() if threading.current_thread() in others else make()
     try:
         yield
     finally:

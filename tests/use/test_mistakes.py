@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import inspect
 import time
 from collections.abc import Callable
@@ -11,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tracedtimeout import Timeout, budget, install, timeout, timeout_at, wait_for, with_timeout
-from tracedtimeout.testing import run
+from tracedtimeout import Timeout, budget, install, remaining, timeout, timeout_at, wait_for, with_timeout
+from tracedtimeout.testing import recorded, run
 
 guard: Any = with_timeout
 """For what a type checker would refuse."""
@@ -137,6 +138,33 @@ def test_a_slip_is_told_with_its_remedy(made: str) -> None:
     with pytest.raises(kind) as raised:
         attempt()
     assert [words for words in said if words not in str(raised.value)] == []
+
+
+def test_a_partial_is_guarded_by_the_name_of_its_function() -> None:
+    """`functools.partial` of a coroutine function is one, however often."""
+    limited = with_timeout(1.0)(functools.partial(functools.partial(fetch)))
+    with recorded() as seen:
+        assert run(limited()) == 1
+    assert [closed.name for closed in seen.closed()] == [f"{__name__}:fetch"]
+
+
+class Shy:
+    """A function, as those written in C may be, that does not say what it takes."""
+
+    __signature__ = "hidden"
+
+    def __call__(self) -> float:
+        return 2.0
+
+
+def test_a_limit_that_hides_its_signature_is_asked() -> None:
+    """What cannot be known to be wrong is tried."""
+
+    @with_timeout(Shy(), name="fetch")
+    async def limited() -> float:
+        return remaining()
+
+    assert run(limited()) == 2.0
 
 
 def test_reschedule_by_the_wrong_clock_is_refused() -> None:

@@ -154,6 +154,77 @@ def test_virtual_time_needs_no_plugin(project: Project) -> None:
     assert outcomes(said) == "3 passed", said
 
 
+def test_the_test_client_keeps_virtual_time(project: Project) -> None:
+    """Starlette's TestClient runs the application in a thread of its own: on a virtual clock, plain endpoints too."""
+    said = project(
+        "-p", "no:asyncio", "-p", "no:anyio",
+        test_it="""
+            import asyncio
+            import threading
+            import time
+            import pytest
+            from starlette.applications import Starlette
+            from starlette.responses import PlainTextResponse
+            from starlette.routing import Route
+            from starlette.testclient import TestClient
+            from tracedtimeout import timeout
+
+            async def slow(request):
+                try:
+                    async with timeout(60, name="slow"):
+                        await asyncio.sleep(3600)
+                except TimeoutError:
+                    return PlainTextResponse("gave up")
+
+            def plain(request):
+                time.sleep(0.02)
+                return PlainTextResponse("done")
+
+            app = Starlette(routes=[Route("/slow", slow), Route("/plain", plain)])
+
+            @pytest.fixture
+            def client():
+                with TestClient(app) as client:
+                    yield client
+
+            @pytest.mark.virtual_time
+            def test_in_a_fixture(client, timeouts):
+                assert client.get("/slow").text == "gave up"
+                assert client.get("/plain").text == "done"
+                assert [closed.elapsed for closed in timeouts.closed()] == [60.0]
+
+            @pytest.mark.virtual_time
+            def test_for_each_request(timeouts):
+                assert TestClient(app).get("/slow").text == "gave up"
+                assert timeouts.outcomes() == ["expired"]
+
+            @pytest.fixture(scope="module")
+            def before():
+                begin, loops = threading.Event(), []
+
+                async def clock():
+                    loops.append(type(asyncio.get_running_loop()).__name__)
+
+                def run():
+                    begin.wait()
+                    asyncio.run(clock())
+
+                thread = threading.Thread(target=run)
+                thread.start()
+                return begin, thread, loops
+
+            @pytest.mark.virtual_time
+            def test_threads_of_others_are_left_alone(before):
+                begin, thread, loops = before
+                asyncio.run(asyncio.sleep(60))
+                begin.set()
+                thread.join()
+                assert loops == ["_UnixSelectorEventLoop"]
+        """,
+    )  # fmt: skip
+    assert outcomes(said) == "3 passed", said
+
+
 def test_a_mark_without_effect_is_an_error(project: Project) -> None:
     """A test that is marked, and runs on a loop that it shares with others or on none, fails, and says what to do."""
     said = project(
