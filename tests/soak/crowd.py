@@ -107,22 +107,26 @@ def storm(size: int) -> Storm:
     """Have so many expire at once, beside a bystander who wants but to run; ours, then asyncio's."""
     _process.reset()
     between, longest = {}, {}
-    makes: dict[str, Callable[[float], Any]] = {"ours": _named, "asyncio": asyncio.timeout_at}
+    makes: dict[str, Callable[[None], Any]] = {"ours": _named, "asyncio": asyncio.timeout}
     for who, make in makes.items():
         with asyncio.Runner() as runner:
             between[who], longest[who] = runner.run(_storm(size, make))
     return Storm(size, between, longest, _counted()[0].get("expired", 0))
 
 
-def _named(when: float) -> tracedtimeout.Timeout:
-    return tracedtimeout.timeout_at(when, name="storm")
+def _named(delay: None) -> tracedtimeout.Timeout:
+    return tracedtimeout.timeout(delay, name="storm")
 
 
-async def _storm(size: int, make: Callable[[float], Any]) -> tuple[int, float]:
+async def _storm(size: int, make: Callable[[None], Any]) -> tuple[int, float]:
     loop = asyncio.get_running_loop()
-    when = loop.time() + 0.5 + size / 20_000
     expired = [0]
-    tasks = [loop.create_task(_caught(make(when), expired)) for _ in range(size)]
+    timeouts = [make(None) for _ in range(size)]
+    tasks = [loop.create_task(_caught(timeout, expired)) for timeout in timeouts]
+    await asyncio.sleep(0)  # all of them are entered
+    when = loop.time() + 0.5
+    for timeout in timeouts:
+        timeout.reschedule(when)
     most, longest, before, at = 0, 0.0, 0, time.perf_counter()
     while expired[0] < size:
         await asyncio.sleep(0)
