@@ -47,7 +47,7 @@ async def main():
     async with timeout_at(None), Timeout(None) as t:
         print(remaining(), t.remaining(), t.deadline())
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"deadline-budget", b"0")]}
-    await DeadlineMiddleware(app, maximum=0.0)(scope, None, None)
+    await DeadlineMiddleware(app, maximum=0.0, route_of=lambda scope: "/")(scope, None, None)
     undo()
     print(b"tracedtimeout" in prometheus_client.generate_latest(), _process.snapshot())
 
