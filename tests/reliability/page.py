@@ -12,7 +12,7 @@ HEAD = """# What it survives
 Machines that look for trouble, what each looked at, and what it saw when it was last run. Nothing here is written by
 hand but the last section: `python -m tests.reliability` writes this page from the results that are kept, and
 `python -m tests.reliability run KEY ...` runs rows and keeps what they print. A row that says "not run" has not been
-run; nobody vouches for what it would show.
+run; nobody vouches for what it would show. Counts are exact; times were taken on a machine that others used meanwhile.
 """
 
 NOT_PROMISED = """## What is not promised
