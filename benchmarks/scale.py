@@ -200,7 +200,7 @@ them to Prometheus, it holds as many series as they have.
 Of the usual process. Each is a line of configuration, and nothing of the program changes:
 
 - **Fewer names**: a name is a label of every series. Names come from code; `install(max_names=50)` caps them.
-- **Fewer buckets**: `install(buckets=(0.01, 0.1, 1, 10))`, once for all histograms in seconds.
+- **Fewer buckets**: `install(buckets=(0.01, 0.1, 1, 10))`, for all histograms that have the common bounds in seconds.
 - **Families left out** as Prometheus reads them: `metric_relabel_configs` with `action: drop` and a `regex` on
   `__name__`, such as `tracedtimeout_limit_seconds_bucket`.
 - **Native histograms**: Prometheus 3 stores each of ours as one series with `convert_classic_histograms_to_nhcb: true`
