@@ -6,11 +6,10 @@ from ._core import _fork as _fork
 from ._core._budget import budget, checkpoint, detach, remaining
 from ._core._decorator import with_timeout
 from ._core._exceeded import DeadlineExceeded, Spent, Where
-from ._core._facts import View
-from ._core._hot import timeout
 from ._core._observers import Observer
 from ._core._outcome import Outcome
-from ._core._timeout import Timeout, timeout_at
+from ._core._timeout import Timeout, timeout, timeout_at
+from ._core._view import View
 from ._core._wait_for import wait_for
 from ._disabled import DISABLED
 from ._install import install

@@ -11,7 +11,7 @@ from time import time
 
 from opentelemetry.trace import SpanContext
 
-from ._core._facts import View
+from ._core._view import View
 from ._core.figures import _metrics, _process
 
 Exemplar = tuple[SpanContext, float, float]

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from ._core import _observers
 from ._core._exceeded import DeadlineExceeded
-from ._core._facts import View, message_of
 from ._core._observers import Closer
 from ._core._outcome import Outcome
+from ._core._view import View, message_of
 from ._core._words import words
 
 __all__ = ["LogObserver"]

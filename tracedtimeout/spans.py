@@ -19,10 +19,10 @@ from opentelemetry.util.types import AttributeValue
 
 from . import _exemplars
 from ._core._exceeded import DeadlineExceeded
-from ._core._facts import View, message_of
 from ._core._link import REMOTE
 from ._core._observers import Closer, Unhurried
 from ._core._outcome import Outcome
+from ._core._view import View, message_of
 from ._core._words import described, words
 from ._version import VERSION
 

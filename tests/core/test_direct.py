@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import VIRTUAL, running_task
 from tracedtimeout import DeadlineExceeded, Timeout, View, budget, detach, timeout
-from tracedtimeout._core import _link, _observers
+from tracedtimeout._core import _context, _observers
 from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._open import open_timeouts
 from tracedtimeout._core.figures import _process
@@ -31,7 +31,7 @@ async def by_async_with(delay: float | None, body: Body) -> Timeout:
 
 
 async def by_plain_calls(delay: float | None, body: Body) -> Timeout:
-    t = enter(delay, "t", "timeout")
+    t: Timeout = enter(delay, "t", "timeout")
     try:
         await body()
         leave(t)
@@ -71,7 +71,7 @@ async def nests() -> None:
 
 async def reschedules() -> None:
     await asyncio.sleep(0)
-    _link.current.get().reschedule(asyncio.get_running_loop().time() + 0.5)
+    _context.current.get().reschedule(asyncio.get_running_loop().time() + 0.5)
     await asyncio.sleep(1.0)
 
 

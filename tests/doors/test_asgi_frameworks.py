@@ -33,7 +33,7 @@ from starlette.routing import Host, Match, Mount, Route, Router, WebSocketRoute
 
 from tests.services.asgi_servers import SHORT, App, Recorder, Scope, client, figures, forever, outcomes, until
 from tracedtimeout import remaining, timeout
-from tracedtimeout._core import _link
+from tracedtimeout._core import _context
 from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, INTERRUPTIONS, RECEIVED, THREADS_ABANDONED, TRANSIT
 from tracedtimeout.integrations.asgi import DeadlineMiddleware, exempt
 from tracedtimeout.integrations.asgi._routes import resolver_for
@@ -320,11 +320,11 @@ async def test_opentelemetry_counts_the_504() -> None:
 @pytest.fixture
 def propagating() -> Iterator[None]:
     """OpenTelemetry's instrumentations carry the budget, for one test."""
-    before = propagate.get_global_textmap(), _link.outside
+    before = propagate.get_global_textmap(), _context.outside
     propagate.set_global_textmap(DeadlinePropagator())
     yield
     propagate.set_global_textmap(before[0])
-    _link.look_outside(before[1])
+    _context.look_outside(before[1])
 
 
 @pytest.mark.usefixtures("propagating")

@@ -30,7 +30,7 @@ from tracedtimeout import (
     remaining,
     timeout,
 )
-from tracedtimeout._core import _link
+from tracedtimeout._core import _context
 from tracedtimeout._core.figures import _process
 from tracedtimeout._core.figures._metrics import HEADERS_IGNORED, RECEIVED, TRANSIT, Metric
 from tracedtimeout._core.figures._process import Histogram
@@ -48,9 +48,9 @@ NOW = SENT * MS
 @pytest.fixture
 def propagator() -> Iterator[DeadlinePropagator]:
     """The propagator, loaded for one test: it changes what every timeout asks."""
-    before = _link.outside
+    before = _context.outside
     yield DeadlinePropagator()
-    _link.look_outside(before)
+    _context.look_outside(before)
 
 
 def counted(metric: Metric) -> dict[tuple[str, ...], object]:
@@ -463,9 +463,9 @@ def test_checkpoint_sees_an_attached_deadline(propagator: DeadlinePropagator) ->
 
 def test_loading_a_propagator_twice_changes_nothing(propagator: DeadlinePropagator) -> None:
     """A second propagator installs nothing more."""
-    outside = _link.outside
+    outside = _context.outside
     DeadlinePropagator()
-    assert _link.outside is outside
+    assert _context.outside is outside
 
 
 def test_all_is_sorted() -> None:

@@ -11,11 +11,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
 
-from . import _link
+from . import _context
 from ._arguments import seconds_of
 from ._exceeded import DeadlineExceeded, exceeded_message
 from ._family import join, left, open_beneath
-from ._link import ACTIVE, BUDGET, CREATED, FINISHED, INF, NO_LOOP, Link, earliest, live, reader_here
+from ._link import ACTIVE, BUDGET, CREATED, FINISHED, INF, NO_LOOP, Link, earliest, in_force, live, reader_here
 from ._loop import tasks
 from .figures._series import NEVER
 
@@ -69,14 +69,14 @@ class Budget(Link):
     def open(self) -> None:
         """Put it in force in this context."""
         here = self._reader
-        self._parent = live(_link.inherited(), here)
+        self._parent = live(_context.inherited(), here)
         self._task = None if here is NO_LOOP else tasks.current_task(asyncio.get_running_loop())
         self._state = ACTIVE
         if here is not NO_LOOP:
             if self._parent is not None:
                 join(self, here)
             self._effective(here)
-        _link.current.set(self)
+        _context.current.set(self)
 
     def close(self) -> None:
         """It binds nothing from now on, in any context that has it."""
@@ -84,8 +84,8 @@ class Budget(Link):
             self._state = FINISHED
             left(self, self._reader)
             self._task = None
-            if _link.current.get() is self:
-                _link.current.set(self._parent)
+            if _context.current.get() is self:
+                _context.current.set(self._parent)
 
 
 def remaining() -> float:
@@ -94,15 +94,14 @@ def remaining() -> float:
     Never negative: a spent budget reads 0.0. Works in threads that run in a copy of the context
     (`asyncio.to_thread`), where a deadline that has fired stays spent for good.
     """
-    link = _link.inherited()
+    link = _context.inherited()
     if link is None:
         return math.inf
     here = reader_here()
     link = live(link, here)
     if link is None:
         return math.inf
-    when: float = link._effective(here) if link._here is here else earliest(link, here)[0]
-    left: float = when - here.clock()
+    left: float = in_force(link, here) - here.clock()
     return max(0.0, left)
 
 
@@ -115,7 +114,7 @@ def checkpoint() -> None:
         DeadlineExceeded: no second is left; `owner` says of whose deadline.
     """
     here = reader_here()
-    when, owner = earliest(live(_link.inherited(), here), here)
+    when, owner = earliest(live(_context.inherited(), here), here)
     if owner is not None and here.clock() >= when:
         raise exceeded_by_code(owner)
 
@@ -230,8 +229,8 @@ class detach(_Block):  # noqa: N801  # as above
         self._tokens: list[Any] = []
 
     def _open(self) -> None:
-        cut = None if _link.outside is None else _link.outside.cut()
-        self._tokens.append(_link.current.set(cut))
+        cut = None if _context.outside is None else _context.outside.cut()
+        self._tokens.append(_context.current.set(cut))
 
     def _close(self) -> None:
         token = self._tokens.pop()

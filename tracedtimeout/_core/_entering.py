@@ -9,12 +9,15 @@ from typing import Any
 
 from . import _names, _observers
 from ._arguments import check_options
-from ._ending import Ended, refuse
-from ._family import forget_reserve, hold_reserve, join, let_go, set_before
-from ._link import ACTIVE, CREATED, FINISHED, INF, Link, More, instant, live
+from ._ended import Ended
+from ._ending import refuse
+from ._family import join, let_go
+from ._link import ACTIVE, CREATED, FINISHED, INF, Link, instant, live
 from ._loop import LoopState, deadline_in, state_of
+from ._more import More
 from ._observers import Closers
 from ._outcome import Outcome
+from ._reserves import forget_reserve, hold_reserve, set_before
 from .figures._series import NEVER
 
 new = object.__new__

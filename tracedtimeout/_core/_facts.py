@@ -1,104 +1,37 @@
-"""`View`: what a timeout says of itself to its user and to observers; all of it is read off when asked."""
+"""`Facts`: what a timeout says of itself, its `View`. All of it is read off when asked."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
-from . import _ending, _link, _spent
-from ._ending import Ended
-from ._exceeded import DeadlineExceeded, Spent, Where, exceeded_message
-from ._link import CREATED, REMOTE, Link, More, earliest, live, reader_here
+from . import _context, _spent
+from ._ended import Ended, Fired, where_of
+from ._exceeded import Spent, Where
+from ._link import CREATED, EXPIRED, EXPIRING, REMOTE, Link, earliest, live, reader_here
+from ._more import More
 from ._outcome import Outcome
+from .figures._series import NEVER
 
 INF = math.inf
 
 
-@runtime_checkable
-class View(Protocol):
-    """The facts that a timeout shows: ours, the instrumented asyncio's, the switched-off one's, and a door's request.
-
-    Once it has ended, all but `error` and `where` are frozen: what they said at the end is what they say ever after.
-    """
-
-    @property
-    def name(self) -> str:
-        """What its user calls it."""
-
-    @property
-    def kind(self) -> str:
-        """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
-
-    @property
-    def limit(self) -> float:
-        """Seconds from entry to the effective deadline; ``inf`` with none."""
-
-    @property
-    def requested(self) -> float | None:
-        """Seconds from entry to its own deadline, or in the code where its limit is configured; None with none."""
-
-    @property
-    def owner(self) -> str:
-        """Whose own deadline is, or was, the effective one; empty with none."""
-
-    @property
-    def source(self) -> str:
-        """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How it ended; None before."""
-
-    @property
-    def error(self) -> BaseException | None:
-        """The exception that leaves it, while its observers are told of its end; else None."""
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since it was entered, or from entry to exit."""
-
-    @property
-    def overrun(self) -> float:
-        """Seconds past the effective deadline on exit; 0.0 if it was left before."""
-
-    @property
-    def reschedules(self) -> int:
-        """How often `reschedule` was called."""
-
-    @property
-    def where(self) -> Where | None:
-        """The place its task was waiting in when its deadline fired.
-
-        None if it did not, and once the exception that tells is gone and nobody had asked.
-        """
-
-    @property
-    def spent(self) -> tuple[Spent, ...]:
-        """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
-
-    def deadline(self) -> float | None:
-        """The effective deadline, on the event loop's clock; None with none."""
-
-    def remaining(self) -> float:
-        """Seconds left to the effective deadline, or that were left at the end; ``inf`` with none, never negative."""
-
-    def when(self) -> float | None:
-        """Its own deadline, on the event loop's clock; None with none."""
-
-    def expired(self) -> bool:
-        """Whether it ended, or is ending, its body because a deadline passed."""
-
-
 class Facts(Link):
-    """The `View` of a `Timeout`, which has the slots."""
+    """A link with a timer, counted in a series: all of a `Timeout` but what asyncio's has, and its `View`."""
 
-    __slots__ = ()
+    __slots__ = ("_ended", "_fired", "_lane", "_series", "_started")
 
-    _lane: Any
-    _series: Any
+    _lane: Any  # Lane, or None
+    """The lane that it queues in, or queued in last; None before it is entered."""
+    _series: Any  # Series | Varied | None
+    """Where it is counted; None where it was made without a loop."""
     _started: float | None
+    """On the stopwatch. None where it began as it was made, the delay of its lane before its own deadline: a number
+    less to keep, and exactly the delay in the code."""
+    _fired: Fired | None
+    """Once its deadline has fired."""
     _ended: float | Ended | None
-    _fired: Any
+    """Once it was left: the seconds that it took, if it completed in time, else `Ended`."""
 
     def deadline(self) -> float | None:
         """The effective deadline, on the event loop's clock: the earliest of its own and those around it that bind.
@@ -116,6 +49,14 @@ class Facts(Link):
         reader = self._here if self._state is not CREATED else reader_here()
         left: float = when - reader.clock()
         return max(0.0, left)
+
+    def when(self) -> float | None:
+        """Its own deadline, on the event loop's clock; None with none."""
+        return None if self._when is NEVER else self._when
+
+    def expired(self) -> bool:
+        """Whether it ended, or is ending, its body because a deadline passed."""
+        return self._state is EXPIRING or self._state is EXPIRED
 
     @property
     def name(self) -> str:
@@ -168,7 +109,7 @@ class Facts(Link):
         if ended.__class__ is Ended and ended.owner:
             return ended.owner
         if fired is not None:
-            return cast(str, fired.owner)
+            return fired.owner
         owner = self._bound()[1]
         return "" if owner is None else owner.name
 
@@ -213,7 +154,7 @@ class Facts(Link):
             raised = None if ended.raised is None else ended.raised()
             if raised is not None:
                 return cast("Where | None", getattr(raised, "where", None))
-            return _ending.where_of(ended, self.error)
+            return where_of(ended, self.error)
         return ended.where
 
     @property
@@ -223,6 +164,14 @@ class Facts(Link):
         if fired is None and self._ended.__class__ is Ended:
             fired = self._ended.fired if self._ended.fired is not None and self._ended.fired.own else None
         return _spent.told(self._spent) if fired is None else _spent.told(fired.spent, fired.unfinished or ())
+
+    @property
+    def _here(self) -> Any:
+        return self._lane.here
+
+    def _ended_for(self) -> str:
+        """Whose own deadline fired."""
+        return "" if self._fired is None else self._fired.owner
 
     def _granted(self, deadline: float) -> float:
         """Seconds from entry to `deadline`, its effective one."""
@@ -246,7 +195,7 @@ class Facts(Link):
             return self._deadline, None if self._deadline == INF else self._owner or self
         if state is CREATED:
             reader = reader_here()
-            when, owner = earliest(live(_link.inherited(), reader), reader)
+            when, owner = earliest(live(_context.inherited(), reader), reader)
         else:
             here = self._here
             if self._stamp is here.stamp:
@@ -255,21 +204,3 @@ class Facts(Link):
         if self._when <= when:
             return self._when, None if self._when == INF else self
         return when, owner
-
-
-def message_of(view: View) -> str:
-    """The message that an expiry of `view` raises, or would raise; for telemetry."""
-    error = view.error
-    if isinstance(error, DeadlineExceeded) and error.name == view.name:
-        return str(error)
-    return exceeded_message(
-        view.name,
-        view.limit,
-        view.elapsed,
-        owner=None if view.owner == view.name else view.owner,
-        spent=view.spent,
-        where=view.where,
-    )
-
-
-__all__ = ["Facts", "View", "message_of"]

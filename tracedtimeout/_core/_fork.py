@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from . import _hot_py, _link, _loop, _observers
+from . import _context, _hot_py, _loop, _observers
 
 
 def _in_child() -> None:
-    _link.forget_after_fork()
+    _context.forget_after_fork()
     _hot_py.forget_after_fork()
     _observers.forget_after_fork()
     _loop.forget_after_fork()

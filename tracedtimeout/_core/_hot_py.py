@@ -15,21 +15,21 @@ from asyncio import get_running_loop
 from bisect import bisect_left
 from sys import _getframe
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import _ending, _entering, _link, _observers, _spent
+from . import _context, _ending, _entering, _observers, _spent
 from ._exceeded import DeadlineExceeded
 from ._family import let_go
-from ._link import ACTIVE, CREATED, FINISHED, More
+from ._link import ACTIVE, CREATED, FINISHED
 from ._loop import tasks
+from ._more import More
 from .figures._series import NEVER, Series
-
-if TYPE_CHECKING:
-    from ._timeout import Timeout
 
 UNHURRIED = _observers.Unhurried
 
-current_set = _link.current.set  # bound once: from 3.12 on, a method of an imported name is made at each call (40 ns)
+current_set = (
+    _context.current.set
+)  # bound once: from 3.12 on, a method of an imported name is made at each call (40 ns)
 new = object.__new__
 timeout_class: Any = None
 """`Timeout`, once `_timeout` has made it."""
@@ -65,7 +65,7 @@ async def aenter(self: Any) -> Any:
     if task.cancelling():
         self._extend().cancelling = task.cancelling()
 
-    parent = _link.inherited()
+    parent = _context.inherited()
     while parent is not None and parent._state is FINISHED:
         parent = parent._parent  # those before, in this task: leaving one does not reset the variable
     self._parent = parent
@@ -166,7 +166,7 @@ async def aexit(
             self = exc = raised = None  # the traceback leads to this frame
 
 
-def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, reserve: float | None = None) -> Timeout:
+def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, reserve: float | None = None) -> Any:
     """A timeout of `delay` seconds that has been entered; left by `leave`, or by `left_by` with what was raised.
 
     For who opens a timeout for others: entry and exit by plain calls take a fifth off `wait_for` (0.59 of asyncio's and
@@ -200,7 +200,7 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         self._started = here.stopwatch()
     if task.cancelling():
         self._extend().cancelling = task.cancelling()
-    parent = _link.inherited()
+    parent = _context.inherited()
     while parent is not None and parent._state is FINISHED:
         parent = parent._parent
     self._parent = parent
@@ -314,7 +314,7 @@ def left_by(self: Any, exc: BaseException, package: str | None = None) -> Deadli
 
 def timeout(
     delay: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
-) -> Timeout:
+) -> Any:
     """A context manager that cancels its body after `delay` seconds and turns that into `DeadlineExceeded`.
 
     As `asyncio.timeout`; an enclosing timeout's deadline, where earlier, still holds. ``async with timeout(2.0,
@@ -350,4 +350,4 @@ def timeout(
 def forget_after_fork() -> None:
     """In the child of a fork: no context has a link."""
     global current_set
-    current_set = _link.current.set
+    current_set = _context.current.set

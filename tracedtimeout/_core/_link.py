@@ -1,4 +1,4 @@
-"""The chain of deadlines in a context: one link for each timeout and budget, innermost first.
+"""The chain of deadlines: one link for each timeout and budget, innermost first.
 
 A link bounds those beneath it by being walked past. So a deadline that moves, moves all that lie beneath, with nothing
 to push. What a walk finds is kept (`_deadline`, `_owner`) with the loop's stamp of that moment, and holds for as long
@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
-import threading
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from enum import Enum
 from typing import Any, Protocol
 
 from ._loop import state_of
-from .figures._series import NEVER
+from ._more import More
 
 INF = math.inf
 
@@ -66,36 +63,6 @@ class _NoLoop:
 
 
 NO_LOOP: Reader = _NoLoop()
-
-
-class More:
-    """The facts of a link that most have not: options, children in other tasks, observers. The defaults stand in the
-    class, for of most only a few are ever set."""
-
-    name: str | None = None
-    """Where it is not that of the series."""
-    at_least = 0.0
-    reserve: float | None = None
-    asked = NEVER
-    """With a reserve: the deadline that its user set."""
-    said: float | None = None
-    """The seconds in the code, where configuration has another limit."""
-    cancelling = 0
-    """How often its task had been asked to end as it was entered."""
-    reschedules = 0
-    closers: Any = None
-    """Observers to be told of its end."""
-    token: object = None
-    """What the exceptions raised by code for this deadline carry."""
-    error: BaseException | None = None
-    """What leaves it, while its observers are told."""
-    children: dict[Any, None] | None = None
-    """Those opened directly beneath it in other tasks, and beside `_inner` in its own. Weak references to those with
-    no deadline of their own, which are not kept when they are dropped."""
-    ending: list[Link] | None = None
-    """Those that were open beneath it as it fired: what of them nobody supervises ends when it is left."""
-    reserving: dict[Link, None] | None = None
-    """Of those directly beneath it, those that hold a reserve or have one that does beneath them."""
 
 
 class Link:
@@ -211,100 +178,6 @@ class Link:
         return base
 
 
-current: ContextVar[Any] = ContextVar("tracedtimeout", default=None)
-"""The innermost link opened in this context, left or not: a `Link` or None (typed Any for speed of reading). Leaving
-does not reset it (0.1 us, and impossible from another Context)."""
-
-
-class Outside(Protocol):
-    """Deadlines that another library's context holds, such as one that an instrumentation extracted and attached."""
-
-    def inherited(self, innermost: Link | None, reader: Reader) -> Link | None:
-        """The innermost link here, given that of our own chain: one it holds, put before that, or that itself."""
-
-    def cut(self) -> Link | None:
-        """A link that keeps what it holds now from being inherited by what is opened beneath it."""
-
-
-outside: Outside | None = None
-"""Set, by `look_outside`, when a propagator is loaded."""
-
-
-def look_outside(elsewhere: Outside | None) -> None:
-    """Inherit what another library's context holds as well, from now on; None: no more."""
-    global outside
-    outside = elsewhere
-    _bind_inherited()
-
-
-inherited: Callable[[], Any]
-"""The innermost link of this context, left or not, that of another library's context included: `current.get` itself
-where nothing else is to be asked, so that it costs nothing more."""
-
-
-def _bind_inherited() -> None:
-    global inherited
-    elsewhere = outside
-    own: Callable[[], Any] = current.get
-    if getattr(sys.flags, "thread_inherit_context", 0):
-        own = _brought
-    inherited = own
-    if elsewhere is not None:
-        inherited = lambda: elsewhere.inherited(own(), reader_here())  # noqa: E731  # as the others, a name
-
-
-class _Born(threading.local):
-    """The link that a thread's own context was born with: a copy of the context that happened to start the thread."""
-
-    def __init__(self) -> None:
-        context = getattr(threading.current_thread(), "_context", None)
-        self.link = None if context is None else context.get(current)
-
-
-_born = _Born()
-_probe: ContextVar[object] = ContextVar("tracedtimeout-probe", default=None)
-
-
-def _brought() -> Any:
-    """`current`, where threads inherit contexts: without what the thread itself was born with.
-
-    A thread belongs to nobody's request; only a context that a job brings does (`asyncio.to_thread`, `Context.run`).
-    """
-    link = current.get()
-    if link is None or _born.link is None:
-        return link
-    if not _in_job():
-        outer = link
-        while outer is not None:
-            if outer is _born.link:
-                return None if outer is link else link  # what was opened since has been told so as it was
-            outer = outer._parent
-    return link
-
-
-def _in_job() -> bool:
-    """Whether this thread runs a job in a context of the job's own, and no event loop: a loop's tasks copy the
-    thread's."""
-    if asyncio._get_running_loop() is not None:
-        return False
-    context = getattr(threading.current_thread(), "_context", None)
-    token = _probe.set(object())
-    try:
-        return context is None or context.get(_probe) is not _probe.get()
-    finally:
-        _probe.reset(token)
-
-
-_bind_inherited()
-
-
-def forget_after_fork() -> None:
-    """In the child of a fork: no context has a link."""
-    global current
-    current = ContextVar("tracedtimeout", default=None)
-    _bind_inherited()
-
-
 def reader_here() -> Any:
     """The state of the running loop, or `NO_LOOP` in threads without one."""
     try:
@@ -313,19 +186,35 @@ def reader_here() -> Any:
         return NO_LOOP
 
 
-def inherit_own(task: object, outer: Any = None) -> None:
-    """Have what is opened next in `task` inherit only what is open in that task, or else `outer`, while it is open.
+def at_home(self: Link, here: object) -> bool:
+    """Whether `self` is of the loop whose state is `here`, whose thread alone writes it."""
+    return self._here is here
 
-    For server doors: servers start the task of a request in the context of their own, or of the request before it on
-    the connection, and nothing of that is this request's.
-    """
-    found = link = current.get()
-    while link is not None and not (link._task is task and (link._state is ACTIVE or link._state is EXPIRING)):
-        link = link._parent
-    if link is None and outer is not None and outer._state is ACTIVE:
-        link = outer
-    if link is not found:
-        current.set(link)
+
+def is_left(self: Link) -> bool:
+    """Whether `self` was entered, and has been left."""
+    return self._state is EXPIRED or self._state is FINISHED
+
+
+def tell(self: Link, callback: Callable[..., None], *args: object) -> None:
+    """Have the loop of `self` call `callback` with `self` and `args`; nothing where it has none."""
+    here = self._here
+    if here is not NO_LOOP:
+        here.soon(callback, self, *args)
+
+
+def nearest_open(self: Link) -> Link | None:
+    """The nearest parent that is not left; those left without firing are passed by from now on."""
+    while (outer := self._parent) is not None and outer._state is FINISHED:
+        self._parent = outer._parent  # else a chain of generations would grow
+    while outer is not None and is_left(outer):
+        outer = outer._parent
+    return outer
+
+
+def in_force(self: Link, here: Any) -> float:
+    """The deadline in force from `self` outwards, on the clock of `here`; ``inf`` with none."""
+    return self._effective(here) if self._here is here and self._state is ACTIVE else earliest(self, here)[0]
 
 
 def live(link: Any, here: object) -> Any:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ._facts import View
+    from ._view import View
 
 _log = logging.getLogger("tracedtimeout")
 

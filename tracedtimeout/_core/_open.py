@@ -7,7 +7,7 @@ import gc
 from contextvars import Context
 from typing import Any
 
-from . import _link
+from . import _context
 from ._link import ACTIVE, EXPIRING, Link
 from ._loop import LoopState, states
 from ._timeout import Timeout
@@ -35,7 +35,7 @@ def _in_contexts(state: LoopState) -> list[Link]:
     found: dict[int, Link] = {}
     for task in asyncio.all_tasks(loop):
         context = _context_of(task)
-        link = None if context is None else context.get(_link.current)
+        link = None if context is None else context.get(_context.current)
         while link is not None and id(link) not in found:
             found[id(link)] = link
             link = link._parent

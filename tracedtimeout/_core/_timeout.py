@@ -8,16 +8,15 @@ from sys import _getframe
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
-from . import _ending, _entering, _hot, _hot_py, _names
+from . import _ending, _entering, _firing, _hot, _hot_py, _names
 from ._arguments import YEARS, check_clock, seconds_of
-from ._ending import Ended, Fired
 from ._entering import timed_at
 from ._facts import Facts
-from ._family import forget_reserve, rearm
 from ._lanes import Lane
 from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED, reader_here
 from ._loop import state_of
-from .figures._series import NEVER, Series, Varied
+from ._reserves import forget_reserve, rearm
+from .figures._series import NEVER
 
 LEFT = (EXPIRED, FINISHED)
 
@@ -37,19 +36,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         TypeError, ValueError: bad input; the message names the parameter and the value.
     """
 
-    __slots__ = ("_ended", "_fired", "_lane", "_series", "_started")
-
-    _lane: Any  # Lane, or None
-    """The lane that it queues in, or queued in last; None before it is entered."""
-    _series: Series | Varied
-    """Where it is counted; None where it was made without a loop."""
-    _started: float | None
-    """On the stopwatch. None where it began as it was made, the delay of its lane before its own deadline: a number
-    less to keep, and exactly the delay in the code."""
-    _fired: Fired | None
-    """Once its deadline has fired."""
-    _ended: float | Ended | None
-    """Once it was left: the seconds that it took, if it completed in time, else `Ended`."""
+    __slots__ = ()
 
     def __init__(
         self, when: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
@@ -73,10 +60,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         def __call__(self, *args: object, **kwargs: object) -> NoReturn:
             raise TypeError("a timeout is an `async with` block and no decorator: write @with_timeout(seconds)")
 
-    def when(self) -> float | None:
-        """Its own deadline, on the event loop's clock; None with none."""
-        return None if self._when is NEVER else self._when
-
     def reschedule(self, when: float | None) -> None:
         """Move its own deadline, and with it, at once, that of every timeout nested inside.
 
@@ -85,10 +68,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             TypeError, ValueError: `when` is not a number.
         """
         _reschedule(self, when)
-
-    def expired(self) -> bool:
-        """Whether it ended, or is ending, its body because a deadline passed."""
-        return self._state is EXPIRING or self._state is EXPIRED
 
     def __repr__(self) -> str:
         info = ""
@@ -103,10 +82,6 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         more = self._extend()
         return (_again, (type(self), self.when(), self.name, more.at_least, more.reserve))
 
-    @property
-    def _here(self) -> Any:
-        return self._lane.here
-
     def _outwards(self) -> Any:
         fired = self._fired
         if self._state is EXPIRING and fired is not None and fired.passed is not None:
@@ -114,11 +89,7 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         return self._parent
 
     def _end(self, owner: str) -> None:
-        _ending.end(self, owner)
-
-    def _ended_for(self) -> str:
-        """Whose own deadline fired."""
-        return "" if self._fired is None else self._fired.owner
+        _firing.end(self, owner)
 
     def _clear_up(self) -> None:
         if self._task is not None:
@@ -133,6 +104,15 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
 
 
 _hot_py.timeout_class = _entering.timeout_class = Timeout
+
+
+if TYPE_CHECKING:
+
+    def timeout(
+        delay: float | None, *, name: str | None = None, at_least: float = 0.0, reserve: float | None = None
+    ) -> Timeout: ...
+else:
+    timeout = _hot.timeout
 
 
 def timeout_at(
@@ -224,6 +204,6 @@ def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, seen: set[Any
         outer = outer._parent
     for each in reversed(due):
         if each._state is ACTIVE:
-            _ending.fire(cast(Timeout, each), now)
+            _firing.fire(cast(Timeout, each), now)
     if self._state is ACTIVE:
-        _ending.fire(self, now)
+        _firing.fire(self, now)

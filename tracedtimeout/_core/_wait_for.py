@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from . import _names, _where
 from ._arguments import seconds_of
-from ._ending import Fired, broken_off
+from ._ended import Fired
+from ._ending import broken_off
 from ._hot import enter, leave, left_by
 from ._link import ACTIVE, EXPIRING
 from ._timeout import Timeout

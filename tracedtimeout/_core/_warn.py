@@ -10,7 +10,7 @@ from ._outcome import Outcome
 from .figures import _process
 
 if TYPE_CHECKING:
-    from ._facts import View
+    from ._view import View
 
 _EVERY = 60.0
 """Seconds between two warnings of one name."""

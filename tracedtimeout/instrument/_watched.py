@@ -15,7 +15,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple, ParamSpec, Protocol, Self
 
 from tracedtimeout._core import _observers, _warn, _where
-from tracedtimeout._core._ending import Ended, Fired, where_of
+from tracedtimeout._core._ended import Ended, Fired, where_of
 from tracedtimeout._core._exceeded import Spent, Where
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core._outcome import Outcome

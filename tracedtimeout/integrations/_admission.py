@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from tracedtimeout import DeadlineExceeded, remaining
-from tracedtimeout._core import _link
+from tracedtimeout._core import _context
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._hot import enter
@@ -92,9 +92,10 @@ class Admission:
     def admit_unasked(self, name: str, stays: bool) -> Timeout:
         """`admit`, of a request that came with no deadline."""
         at_least = self.at_least
-        if at_least and self._default_is_enough and _link.inherited() is None:
+        if at_least and self._default_is_enough and _context.inherited() is None:
             at_least = 0.0  # as nearly always: asking costs 4 us
-        return enter(None if stays else self.default, name, "request", at_least)
+        request: Timeout = enter(None if stays else self.default, name, "request", at_least)
+        return request
 
     def admit_to_thread(
         self, name: str, lines: Sequence[tuple[object, object]], *, queued: bool = False

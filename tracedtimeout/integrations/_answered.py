@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracedtimeout._core import _ending
+from tracedtimeout._core import _deciding
 
 _SERVERS_FAULT = 500
 
@@ -30,4 +30,4 @@ def _safely(exc: BaseException) -> bool:
         return False
 
 
-_ending.answers_are(_safely)
+_deciding.answers_are(_safely)

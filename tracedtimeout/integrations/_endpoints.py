@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from tracedtimeout import Timeout
-from tracedtimeout._core import _ending, _where
+from tracedtimeout._core import _firing, _where
 from tracedtimeout._core._where import Place
 
 from ._naming import packages
@@ -25,7 +25,7 @@ _DEEPEST, _MOST = 20, 64
 
 def when_fired(listener: Callable[[Timeout, asyncio.Task[Any] | None], None]) -> None:
     """Have `listener` called in the loop with each timeout that fires, and the task that it has just cancelled."""
-    _ending.listeners.append(lambda request: listener(request, request._task))
+    _firing.listeners.append(lambda request: listener(request, request._task))
 
 
 def _fired(request: Timeout, task: asyncio.Task[Any] | None) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, remaining
-from tracedtimeout._core import _link
+from tracedtimeout._core import _context
 from tracedtimeout._core._hot import leave, left_by
 from tracedtimeout._core._link import NO_LOOP, REMOTE, reader_here
 from tracedtimeout.propagation._received import lines_of
@@ -64,8 +64,8 @@ class Opened:
         if self._request is not None:
             raise RuntimeError(ENTERED)
         terms, lines = self._terms, self._carrier and lines_of(self._carrier)
-        self._before = _link.current.get()
-        _link.inherit_own(asyncio.current_task(), self._outer)
+        self._before = _context.current.get()
+        _context.inherit_own(asyncio.current_task(), self._outer)
         try:
             if lines:
                 self._request, self._bound, unasked = terms.admit(
@@ -74,7 +74,7 @@ class Opened:
             else:
                 self._request, unasked = terms.admit_unasked(self._name, self._stays), not self._stays
         except BaseException:
-            _link.current.set(self._before)
+            _context.current.set(self._before)
             raise
         if unasked and terms.unenforced is not None:
             self._since = 0.0
@@ -98,7 +98,7 @@ class Opened:
         finally:
             if self._bound is not None:
                 self._bound.close()
-            _link.current.set(self._before)
+            _context.current.set(self._before)
             if self._since is not None:
                 self._terms.count_outlived(self._name, request.elapsed)
             self._before = exc = ended = None  # their tracebacks lead to this frame

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 from tracedtimeout._core._delays import limits_in_force
 from tracedtimeout._core._exceeded import DeadlineExceeded, Spent
-from tracedtimeout._core._facts import View
 from tracedtimeout._core._observers import Unhurried
 from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core._view import View
 from tracedtimeout._core._words import words
 from tracedtimeout._core.figures import _process
 from tracedtimeout._core.figures._metrics import ACTIVE, DURATION, LIMIT

@@ -31,7 +31,7 @@ from tracedtimeout._shared.once import Once
 from ._families import les
 
 if TYPE_CHECKING:
-    from tracedtimeout._core._facts import View
+    from tracedtimeout._core._view import View
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 

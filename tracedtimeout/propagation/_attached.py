@@ -6,7 +6,7 @@ from math import inf as INF  # noqa: N812  # a constant
 
 from opentelemetry.context import Context, create_key, get_current, get_value, set_value
 
-from tracedtimeout._core import _link
+from tracedtimeout._core import _context, _link
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._link import ACTIVE, REMOTE, Link, Reader
 
@@ -31,10 +31,10 @@ def overrule() -> bool:
 
     For a door that reads the headers itself, by its own rules of whom to believe.
     """
-    remote = None if _link.outside is None else deadline_in(get_current())
+    remote = None if _context.outside is None else deadline_in(get_current())
     if remote is None:
         return False
-    _link.current.set(_put_in(remote, None, _link.live(_link.current.get(), _link.reader_here())))
+    _context.current.set(_put_in(remote, None, _link.live(_context.current.get(), _link.reader_here())))
     return True
 
 
@@ -85,5 +85,5 @@ def _holds(link: Link | None, remote: Budget) -> bool:
 
 def install() -> None:
     """Have every deadline attached from now on bound what is opened beneath it. Calling it again changes nothing."""
-    if _link.outside is None:
-        _link.look_outside(_Attached())
+    if _context.outside is None:
+        _context.look_outside(_Attached())

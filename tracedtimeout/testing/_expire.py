@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from tracedtimeout._core import _observers
-from tracedtimeout._core._ending import fire
-from tracedtimeout._core._facts import View
+from tracedtimeout._core._firing import fire
 from tracedtimeout._core._link import ACTIVE
 from tracedtimeout._core._open import open_timeouts
 from tracedtimeout._core._timeout import Timeout
+from tracedtimeout._core._view import View
 
 _in_force: list[expire] = []
 

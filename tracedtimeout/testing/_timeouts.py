@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Spent, Where
-from tracedtimeout._core._facts import View
 from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core._view import View
 
 
 @dataclass(frozen=True, slots=True)

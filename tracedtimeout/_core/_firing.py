@@ -1,0 +1,124 @@
+"""How a timeout fires: the edge ACTIVE -fires-> EXPIRING, and the facts of that moment."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, Self
+
+from . import _spent, _where
+from ._ended import Fired
+from ._facts import Facts
+from ._family import open_beneath
+from ._link import ACTIVE, EXPIRING, FINISHED, INF, Link, earliest, instant
+from ._more import More
+from ._outcome import Outcome
+
+listeners: list[Callable[[Any], None]] = []
+"""Who else is told of each timeout that fires, once its task is cancelled: a door that must answer for it."""
+
+
+def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
+    """Cancel the body of `self`: its deadline passed, or that of `ended_by`, whose work nobody supervised, did.
+
+    Called from callbacks of its loop only: a task that cancels itself from within would not be where it seems. Facts
+    first, which may fail; then the cancellation; last out of the lane: what breaks it off is tried again by a tick.
+    """
+    lane, task = self._lane, self._task
+    here = lane.here
+    assert task is not None
+    try:
+        fired = _facts(self, here, now, ended_by)
+    except Exception:
+        owner = self.name if ended_by is None else ended_by
+        fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1)
+    _, self._state, self._fired, self._stamp = task.cancel(), EXPIRING, fired, None  # one step: see the guide
+    lane.pop(self, None)
+    here.unwinding[id(self)] = _Unwinding(self, here)
+    for listener in listeners:
+        listener(self)
+
+
+class _Unwinding(weakref.ref["Facts"]):
+    """A timeout that has fired and is yet to be left. Dropped instead, it is counted as that: nobody else can."""
+
+    __slots__ = ("figures", "key", "unwinding")
+
+    def __new__(cls, timeout: Facts, here: Any) -> Self:
+        return super().__new__(cls, timeout, _dropped)
+
+    def __init__(self, timeout: Facts, here: Any) -> None:
+        super().__init__(timeout, _dropped)  # type: ignore[call-arg]  # typeshed has but __new__
+        self.key, self.unwinding, self.figures = id(timeout), here.unwinding, timeout._series.figures
+
+
+def _dropped(reference: Any) -> None:
+    if reference.unwinding.pop(reference.key, None) is reference:
+        reference.figures.record_exit(Outcome.CANCELLED, 0.0, 0.0)
+
+
+def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
+    task, at, parent = self._task, here.stopwatch(), self._parent
+    assert task is not None
+    own, when, passed = ended_by is None, self._when, None
+    owner = self.name if ended_by is None else ended_by
+    if own and when > now:  # the deadline of a budget directly around it
+        when, link = earliest(parent, here)
+        own, owner = False, self.name if link is None else link.name
+    if ended_by is None:
+        here.figures.timer_lag.record(max(0.0, at - max(when, self._started_at())))
+    if parent is not None and parent._bare:
+        passed = _passed_budget(parent, here, now)
+    unfinished = None
+    if self._has_beneath():
+        here.stamp = object()
+        beneath = list(open_beneath(self))
+        unfinished = [(each.name, at - each._started_at()) for each in beneath]
+        if len(beneath) > 1 or self._inner is None:  # else it is its own task's
+            self._extend().ending = beneath
+    waiting = _where.through_children(task)
+    cancelling = task.cancelling() + 1
+    spent = _spent.frozen(self._spent)
+    return Fired(
+        at,
+        owner,
+        own,
+        ended_by is None,
+        cancelling,
+        True,
+        waiting,
+        spent,
+        unfinished,
+        passed,
+    )
+
+
+def _passed_budget(link: Link | None, here: Any, now: float) -> Link | None:
+    """The last of the budgets directly around that have passed; None if none has."""
+    passed = None
+    while link is not None and (link._bare or link._state is FINISHED):
+        if link._state is ACTIVE and link._when != INF and instant(link, here) <= now:
+            passed = link
+        link = link._parent
+    return passed
+
+
+def end(self: Facts, owner: str) -> None:
+    """End `self`: the timeout `owner` above it was left after it fired, and nobody has ended the task of this one."""
+    if self._state is ACTIVE and not _is_ending(self):
+        fire(self, self._lane.here.clock(), owner)
+
+
+def _is_ending(self: Facts) -> bool:
+    """Whether somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
+    task, inner, own = self._task, self._inner, 0
+    while inner is not None:
+        own += inner._state is EXPIRING
+        inner = inner._inner
+    return task is None or task.cancelling() - own > cancelling_before(self)
+
+
+def cancelling_before(self: Facts) -> int:
+    """How often the task had been asked to end when it entered `self`."""
+    more = self._more
+    return more.cancelling if more.__class__ is More else 0

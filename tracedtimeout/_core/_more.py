@@ -1,0 +1,37 @@
+"""`More`: the facts of a link that most links do not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .figures._series import NEVER
+
+
+class More:
+    """The facts of a link that most have not: options, children in other tasks, observers. The defaults stand in the
+    class, for of most only a few are ever set."""
+
+    name: str | None = None
+    """Where it is not that of the series."""
+    at_least = 0.0
+    reserve: float | None = None
+    asked = NEVER
+    """With a reserve: the deadline that its user set."""
+    said: float | None = None
+    """The seconds in the code, where configuration has another limit."""
+    cancelling = 0
+    """How often its task had been asked to end as it was entered."""
+    reschedules = 0
+    closers: Any = None
+    """Observers to be told of its end."""
+    token: object = None
+    """What the exceptions raised by code for this deadline carry."""
+    error: BaseException | None = None
+    """What leaves it, while its observers are told."""
+    children: dict[Any, None] | None = None
+    """Those opened directly beneath it in other tasks, and beside `_inner` in its own. Weak references to those with
+    no deadline of their own, which are not kept when they are dropped."""
+    ending: list[Any] | None = None
+    """Those that were open beneath it as it fired: what of them nobody supervises ends when it is left."""
+    reserving: dict[Any, None] | None = None
+    """Of those directly beneath it, those that hold a reserve or have one that does beneath them."""

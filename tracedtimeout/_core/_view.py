@@ -1,0 +1,101 @@
+"""`View`: what a timeout shows to its user and to observers."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from ._exceeded import DeadlineExceeded, Spent, Where, exceeded_message
+from ._outcome import Outcome
+
+
+@runtime_checkable
+class View(Protocol):
+    """The facts that a timeout shows: ours, the instrumented asyncio's, the switched-off one's, and a door's request.
+
+    Once it has ended, all but `error` and `where` are frozen: what they said at the end is what they say ever after.
+    """
+
+    @property
+    def name(self) -> str:
+        """What its user calls it."""
+
+    @property
+    def kind(self) -> str:
+        """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
+
+    @property
+    def limit(self) -> float:
+        """Seconds from entry to the effective deadline; ``inf`` with none."""
+
+    @property
+    def requested(self) -> float | None:
+        """Seconds from entry to its own deadline, or in the code where its limit is configured; None with none."""
+
+    @property
+    def owner(self) -> str:
+        """Whose own deadline is, or was, the effective one; empty with none."""
+
+    @property
+    def source(self) -> str:
+        """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None before."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that leaves it, while its observers are told of its end; else None."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was entered, or from entry to exit."""
+
+    @property
+    def overrun(self) -> float:
+        """Seconds past the effective deadline on exit; 0.0 if it was left before."""
+
+    @property
+    def reschedules(self) -> int:
+        """How often `reschedule` was called."""
+
+    @property
+    def where(self) -> Where | None:
+        """The place its task was waiting in when its deadline fired.
+
+        None if it did not, and once the exception that tells is gone and nobody had asked.
+        """
+
+    @property
+    def spent(self) -> tuple[Spent, ...]:
+        """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
+
+    def deadline(self) -> float | None:
+        """The effective deadline, on the event loop's clock; None with none."""
+
+    def remaining(self) -> float:
+        """Seconds left to the effective deadline, or that were left at the end; ``inf`` with none, never negative."""
+
+    def when(self) -> float | None:
+        """Its own deadline, on the event loop's clock; None with none."""
+
+    def expired(self) -> bool:
+        """Whether it ended, or is ending, its body because a deadline passed."""
+
+
+def message_of(view: View) -> str:
+    """The message that an expiry of `view` raises, or would raise; for telemetry."""
+    error = view.error
+    if isinstance(error, DeadlineExceeded) and error.name == view.name:
+        return str(error)
+    return exceeded_message(
+        view.name,
+        view.limit,
+        view.elapsed,
+        owner=None if view.owner == view.name else view.owner,
+        spent=view.spent,
+        where=view.where,
+    )
+
+
+__all__ = ["View", "message_of"]
