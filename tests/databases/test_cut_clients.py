@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import httpx
+import httpx2
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 from starlette.applications import Starlette
@@ -22,11 +23,13 @@ from starlette.routing import Route
 from tests.services.asgi_servers import serving
 from tests.support import missing
 from tests.support.cuts import cut, cuts
+from tracedtimeout.integrations import httpx2 as httpx2_door
 from tracedtimeout.integrations.aiohttp import client_middleware
 from tracedtimeout.integrations.httpx import AsyncDeadlineTransport
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]  # real servers, and sockets
 
+HTTPCORE = "httpcore 1.0.9 loses a connection at two of its awaits: github.com/encode/httpcore/issues/1093"
 POOL = 5
 ROUNDS = 3
 
@@ -103,7 +106,7 @@ async def url() -> AsyncIterator[str]:
         yield f"{base}/echo"
 
 
-@pytest.mark.xfail(strict=True, raises=ExceptionGroup, reason="httpcore 1.0.9 loses a connection at two of its awaits")
+@pytest.mark.xfail(strict=True, raises=ExceptionGroup, reason=HTTPCORE)
 async def test_httpx(url: str) -> None:
     """A body belongs to its question, and all the connections that the pool may have can be had afterwards."""
     async with client(timeout=1.0) as asked:
@@ -112,6 +115,19 @@ async def test_httpx(url: str) -> None:
             assert await ask(asked, url, number) == whole(number)
 
         await cuts(work, most=8)
+
+
+async def test_httpx2(url: str) -> None:
+    """Its pool, httpcore's with the cure, is whole afterwards."""
+    pool = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=POOL))
+    transport = httpx2_door.AsyncDeadlineTransport(pool)
+    async with httpx2.AsyncClient(transport=transport, timeout=20.0) as asked:
+
+        async def work(number: int) -> None:
+            assert (await asked.get(url, params={"asked": str(number)})).text == whole(number)
+
+        await cuts(work, most=8)
+        await asyncio.gather(*(work(number) for number in range(10 * POOL)))
 
 
 async def test_httpx_shielded(url: str) -> None:
