@@ -40,7 +40,7 @@ async def expired(made: Chain, *hops: str) -> tuple[float, list[Told]]:
 
     A hop whose processor is too busy to run its timer in time is cancelled by the one before: then all are asked again.
     """
-    for _ in range(12):
+    for _ in range(40):
         deadline = await made.expire(LIMIT)
         told = [await made.told_once_ended(hop) for hop in hops]
         if all(each.outcome != "cancelled" for hop in told for each in hop.ended):
