@@ -9,7 +9,7 @@ import math
 import weakref
 from collections.abc import Awaitable, Callable, Collection
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint, remaining
 from tracedtimeout.propagation import HEADERS
@@ -36,6 +36,10 @@ _LAST_LOOK = 0.005
 """Seconds before the deadline of what may become a WebSocket."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class _Middleware(Protocol):  # aiohttp's own names the arguments, too
+    def __call__(self, request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]: ...
 
 
 def client_middleware(*, hosts: Collection[str] | None = None, headers: Collection[str] = TOLD) -> ClientMiddlewareType:
@@ -167,7 +171,7 @@ def server_middleware(
     accept: Collection[str] = HEADERS,
     at_least: float = 0.0,
     dark: bool = False,
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+) -> _Middleware:
     """A server middleware that ends each request at its deadline: 504, or a cut connection if that is too late.
 
     ``web.Application(middlewares=[server_middleware(maximum=30)])``. The arguments are those of the ASGI
