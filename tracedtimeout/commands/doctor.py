@@ -37,7 +37,7 @@ OTHERS = (
 )
 """Variables that are read besides those of `install()`."""
 
-DEVELOPMENT = {"bench", "comparison", "dashboards", "databases", "docs", "frameworks", "sdks", "test"}
+DEVELOPMENT = {"bench", "comparison", "dashboards", "databases", "docs", "frameworks", "sdks", "servers", "test"}
 """Extras for who works on this package."""
 
 _REQUIREMENT = re.compile(
