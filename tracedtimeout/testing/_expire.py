@@ -34,7 +34,7 @@ class expire:  # noqa: N801  # called like a function
     def __init__(self, name: str, *, times: int | None = None) -> None:
         self.name = name
         self.times = times
-        self.count = 0
+        self.count: int = 0
         self._lock = threading.Lock()
         _in_force.append(self)
         _observers.add(self)
