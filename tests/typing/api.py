@@ -5,10 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, assert_type
 
 import tracedtimeout
-from tracedtimeout import DeadlineExceeded, Observer, Outcome, Timeout, View, timeout, wait_for, with_timeout
+from tracedtimeout import (
+    DeadlineExceeded,
+    Observer,
+    Outcome,
+    Timeout,
+    View,
+    Where,
+    testing,
+    timeout,
+    wait_for,
+    with_timeout,
+)
 from tracedtimeout._disabled import Timeout as SwitchedOff
 from tracedtimeout.instrument._watched import Watched
 
@@ -93,3 +105,21 @@ def an_observer(t: View, /) -> Callable[[View], object] | None:
 
 observer: Observer = an_observer
 undo: Callable[[], None] = tracedtimeout.install(registry=None, spans="off", observers=[an_observer])
+
+
+def limits_from_configuration() -> None:
+    tracedtimeout.install(limits={"fetch": 0.5})
+    tracedtimeout.install(limits=Path("limits.toml"))
+    tracedtimeout.install(limits="limits.toml")
+    assert_type(tracedtimeout.reload_limits(), bool)
+    assert_type(tracedtimeout.limits_on_signal(12), Callable[[], None])
+
+
+def a_test_of_ones_own(timeouts: testing.Timeouts) -> None:
+    with testing.expire("fetch", times=1) as expiring, testing.no_telemetry(), testing.recorded() as seen:
+        assert_type(expiring.count, int)
+        assert_type(seen, testing.Timeouts)
+    assert_type(timeouts.outcomes("fetch"), list[Outcome])
+    assert_type(timeouts.budgets(), list[float])
+    assert_type(timeouts.closed()[0].where, Where | None)
+    assert_type(testing.granted(testing.deadline_headers(1.5)), float | None)

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.telemetry import Spans
 from tests.use.test_top import drawn
 from tracedtimeout import install, limits_on_signal, reload_limits, timeout
 from tracedtimeout.commands import doctor, suggest
 from tracedtimeout.live import LiveApp, _figures, _tree, _view, live_app
+from tracedtimeout.spans import SpanObserver
 from tracedtimeout.testing import no_telemetry, run
 
 VARIABLE = "TRACEDTIMEOUT_LIMITS"
@@ -160,6 +162,16 @@ def test_a_signal_reads_them_again(file: Path) -> None:
     finally:
         undo()
     assert (limit_of("fetch"), signal.getsignal(signal.SIGUSR2)) == (0.7, before)
+
+
+def test_a_span_has_both() -> None:
+    """Its limit is what applied, `requested` what the code said."""
+    spans = Spans()
+    install(registry=None, spans="off", observers=[SpanObserver(tracer_provider=spans.provider)], limits={"fetch": 0.5})
+    limit_of("fetch")
+    limit_of("pay")
+    told = [(span.attributes["limit"], span.attributes.get("requested")) for span in spans.seen]
+    assert told == [(0.5, 2.0), (2.0, None)]
 
 
 def test_limits_are_no_telemetry() -> None:
