@@ -14,8 +14,10 @@ import pytest
 from aiohttp import web
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.propagate import get_global_textmap, set_global_textmap
+from prometheus_client import generate_latest
 
 from tests.services.asgi_servers import figures, outcomes, until
+from tests.support.scraping import registry_of_ours
 from tracedtimeout import DeadlineExceeded, Outcome, budget, remaining, timeout
 from tracedtimeout._core.figures._metrics import INTERRUPTIONS, REJECTIONS, THREADS_ABANDONED
 from tracedtimeout.integrations.aiohttp import client_middleware, server_middleware
@@ -532,3 +534,16 @@ def test_bad_terms() -> None:
         server_middleware(maximum=-1)
     with pytest.raises(TypeError, match="hosts must be a collection of host names, not the string 'shop'"):
         client_middleware(hosts="shop")
+
+
+async def test_known_routes_start_at_zero() -> None:
+    """With the first request the expiries of all routes stand at 0, but for those that are exempt."""
+    async with server() as asking, asking.get("/echo"):
+        page = generate_latest(registry_of_ours()).decode()
+    zeros = {line.partition('timeout="')[2].partition('"')[0] for line in page.splitlines() if _is_zero(line)}
+    assert {"GET /echo", "GET /silent", "GET /dripping"} <= zeros
+    assert not {name for name in zeros if name.startswith("HEAD") or name == "GET /endless"}
+
+
+def _is_zero(line: str) -> bool:
+    return line.startswith("tracedtimeout_expirations_total{") and line.endswith(" 0.0")

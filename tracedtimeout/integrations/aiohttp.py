@@ -7,8 +7,9 @@ import contextlib
 import functools
 import math
 import weakref
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Protocol
 
 from tracedtimeout import DeadlineExceeded, Timeout, checkpoint, remaining
@@ -34,6 +35,9 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 """As in aiohttp."""
 _LAST_LOOK = 0.005
 """Seconds before the deadline of what may become a WebSocket."""
+
+_MOST_KNOWN = 200
+"""Routes whose names are told before their first request: GET has HEAD beside it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -180,8 +184,13 @@ def server_middleware(
     """
     door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
 
+    known: weakref.WeakSet[web.Application] = weakref.WeakSet()
+
     @web.middleware
     async def deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.app not in known:
+            known.add(request.app)
+            door.announce(_names(request.app))
         if getattr(request.match_info.handler, MARK, False):
             return await handler(request)
         name = _name(request)
@@ -247,3 +256,11 @@ def _gateway_timeout() -> web.Response:
 def _name(request: web.Request) -> str:
     route = request.match_info.route
     return method_and_route(request.method, None if route.resource is None else route.resource.canonical)
+
+
+def _names(app: web.Application) -> Iterator[str]:
+    """The names of the requests that `app` has routes for, and of some methods alone; of many routes the first."""
+    for route in islice(app.router.routes(), _MOST_KNOWN):
+        exempt = route.method in ("*", "HEAD") or getattr(route.handler, MARK, False)
+        if route.resource is not None and not exempt:
+            yield method_and_route(route.method, route.resource.canonical)
