@@ -192,17 +192,18 @@ def _at_start(timeout: View, source: str) -> Attributes:
     limit = timeout.limit
     if limit != math.inf:
         attributes[LIMIT] = _rounded(limit)
-    if source != "own" and (requested := timeout.requested) is not None and requested != math.inf:
+    requested = timeout.requested
+    if requested is not None and requested != math.inf and _rounded(requested) != attributes.get(LIMIT):
         attributes[REQUESTED] = _rounded(requested)
     return attributes
 
 
 def _source_afterwards(timeout: View) -> str:
     """Where the deadline of a timeout that is over came from; what enclosed it may be gone."""
-    requested, limit = timeout.requested, timeout.limit
-    if limit == math.inf:
+    when, deadline = timeout.when(), timeout.deadline()
+    if deadline is None or deadline == math.inf:
         return "none"
-    if requested is not None and _rounded(requested) <= _rounded(limit):
+    if when is not None and when <= deadline:
         return "own"
     return "header" if timeout.owner == REMOTE else "inherited"
 

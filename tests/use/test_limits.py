@@ -164,14 +164,22 @@ def test_a_signal_reads_them_again(file: Path) -> None:
     assert (limit_of("fetch"), signal.getsignal(signal.SIGUSR2)) == (0.7, before)
 
 
-def test_a_span_has_both() -> None:
-    """Its limit is what applied, `requested` what the code said."""
+@pytest.mark.parametrize("policy", ["always", "late"])
+def test_a_span_has_both(policy: Any) -> None:
+    """Its limit is what applied, `requested` what the code said; the deadline is its own."""
+
+    async def expire(name: str) -> None:
+        with pytest.raises(TimeoutError):
+            async with timeout(2.0, name=name):
+                await asyncio.sleep(5.0)
+
     spans = Spans()
-    install(registry=None, spans="off", observers=[SpanObserver(tracer_provider=spans.provider)], limits={"fetch": 0.5})
-    limit_of("fetch")
-    limit_of("pay")
-    told = [(span.attributes["limit"], span.attributes.get("requested")) for span in spans.seen]
-    assert told == [(0.5, 2.0), (2.0, None)]
+    observer = SpanObserver(policy, spans.provider)
+    install(registry=None, spans="off", observers=[observer], limits={"fetch": 0.5})
+    run(expire("fetch"))
+    run(expire("pay"))
+    told = [[span.attributes.get(key) for key in ("limit", "requested", "source")] for span in spans.seen]
+    assert told == [[0.5, 2.0, "own"], [2.0, None, "own"]]
 
 
 def test_limits_are_no_telemetry() -> None:
