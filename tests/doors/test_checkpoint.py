@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from tests.services.asgi_servers import SHORT
 from tracedtimeout import checkpoint, timeout
@@ -73,6 +73,17 @@ async def test_checkpoint_is_a_504(path: str, headers: dict[str, str]) -> None:
 async def test_too_little_left_is_a_504(path: str, headers: dict[str, str]) -> None:
     """A timeout that is refused for what the request has left ends the request as its deadline would."""
     answer = await ask(path, headers)
+    assert (answer.status_code, answer.headers.get("deadline-expired")) == (504, "1")
+
+
+async def test_too_little_left_beneath_a_mounted_door() -> None:
+    """The deadline is the outer door's: the inner one lets it pass, and the outer one answers."""
+    inner = DeadlineMiddleware(SHOP, default=30.0)
+    transport = httpx.ASGITransport(
+        DeadlineMiddleware(Starlette(routes=[Mount("/shop", inner)]), default=0.1), raise_app_exceptions=False
+    )
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        answer = await http.get("/shop/needs_more")
     assert (answer.status_code, answer.headers.get("deadline-expired")) == (504, "1")
 
 

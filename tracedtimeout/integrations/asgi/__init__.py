@@ -96,7 +96,7 @@ class DeadlineMiddleware:
                 await self.app(scope, receive, send)
                 return
 
-        answer = Response(send, scope)
+        answer = Response(send, scope, name)
         watch = None
         if scope["method"] not in _WITHOUT_A_BODY:
             receive = answer.reading(receive)

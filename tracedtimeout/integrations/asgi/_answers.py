@@ -35,12 +35,14 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_last", "_read", "_receive", "_send", "scope", "started")
+    __slots__ = ("_last", "_name", "_read", "_receive", "_send", "scope", "started")
 
     _receive: Receive
 
-    def __init__(self, send: Send, scope: Scope) -> None:
+    def __init__(self, send: Send, scope: Scope, name: str) -> None:
         self._send = send
+        self._name = name
+        """The request's."""
         self._read = False
         """The body of the request has been read to its end."""
         self.scope = scope
@@ -113,7 +115,7 @@ class Response:
 
         Then its answer is ours: frameworks send their 500 before they let an error out.
         """
-        return _found_passed(exc) or (exc is not None and too_little(exc, self.scope["tracedtimeout"].name))
+        return _found_passed(exc) or (exc is not None and too_little(exc, self._name))
 
     def _refuse(self) -> Coroutine[Any, Any, bool]:
         send, self._send = self._send, _drop
