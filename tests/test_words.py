@@ -16,13 +16,10 @@ ROOT = PACKAGE.parent
 OPENINGS = {"What", "Whether", "How", "Whose", "Who", "That"}
 """A clause that opens so has no subject: not "What a source shows", but "The families of a source"."""
 
-NOT_YET = PACKAGE / "_core"
-
 MODULES = [
     module
     for folder in ("tracedtimeout", "dashboards", "benchmarks")
     for module in sorted((ROOT / folder).rglob("*.py"))
-    if not module.is_relative_to(NOT_YET)
 ]
 
 

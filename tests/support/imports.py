@@ -27,6 +27,10 @@ OPTIONAL = {
 """An optional package is imported in the one module that is for it (and in the demo)."""
 
 
+PUBLIC = {"_asdict", "_getframe", "_replace"}
+"""Names of the standard library that are documented, for all their underscore."""
+
+
 class Taken(NamedTuple):
     """What an import takes of the package: a name, and the room that has it; the name is empty for a room itself."""
 
@@ -71,6 +75,19 @@ def private_attributes(place: str, but: Collection[str] = ()) -> set[str]:
         if node.attr.startswith("_") and not node.attr.startswith("__")
         if not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
     }
+
+
+def foreign_attributes(place: str) -> int:
+    """How often a file or a folder reads or writes a private attribute of another object."""
+    return sum(
+        isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in PUBLIC
+        and not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
+        for module in modules(place)
+        for node in ast.walk(ast.parse(module.read_text()))
+    )
 
 
 def _attributes(module: Path, whole: Taken) -> list[str]:

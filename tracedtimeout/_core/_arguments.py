@@ -1,4 +1,4 @@
-"""What users pass in: checked at the door, in their words."""
+"""Arguments of users, checked at the door, in their words."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Budget(Link):
         _context.current.set(self)
 
     def close(self) -> None:
-        """It binds nothing from now on, in any context that has it."""
+        """Have the budget bind nothing from now on, in any context that has it."""
         if self._state is ACTIVE:
             self._state = FINISHED
             left(self, self._reader)
@@ -120,7 +120,7 @@ def checkpoint() -> None:
 
 
 def exceeded_by_code(owner: Link) -> DeadlineExceeded:
-    """What code raises that finds the deadline of `owner` passed. It carries a token, on which nothing hangs."""
+    """The exception of code that finds the deadline of `owner` passed. It carries a token, on which nothing hangs."""
     timed = cast(Any, owner)
     elapsed, limit = owner._here.stopwatch() - timed._started_at(), timed.limit
     found = DeadlineExceeded(

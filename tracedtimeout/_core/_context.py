@@ -83,7 +83,7 @@ def _brought() -> Any:
 
 
 def _in_job() -> bool:
-    """Whether this thread runs a job in a context of the job's own, and no event loop: a loop's tasks copy the
+    """True if this thread runs a job in a context of the job's own, and no event loop: a loop's tasks copy the
     thread's."""
     if asyncio._get_running_loop() is not None:
         return False

@@ -15,7 +15,7 @@ from ._link import EXPIRING, Link
 from ._outcome import Outcome
 
 is_answer: Callable[[BaseException], bool] = lambda exc: False  # noqa: E731  # replaced by a name for a callable
-"""Whether an exception is an answer to a request, and no failure: doors register what it is, see `answers_are`."""
+"""The predicate by which an exception is an answer to a request, and no failure: doors register it by `answers_are`."""
 
 
 def answers_are(predicate: Callable[[BaseException], bool]) -> None:

@@ -1,4 +1,4 @@
-"""How a deadline fired, and how a timeout ended: facts, frozen as they were then. Words are made of them when asked."""
+"""The facts of a deadline that fired and of a timeout that ended, frozen. Words are made of them when somebody asks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Fired(NamedTuple):
     at: float
     """On the stopwatch."""
     owner: str
-    """Whose own deadline it was."""
+    """The name of the timeout whose own deadline it was."""
     own: bool
-    """Whether it was that of the timeout itself."""
+    """True if it was the timeout's own deadline."""
     enforced: bool
-    """Whether the timeout's own timer ran: for its own deadline, or for that of a budget directly around it."""
+    """True if the timeout's own timer ran: for its own deadline, or for that of a budget directly around it."""
     cancelling: int
-    """How often the task had been asked to end, this included."""
+    """The number of times that the task had been asked to end, this included."""
     cancels: bool = True
-    """Whether the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
+    """True if the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
     places: list[_where.Place] | None = None
     """Where it waited, if that was in a gather or a TaskGroup; else the traceback tells."""
@@ -35,11 +35,11 @@ class Fired(NamedTuple):
     passed: Link | None = None
     """The last of the budgets directly around it whose deadlines had passed: they bind its clean-up no more."""
     interrupted: bool = False
-    """Whether another cancelled the task while what `wait_for` waited for was ending."""
+    """True if somebody else cancelled the task while the awaitable of `wait_for` was ending."""
 
 
 class Ended:
-    """How a timeout ended that did not complete in time."""
+    """The end of a timeout that did not complete in time."""
 
     __slots__ = ("counted", "elapsed", "fired", "opener", "outcome", "owner", "package", "raised", "stopping", "where")
 
@@ -65,13 +65,13 @@ class Ended:
         """Where that code is."""
         self.counted = False
         self.raised: weakref.ref[BaseException] | None = None
-        """What it raised: where it waited is told by that exception, for as long as somebody holds it."""
+        """The exception that it raised, which tells where it waited, for as long as somebody holds it."""
         self.where: Where | None = None
         """Once somebody has asked."""
 
 
 def where_of(ended: Ended, error: BaseException | None) -> Where | None:
-    """Where it waited, by the error that left it or the CancelledError in the context of that; kept from then on."""
+    """The place where the timeout waited, by the error that left it or the CancelledError in its context."""
     if ended.where is None and ended.fired is not None:
         if ended.fired.places is not None:
             ended.where = _where.innermost(ended.fired.places, ended.package)

@@ -1,4 +1,4 @@
-"""How a timeout is left, or refused: each edge of its life but the common exit and the firing is written here.
+"""Leaving and refusing: each edge of a timeout's life but the common exit and the firing is written here.
 
 CREATED -refused-> FINISHED; ACTIVE and EXPIRING -exit-> EXPIRED or FINISHED. An exit decides first, from facts; then
 one line says that it is over; what is left to do comes after, so that whatever breaks it off finds nothing half done

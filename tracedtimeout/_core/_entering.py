@@ -1,4 +1,4 @@
-"""How a timeout is made and entered in any but the common way."""
+"""Making and entering a timeout in any but the common way."""
 
 from __future__ import annotations
 
@@ -30,10 +30,7 @@ def made(delay: Any, name: str | None, at_least: float, reserve: float | None, f
     when = deadline_in(delay)
     given = _names.of_caller(frame) if name is None else _names.checked(name)
     self = new(timeout_class)
-    self._when = when
-    self._state = CREATED
-    self._started = self._lane = self._owner = self._inner = self._spent = self._more = self._fired = None
-    self._ended = self._task = self._parent = None
+    fill_in(self, when)
     here = state_of(asyncio.get_running_loop())
     if name is not None and delay is not None and (limit := here.granted("timeout", given, delay)) != delay:
         self._extend().said, self._when, delay = float(delay), deadline_in(limit), limit
@@ -42,6 +39,14 @@ def made(delay: Any, name: str | None, at_least: float, reserve: float | None, f
         here.remember(frame.f_code)
     set_options(self, at_least, reserve)
     return self
+
+
+def fill_in(self: Any, when: float) -> None:
+    """Give `self`, which is new, its deadline, and every field a value."""
+    self._when = when
+    self._state = CREATED
+    self._started = self._lane = self._owner = self._inner = self._spent = self._more = self._fired = None
+    self._ended = self._task = self._parent = self._stamp = self._series = None
 
 
 def bind(self: Any, here: LoopState, kind: str, name: str, delay: Any) -> None:

@@ -22,7 +22,7 @@ class Spent(NamedTuple):
     count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody misses
     unfinished: bool = False
     at_once: int = 1
-    """How many of them ran side by side at the most."""
+    """The most of them that ran side by side."""
 
     def __str__(self) -> str:
         times = f" ({self.at_once} at once)" if self.at_once > 1 else f" (x{self.count})" if self.count > 1 else ""

@@ -55,25 +55,25 @@ class Facts(Link):
         return None if self._when is NEVER else self._when
 
     def expired(self) -> bool:
-        """Whether it ended, or is ending, its body because a deadline passed."""
+        """True once the timeout has ended, or is ending, its body because a deadline passed."""
         return self._state is EXPIRING or self._state is EXPIRED
 
     @property
     def name(self) -> str:
-        """What its user calls it."""
+        """The name that its user gave it, or that of the code that opened it."""
         more = self._more
         named: str | None = more.name if more.__class__ is More else None
         return self._series.name if named is None else named
 
     @property
     def kind(self) -> str:
-        """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
+        """The way it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
         series = self._series
         return "timeout_at" if series is None else cast(str, series.kind)
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None before."""
+        """The way it ended; None before."""
         ended = self._ended
         if ended.__class__ is Ended:
             return ended.outcome
@@ -104,7 +104,7 @@ class Facts(Link):
 
     @property
     def owner(self) -> str:
-        """Whose own deadline is, or was, the effective one; empty with none."""
+        """The name of the timeout whose own deadline is, or was, the effective one; empty with none."""
         ended, fired = self._ended, self._fired
         if ended.__class__ is Ended and ended.owner:
             return ended.owner
@@ -115,7 +115,7 @@ class Facts(Link):
 
     @property
     def source(self) -> str:
-        """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
+        """The source of its deadline: ``own``, ``inherited``, ``header`` or ``none``."""
         when, owner = self._bound()
         if when == INF:
             return "none"
@@ -138,7 +138,7 @@ class Facts(Link):
 
     @property
     def reschedules(self) -> int:
-        """How often `reschedule` was called."""
+        """The number of calls of `reschedule`."""
         return self._more.reschedules if self._more.__class__ is More else 0
 
     @property
@@ -170,7 +170,7 @@ class Facts(Link):
         return self._lane.here
 
     def _ended_for(self) -> str:
-        """Whose own deadline fired."""
+        """The name of the timeout whose own deadline fired."""
         return "" if self._fired is None else self._fired.owner
 
     def _granted(self, deadline: float) -> float:

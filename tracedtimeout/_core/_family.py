@@ -231,7 +231,7 @@ def _each(children: dict[Any, None] | None) -> list[Any]:
 
 
 def _key(child: Link, children: dict[Any, None]) -> Any:
-    """What `child` is listed as, or None."""
+    """The key under which `child` is listed, or None."""
     if child in children:
         return child
     weak = weakref.ref(child)
@@ -242,7 +242,7 @@ _ANYIO = "anyio._backends._asyncio"
 
 
 def _is_supervised(self: Link) -> bool:
-    """Whether a TaskGroup waits for the task of `self`: asyncio's, or anyio's.
+    """True if a TaskGroup waits for the task of `self`: asyncio's, or anyio's.
 
     It is one entered outside the timeout that was left, for those inside have been waited for by then.
     """

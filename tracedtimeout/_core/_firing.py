@@ -1,4 +1,4 @@
-"""How a timeout fires: the edge ACTIVE -fires-> EXPIRING, and the facts of that moment."""
+"""Firing: the edge ACTIVE -fires-> EXPIRING, and the facts of that moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._more import More
 from ._outcome import Outcome
 
 listeners: list[Callable[[Any], None]] = []
-"""Who else is told of each timeout that fires, once its task is cancelled: a door that must answer for it."""
+"""Called with each timeout that fires, once its task is cancelled: by a door that must answer for it."""
 
 
 def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
@@ -110,7 +110,7 @@ def end(self: Facts, owner: str) -> None:
 
 
 def _is_ending(self: Facts) -> bool:
-    """Whether somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
+    """True if somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
     task, inner, own = self._task, self._inner, 0
     while inner is not None:
         own += inner._state is EXPIRING
@@ -119,6 +119,6 @@ def _is_ending(self: Facts) -> bool:
 
 
 def cancelling_before(self: Facts) -> int:
-    """How often the task had been asked to end when it entered `self`."""
+    """The number of times that the task had been asked to end when it entered `self`."""
     more = self._more
     return more.cancelling if more.__class__ is More else 0

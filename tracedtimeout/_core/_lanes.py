@@ -36,7 +36,7 @@ INF = math.inf
 
 
 class Entry(Protocol):
-    """What can be timed."""
+    """Something that can be timed."""
 
     _lane: Any
 
@@ -55,13 +55,13 @@ class Lane(dict[Any, float]):
         self.here = here
         """The loop's state."""
         self.delay = delay
-        """That of all its entries: they began so many seconds before their deadlines; ``inf`` where they differ."""
+        """Seconds from the beginning of each entry to its deadline; ``inf`` where they differ."""
         self.fresh = INF if delay == INF else max(0.0, delay - SOON)
-        """What must be left of the delay as one is entered, for it to have begun as it was made."""
+        """Seconds of the delay that must be left as a timeout is entered, for it to have begun as it was made."""
         self.tail = -INF
         """The latest deadline ever appended."""
         self.holds = True
-        """Whether it holds those who are in it."""
+        """True if the lane holds its entries."""
         self.pending: dict[Any, None] = here.pending
         """The loop's, see there."""
 
@@ -97,7 +97,7 @@ class Loose(Lane):
 
 
 class Untimed(Lane):
-    """Where timeouts are that no timer ends. It holds none of them: what is dropped with no deadline is not kept."""
+    """The lane of timeouts that no timer ends. It holds none of them: a dropped one with no deadline is not kept."""
 
     __slots__ = ()
 
@@ -138,7 +138,7 @@ class Lanes:
         self.untimed = Untimed(self)
 
     def lane_of(self, delay: float) -> Lane:
-        """Where timeouts of `delay` seconds queue: a lane of their own while there are few."""
+        """The lane in which timeouts of `delay` seconds queue: one of their own while there are few."""
         lane = self.by_delay.get(delay)
         if lane is None:
             if not 0.0 < delay < INF or (len(self.by_delay) >= MOST and not self._recycle()):
@@ -203,7 +203,7 @@ class Lanes:
             self._sweep()
 
     def is_due(self, when: float) -> bool:
-        """Whether the timer of `when` would run now: as in asyncio, within the clock's resolution is due."""
+        """True if the timer of `when` would run now: as in asyncio, a deadline within the clock's resolution is due."""
         return when <= self.clock() + self.resolution
 
     def entries(self) -> list[Entry]:
@@ -244,7 +244,7 @@ class Lanes:
         return False
 
     def _due(self, now: float) -> list[tuple[float, Entry, Lane]]:
-        """What is due at `now`, in the order of the deadlines."""
+        """The entries due at `now`, in the order of their deadlines."""
         found: list[tuple[float, Entry, Lane]] = []
         for lane in self.lanes[:]:
             while True:

@@ -41,7 +41,7 @@ CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
 
 
 class Reader(Protocol):
-    """Who asks for a deadline: a loop, or a thread without one."""
+    """Somebody who asks for a deadline: a loop, or a thread without one."""
 
     @property
     def clock(self) -> Callable[[], float]: ...
@@ -81,7 +81,7 @@ class Link:
     _deadline: float
     """The effective deadline, as of `_stamp`. Frozen as it is left."""
     _owner: Link | None
-    """Whose own deadline that is, as of `_stamp`; None where its own is. Frozen as it is left."""
+    """The link whose own deadline that is, as of `_stamp`; None where its own is. Frozen as it is left."""
     _stamp: object
     """The loop's stamp as `_deadline` and `_owner` were worked out; None where they are to be worked out anew."""
     _task: asyncio.Task[Any] | None
@@ -89,7 +89,7 @@ class Link:
     _inner: Link | None
     """The one opened directly beneath it in its own task, while that is open."""
     _spent: Any
-    """What those beneath it took: None, (name, seconds) of the only one, or a dict of `_spent`'s."""
+    """The time that those beneath it took: None, (name, seconds) of the only one, or a dict of `_spent`'s."""
     _more: Any
     """`More`; None or closers (see `_observers`) where nothing else is there to know."""
 
@@ -100,7 +100,7 @@ class Link:
 
     @property
     def name(self) -> str:
-        """What its user calls it."""
+        """The name that its user gave it, or that of the code that opened it."""
         raise NotImplementedError
 
     def _outwards(self) -> Link | None:
@@ -108,7 +108,7 @@ class Link:
         return self._parent
 
     def _binds(self, reader: object) -> bool:
-        """Whether it still means anything to `reader`: the table "after it ended" of the README.
+        """True if the link still means anything to `reader`: the table "after it ended" of the README.
 
         While it is active, yes. Once it has fired it is spent for good in other threads, and binds nothing new on its
         own loop: ending the work beneath it is the business of the task that was cancelled.
@@ -125,7 +125,7 @@ class Link:
         raise NotImplementedError
 
     def _ended_for(self) -> str:
-        """Whose own deadline fired."""
+        """The name of the timeout whose own deadline fired."""
         raise NotImplementedError
 
     def _retime(self) -> None:
@@ -143,7 +143,7 @@ class Link:
         return extended
 
     def _has_beneath(self) -> bool:
-        """Whether something open is known to lie beneath it."""
+        """True if something open is known to lie beneath the link."""
         return self._inner is not None or (self._more.__class__ is More and bool(self._more.children))
 
     def _effective(self, here: Any) -> float:
@@ -187,12 +187,12 @@ def reader_here() -> Any:
 
 
 def at_home(self: Link, here: object) -> bool:
-    """Whether `self` is of the loop whose state is `here`, whose thread alone writes it."""
+    """True if `self` is of the loop whose state is `here`: the thread of that loop alone writes `self`."""
     return self._here is here
 
 
 def is_left(self: Link) -> bool:
-    """Whether `self` was entered, and has been left."""
+    """True if `self` was entered, and has been left."""
     return self._state is EXPIRED or self._state is FINISHED
 
 

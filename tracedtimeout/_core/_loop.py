@@ -1,4 +1,4 @@
-"""What the core holds for one event loop: its clocks, its timers and its figures."""
+"""The state of one event loop: its clocks, its timers and its figures."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LoopState(Lanes):
         self.timed_apart = uvloop
         """Durations are measured by another clock than deadlines: uvloop's is rounded to the millisecond."""
         self.undecided = not (plain or uvloop)
-        """Whether the clock is a real one is not known yet: see `decide`."""
+        """True while it is not known whether the clock is a real one: see `decide`."""
         self._since = (clock(), time.monotonic())
         if self.undecided and self._goes_on():
             self._is_real()
@@ -127,7 +127,7 @@ class LoopState(Lanes):
                     loop.call_soon_threadsafe(callback, *args)
 
     def is_open(self) -> bool:
-        """Whether the loop is there, and not closed."""
+        """True if the loop is there, and not closed."""
         loop = self.loop()
         return loop is not None and not loop.is_closed()
 
@@ -154,7 +154,7 @@ class LoopState(Lanes):
                 self._is_real()
 
     def _goes_on(self) -> bool:
-        """Whether the clock goes on while code runs, as fast as time does. False, too, if the machine pauses here."""
+        """True if the clock goes on while code runs, as fast as time does. False, too, if the machine pauses here."""
         while True:
             shown, passed = self._gone()
             if passed >= _READINGS:

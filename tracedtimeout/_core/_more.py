@@ -20,14 +20,14 @@ class More:
     said: float | None = None
     """The seconds in the code, where configuration has another limit."""
     cancelling = 0
-    """How often its task had been asked to end as it was entered."""
+    """The number of times that its task had been asked to end as it was entered."""
     reschedules = 0
     closers: Any = None
     """Observers to be told of its end."""
     token: object = None
-    """What the exceptions raised by code for this deadline carry."""
+    """The token that exceptions raised by code for this deadline carry."""
     error: BaseException | None = None
-    """What leaves it, while its observers are told."""
+    """The exception that leaves it, while its observers are told."""
     children: dict[Any, None] | None = None
     """Those opened directly beneath it in other tasks, and beside `_inner` in its own. Weak references to those with
     no deadline of their own, which are not kept when they are dropped."""

@@ -1,4 +1,4 @@
-"""What a timeout is called: the name its user gave, or that of the code that opened it."""
+"""Names of timeouts: those that users gave, or those of the code that opened them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told of every timeout: the observers installed, asked in turn and kept from doing harm."""
+"""Observers: told of every timeout, in turn, and kept from doing harm."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Unhurried(partial[object]):
 
 
 Closers = list[tuple["Observer", Closer]] | Unhurried
-"""Who is to be told of the end of a timeout, and how: in a list, or the only one if it is in no hurry."""
+"""The observers to be told of an end, with their closers: a list, or the only closer if it is unhurried."""
 
 
 class Observer(Protocol):

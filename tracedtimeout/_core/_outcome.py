@@ -1,4 +1,4 @@
-"""How a timeout ended: the outcomes, and what each of them is to those who tell of it."""
+"""Outcomes: the ways in which a timeout ends, and what each is to those who tell of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a timeout ended, in order of precedence. The values are the label strings of every exporter."""
+    """The ways in which a timeout ends, in order of precedence. The values are the label strings of every exporter."""
 
     REJECTED = "rejected"
     CANCELLED = "cancelled"

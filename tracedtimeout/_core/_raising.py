@@ -1,4 +1,4 @@
-"""What a timeout raises in the place of what its body raised. Its words wait until somebody asks."""
+"""Raising: the exception of a timeout in the place of its body's. Its words wait until somebody asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._facts import Facts
 
 
 def in_place_of(self: Facts, exc: BaseException, ended: Ended, limit: float) -> DeadlineExceeded | None:
-    """What to raise in place of `exc`; an exception of the body's own stays, with ours in its context (gh-105684)."""
+    """The exception to raise in place of `exc`, or None: the body's own stays, with ours in its context (gh-105684)."""
     if isinstance(exc, CancelledError):
         raised = exceeded(self, ended, limit)
         raised.__cause__ = exc  # tells observers where it waited, before it is raised
@@ -29,7 +29,7 @@ def in_place_of(self: Facts, exc: BaseException, ended: Ended, limit: float) -> 
 
 
 def exceeded(self: Facts, ended: Ended, limit: float) -> DeadlineExceeded:
-    """What `self` raises when a deadline ended it. Its words wait until somebody asks."""
+    """The exception that `self` raises when a deadline ended it. Its words wait until somebody asks."""
     raised = new_exceeded(DeadlineExceeded)
     raised._tell = partial(_told, self.name, limit, ended)
     ended.raised = weakref.ref(raised)

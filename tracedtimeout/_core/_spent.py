@@ -13,7 +13,7 @@ MOST = 64
 """Names that are told apart; the rest are ``_OTHER``, so that a long-lived timeout learns no more than that."""
 
 Raw = tuple[str, float] | dict[str, Any] | None
-"""What a link keeps of those inside it: the only one that was left, or `_Cell` by name."""
+"""The record that a link keeps of those inside it: the only one that was left, or `_Cell` by name."""
 
 
 class _Cell:

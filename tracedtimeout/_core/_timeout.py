@@ -128,11 +128,7 @@ def timeout_at(
 
 def _made(self: Timeout, when: float | None, name: str) -> None:
     """Fill in a new one."""
-    self._when = NEVER if when is None else seconds_of("when", when)
-    self._state = CREATED
-    self._started = self._lane = self._owner = self._inner = self._spent = self._more = self._fired = None
-    self._ended = self._task = self._parent = self._stamp = None
-    self._series = cast(Any, None)
+    _entering.fill_in(self, NEVER if when is None else seconds_of("when", when))
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # no loop yet

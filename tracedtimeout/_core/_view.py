@@ -17,11 +17,11 @@ class View(Protocol):
 
     @property
     def name(self) -> str:
-        """What its user calls it."""
+        """The name that its user gave it, or that of the code that opened it."""
 
     @property
     def kind(self) -> str:
-        """How it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
+        """The way it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
 
     @property
     def limit(self) -> float:
@@ -33,15 +33,15 @@ class View(Protocol):
 
     @property
     def owner(self) -> str:
-        """Whose own deadline is, or was, the effective one; empty with none."""
+        """The name of the timeout whose own deadline is, or was, the effective one; empty with none."""
 
     @property
     def source(self) -> str:
-        """Where its deadline comes from: ``own``, ``inherited``, ``header`` or ``none``."""
+        """The source of its deadline: ``own``, ``inherited``, ``header`` or ``none``."""
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None before."""
+        """The way it ended; None before."""
 
     @property
     def error(self) -> BaseException | None:
@@ -57,7 +57,7 @@ class View(Protocol):
 
     @property
     def reschedules(self) -> int:
-        """How often `reschedule` was called."""
+        """The number of calls of `reschedule`."""
 
     @property
     def where(self) -> Where | None:
@@ -80,7 +80,7 @@ class View(Protocol):
         """Its own deadline, on the event loop's clock; None with none."""
 
     def expired(self) -> bool:
-        """Whether it ended, or is ending, its body because a deadline passed."""
+        """True once the timeout has ended, or is ending, its body because a deadline passed."""
 
 
 def message_of(view: View) -> str:

@@ -102,7 +102,7 @@ def wait_for(
 
 
 async def _take(self: Timeout, fut: Awaitable[T]) -> T:
-    """What `wait_for` does with no time at all: take what is done; cancel what is not, and wait for that."""
+    """`wait_for` with no time: take a result that is there; else cancel the awaitable, and wait for it."""
     here = self._here
     self._lane.pop(self, None)  # no timer is to see to it
     self._lane = here.untimed

@@ -1,4 +1,4 @@
-"""Where a task is waiting: the frames of its awaits, from the task's own coroutine to the innermost.
+"""Places where tasks wait: the frames of their awaits, from a task's own coroutine to the innermost.
 
 After an expiry that is where the cancellation hit, which the CancelledError's traceback tells when somebody asks. Only
 a gather or a TaskGroup is looked through in the timer's callback, for the error does not pass through their children.
@@ -104,7 +104,7 @@ _MOST = 10_000
 
 
 def opener(frame: FrameType | None) -> Place | None:
-    """Where the code is that awaits, from `frame` outwards past ourselves and the standard library."""
+    """The place of the code that awaits, from `frame` outwards past ourselves and the standard library."""
     while frame is not None:
         code = frame.f_code
         known = _ours.get(id(code))  # by id: slow to hash; kept alive, so that its id stays its own
@@ -189,7 +189,7 @@ def _place(frame: FrameType) -> Place:
 
 
 def _is_library(place: Place) -> bool:
-    """Whether it is the standard library or ourselves."""
+    """True if the code is the standard library's or ours."""
     path = place.code.co_filename
     if place.module.startswith(_OURS):
         return True

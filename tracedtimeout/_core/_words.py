@@ -11,7 +11,7 @@ _MORE = "..."
 
 
 def words(value: object, longest: int = LONGEST, *, show: Callable[[object], str] = str) -> str:
-    """What `show` makes of `value`, at most `longest` characters, each that cannot be printed or encoded escaped.
+    """The text that `show` makes of `value`, at most `longest` characters; each that cannot be printed is escaped.
 
     Line breaks and lone surrogates are escaped too. An object that raises when it is shown reads as its type.
     """

@@ -46,7 +46,7 @@ class LoopFigures:
 
 
 class Writer(Protocol):
-    """Who counts into the figures of a loop."""
+    """A loop's state, which counts into figures."""
 
     figures: LoopFigures
 
@@ -56,7 +56,7 @@ _writers: dict[int, weakref.ref[Writer]] = {}
 _gone: deque[LoopFigures] = deque()
 """The figures of loops that are gone, until somebody reads."""
 _events: deque[tuple[Metric, Labels, float]] = deque()
-"""What was counted and recorded for the process as a whole, until somebody reads."""
+"""Counts and records for the process as a whole, until somebody reads."""
 _MOST_EVENTS = 1_000
 
 _retired: Table = {}
@@ -201,7 +201,7 @@ def _fold() -> None:
 
 
 def _taken(queue: deque[Any]) -> Iterable[Any]:
-    """What is in `queue`, taken out one by one."""
+    """The items of `queue`, taken out one by one."""
     with contextlib.suppress(IndexError):
         while True:
             yield queue.popleft()
