@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.schedules.turns import Loop, LoopPlayer, Turns
 from tests.support import figures
+from tests.support.watching import at_once
 from tracedtimeout import DeadlineExceeded, budget, timeout
 
 LATER = 1024.0
@@ -179,12 +181,16 @@ def test_a_child_on_another_loop_is_its_grandparents_once_its_parent_is_left(two
     assert ends == [("outer", LATER + 2.0)]
 
 
-def test_an_exit_in_another_thread_is_counted_by_its_loop(two: Two) -> None:
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(None, "completed"), (LookupError("there"), "failed"), (asyncio.CancelledError(), "cancelled")],
+)
+def test_an_exit_in_another_thread_is_counted_by_its_loop(two: Two, error: BaseException | None, outcome: str) -> None:
     """Who leaves a timeout of another loop hands over what is to be counted."""
     made: list[Any] = []
 
     async def leave() -> None:
-        await made[0].__aexit__(None, None, None)
+        await made[0].__aexit__(None if error is None else type(error), error, None)
 
     async def main() -> None:
         made.append(timeout(9.0, name="handed"))
@@ -193,4 +199,22 @@ def test_an_exit_in_another_thread_is_counted_by_its_loop(two: Two) -> None:
         await asyncio.sleep(0.5)
 
     two.run(main())
-    assert (figures("handed")["duration"], figures("handed").get("active")) == ({"completed": 1}, None)
+    assert (figures("handed")["duration"], figures("handed").get("active")) == ({outcome: 1}, None)
+
+
+def test_an_exit_in_another_thread_is_counted_when_its_loop_is_gone() -> None:
+    """Nobody is there to hand it over to, so it is counted where it is left."""
+
+    async def main() -> Any:
+        handed = timeout(9.0, name="handed")
+        await handed.__aenter__()
+        return handed
+
+    loop = asyncio.new_event_loop()
+    handed = loop.run_until_complete(main())
+    loop.close()
+    error = LookupError("there")
+    leaving = threading.Thread(target=lambda: at_once(handed.__aexit__(LookupError, error, None)))
+    leaving.start()
+    leaving.join()
+    assert figures("handed")["duration"] == {"failed": 1}
