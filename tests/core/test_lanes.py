@@ -289,3 +289,17 @@ def test_delays_beyond_the_lanes_have_timers_of_their_own() -> None:
         return fired
 
     assert len(run(main())) == 3 * MOST
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.002, 0.5, 3.0])
+def test_one_that_was_made_before_it_is_entered_begins_as_it_is_entered(wait: float) -> None:
+    """Its deadline stands from when it was made, as asyncio's does; its limit and duration from when it was entered."""
+
+    async def main() -> tuple[float, float]:
+        made = timeout(5.0, name="made")
+        await asyncio.sleep(wait)
+        async with made:
+            await asyncio.sleep(1.0)
+        return made.limit, made.elapsed
+
+    assert run(main()) == (5.0 - wait, 1.0)
