@@ -10,7 +10,7 @@ from typing import Any
 
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, remaining
 from tracedtimeout._core import _context
-from tracedtimeout._core._hot import leave, left_by
+from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._link import NO_LOOP, REMOTE, reader_here
 from tracedtimeout.propagation._received import lines_of
 
@@ -64,17 +64,22 @@ class Opened:
         if self._request is not None:
             raise RuntimeError(ENTERED)
         terms, lines = self._terms, self._carrier and lines_of(self._carrier)
-        self._before = _context.current.get()
-        _context.inherit_own(asyncio.current_task(), self._outer)
+        self._before = before = _context.current.get()
+        if before is not None or self._outer is not None:  # else, as nearly always, there is nothing to leave out
+            _context.inherit_own(asyncio.current_task(), self._outer)
         try:
             if lines:
                 self._request, self._bound, unasked = terms.admit(
                     self._name, lines, stays=self._stays, queued=self._queued
                 )
             else:
-                self._request, unasked = terms.admit_unasked(self._name, self._stays), not self._stays
+                unasked = not self._stays
+                if terms.at_least:
+                    self._request = terms.admit_unasked(self._name, self._stays)
+                else:  # the same, with a call less
+                    self._request = enter(terms.default if unasked else None, self._name, "request")
         except BaseException:
-            _context.current.set(self._before)
+            _context.current.set(before)
             raise
         if unasked and terms.unenforced is not None:
             self._since = 0.0

@@ -14,6 +14,8 @@ from ._wire import HEADERS
 KNOWN: dict[object, str] = {name: header for header in HEADERS for name in (header, header.encode())}
 """The headers that are read, by their names as text and as bytes."""
 
+_BYTES = (bytes, bytearray)  # `bytes | bytearray` would be made anew at each request: 1 us
+_LISTS, _NAMES = (list, tuple), (str, bytes)
 _MOST_TRANSIT_NS = 100 * 10**6
 """A request door takes off no more than this, nor than a tenth of the value: clocks differ, and `sent` alone must
 never expire a request."""
@@ -55,7 +57,7 @@ def seconds(
         elif not counted:
             ignored.append((header, "malformed"))
         value = line[1]
-        parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, bytes | bytearray) else value)
+        parsed = _wire.read(header, value.decode("latin-1") if isinstance(value, _BYTES) else value)
         if parsed is None:
             if not counted:
                 ignored.append((header, "malformed"))
@@ -86,14 +88,19 @@ def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]] 
     """
     if carrier is None:
         return []
-    pairs = carrier.items() if isinstance(carrier, Mapping) else carrier
+    # A list is told first: to ask for a Mapping costs as much as reading a header.
+    pairs = carrier.items() if not isinstance(carrier, list) and isinstance(carrier, Mapping) else carrier
     found: list[tuple[str, object]] = []
     for name, value in pairs:
         if isinstance(name, bytearray):
             name = bytes(name)  # noqa: PLW2901  # the same, hashable
-        header = KNOWN.get(name.lower()) if isinstance(name, str | bytes) else None
-        if header is not None:
-            found += [(header, each) for each in (value if isinstance(value, list | tuple) else [value])]
+        header = KNOWN.get(name.lower()) if isinstance(name, _NAMES) else None
+        if header is None:
+            continue
+        if isinstance(value, _LISTS):
+            found += [(header, each) for each in value]
+        else:
+            found.append((header, value))
     return found
 
 
