@@ -73,16 +73,19 @@ class Budget(Link):
         self._task = None if here is NO_LOOP else tasks.current_task(asyncio.get_running_loop())
         self._state = ACTIVE
         if here is not NO_LOOP:
-            if self._parent is not None:
+            if self._parent is None:  # what a walk would find
+                self._stamp = here.stamp
+            else:
                 join(self, here)
-            self._effective(here)
+                self._effective(here)
         _context.current.set(self)
 
     def close(self) -> None:
         """Have the budget bind nothing from now on, in any context that has it."""
         if self._state is ACTIVE:
             self._state = FINISHED
-            left(self, self._reader)
+            if not (self._parent is None and self._inner is None and self._more is None):
+                left(self, self._reader)
             self._task = None
             if _context.current.get() is self:
                 _context.current.set(self._parent)
