@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.services.behaving import BRIEF, DEFAULT, SLOW
 from tests.services.servers import Running
-from tests.support.connections import Answer, Ask, Connection, connected
+from tests.support.connections import HOST, Answer, Ask, Connection, connected, request
 
 HASTE = {"deadline-budget": f"{BRIEF * 1e3:.0f}"}
 LARGE = 2_000_000
@@ -151,6 +151,31 @@ async def aborted(server: Running) -> str:
     return "whole" if answer.whole else "cut"
 
 
+async def flooded(server: Running) -> str:
+    """What becomes of a request whose client does not read a response that has begun."""
+    return await _flooded(server, "/flood.flooded")
+
+
+async def flooded_socket(server: Running) -> str:
+    """What becomes of a WebSocket whose client does not read."""
+    upgrade = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
+    return await _flooded(server, "/flooded", **upgrade, **{"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="})
+
+
+async def _flooded(server: Running, path: str, **headers: str) -> str:
+    _, writer = await asyncio.open_connection(HOST, server.port, limit=1)  # reads next to nothing ahead
+    writer.write(request(Ask(path, {**headers, **HASTE})))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await asyncio.to_thread(server.ended, f"GET {path}", "inherited"):
+                await asyncio.sleep(0.2)
+            while await asyncio.to_thread(server.open, path):
+                await asyncio.sleep(0.2)
+    finally:
+        writer.transport.abort()
+    return "over"
+
+
 async def disconnected(server: Running) -> str:
     """What becomes of a request whose client goes away, with `cancel_on_disconnect`."""
     name = "GET /watched.disconnected"
@@ -218,6 +243,8 @@ DIALOGUES: dict[str, Behaviour] = {
         late_upload,
         stalled,
         aborted,
+        flooded,
+        flooded_socket,
         disconnected,
         mounted,
         in_process,

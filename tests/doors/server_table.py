@@ -31,6 +31,8 @@ NEXT = {
 ITSELF = {
     "stalled": "its client stops sending",
     "aborted": "its response has begun",
+    "flooded": "its client does not read",
+    "flooded_socket": "a WebSocket's client does not read",
     "disconnected": "its client goes away",
     "mounted": "a mounted application's",
     "in_process": "a client's in the process",
@@ -44,6 +46,8 @@ USUAL = {
     "late_upload": "closes",
     "stalled": "504",
     "aborted": "cut",
+    "flooded": "over",
+    "flooded_socket": "over",
     "disconnected": "cancelled",
     "mounted": "bound",
     "in_process": "bound",
@@ -58,7 +62,9 @@ _READER = Cell(
     "Whoever is first: its reader fails (`KeyError`) at what still arrives of a stream that has been answered, and the "
     "connection with it.",
 )
-_BY_HTTP1 = Cell((), "WebSockets are tried over HTTP/1.")
+BY_HTTP1 = ("flooded", "flooded_socket", "closed", "refused")
+_BY_HTTP1 = Cell((), "It is tried over HTTP/1.")
+_OF_ASGI = Cell((), "It is tried with ASGI's servers.")
 _NO_MOUNT = Cell((), "No ASGI: the request is bound by what is open in its own task alone.")
 _ONE_CALL = Cell((), "A call is over with its response.")
 
@@ -101,7 +107,8 @@ DIFFERENT: dict[tuple[str, str], Cell] = {
     ("grpc", "in_process"): _NO_MOUNT,
     ("grpc", "closed"): Cell((), "It has no WebSockets."),
     ("grpc", "refused"): Cell((), "It has no WebSockets."),
-    **{(server, socket): _BY_HTTP1 for server in ("hypercorn-h2", "granian-h2") for socket in ("closed", "refused")},
+    **{(server, name): _BY_HTTP1 for server in ("hypercorn-h2", "granian-h2") for name in BY_HTTP1},
+    **{(server, name): _OF_ASGI for server in ("aiohttp", "grpc") for name in ("flooded", "flooded_socket")},
 }
 
 

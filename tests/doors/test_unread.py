@@ -67,6 +67,26 @@ async def test_a_server_that_keeps_its_close_codes() -> None:
     assert codes == [1011, 3008]
 
 
+@pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}], ids=["closed", "denied"])
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_close_that_is_not_taken(accepts: bool, extensions: dict[str, object]) -> None:
+    """A WebSocket whose client does not read ends all the same, raising to the server."""
+
+    async def send(message: Message) -> None:
+        if message["type"] != "websocket.accept":
+            await forever()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if accepts:
+            await send({"type": "websocket.accept"})
+        await forever()
+
+    scope = {**scope_of((b"deadline-budget", b"20")), "type": "websocket", "extensions": extensions}
+    with pytest.raises(DeadlineExceeded):
+        await middleware(app)(scope, never, send)
+    assert [outcome for _, outcome in outcomes()] == ["inherited"]
+
+
 async def closes(app: App, *headers: tuple[bytes, bytes], http_version: str = "1.1", method: str = "POST") -> bool:
     """True if the 504 of a request with these headers tells its client that the connection ends with it."""
     told: list[tuple[bytes, bytes]] = []

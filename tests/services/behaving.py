@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -29,6 +30,8 @@ BRIEF = 1.0
 """Seconds that a request has of its caller: a server on a busy machine reads a large body in less."""
 SLOW = 1.1
 """Seconds that the request after it takes."""
+PART = bytes(1 << 16)
+"""What a flood consists of."""
 
 install(spans="off")
 metrics = metrics_app()
@@ -85,6 +88,14 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
     await forever()
 
 
+async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends faster than its client reads."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": PART, "more_body": True})
+        await asyncio.sleep(0)
+
+
 async def stuck(scope: Scope, receive: Receive, send: Send) -> None:
     """Reads nothing, and never answers."""
     await forever()
@@ -100,10 +111,13 @@ async def in_process(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Accepts, but for `/refused`, and never closes."""
+    """Accepts, but for `/refused`, and never closes; `/flooded` sends faster than its client reads."""
     await receive()
     if path_of(scope) != "/refused":
         await send({"type": "websocket.accept"})
+    while path_of(scope) == "/flooded":
+        await send({"type": "websocket.send", "bytes": PART})
+        await asyncio.sleep(0)
     await forever()
 
 
@@ -131,6 +145,7 @@ PATHS: dict[str, App] = {
     "/unread": left,
     "/background": background,
     "/stream": stream,
+    "/flood": flood,
     "/stuck": stuck,
     "/in_process": in_process,
 }
@@ -148,10 +163,24 @@ DOOR = bounded(routed)
 WATCHING = bounded(stuck, cancel_on_disconnect=True)
 
 
+OPEN: Counter[str] = Counter()
+"""Calls of the application that are not over, by path."""
+
+
 @exempt
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """The figures at `/metrics`, and a door that sees to disconnects at `/watched`."""
+    """The figures at `/metrics`, the open calls at `/open`, and a door that sees to disconnects at `/watched`."""
     if scope["type"] == "lifespan" or scope["path"] == "/metrics":
         await metrics(scope, receive, send)
+    elif scope["path"] == "/open":
+        await respond(send, str(OPEN[scope["query_string"].decode()]))
     else:
-        await (WATCHING if path_of(scope) == "/watched" else DOOR)(scope, receive, send)
+        await _counted(WATCHING if path_of(scope) == "/watched" else DOOR, scope, receive, send)
+
+
+async def _counted(door: App, scope: Scope, receive: Receive, send: Send) -> None:
+    OPEN[scope["path"]] += 1
+    try:
+        await door(scope, receive, send)
+    finally:
+        OPEN[scope["path"]] -= 1

@@ -82,14 +82,18 @@ class Running:
         """How many requests of that name ended so."""
         return self._value(f'tracedtimeout_duration_seconds_count{{outcome="{outcome}",timeout="{name}"}}')
 
+    def open(self, path: str) -> int:
+        """Calls of its ASGI application for that path that are not over."""
+        return int(_page(self.port, f"/open?{path}"))
+
     def _value(self, series: str) -> int:
         found = re.search(rf"^{re.escape(series)} (\S+)$", _page(self.figures), re.MULTILINE)
         return int(float(found[1])) if found else 0
 
 
-def _page(port: int) -> str:
-    """The page of metrics, by a connection that no other request has."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as page:
+def _page(port: int, path: str = "/metrics") -> str:
+    """A page, by a connection that no other request has."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as page:
         text: bytes = page.read()
     return text.decode()
 

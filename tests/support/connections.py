@@ -96,7 +96,7 @@ class Http1:
         return one, other
 
     async def _ask(self, *asks: Ask) -> list[Answer]:
-        sending = asyncio.create_task(self._send(b"".join(map(_request, asks))))
+        sending = asyncio.create_task(self._send(b"".join(map(request, asks))))
         try:
             answers = [await self._answer() for _ in asks]
             if not answers[-1].last:
@@ -129,7 +129,8 @@ class Http1:
         return answer
 
 
-def _request(ask: Ask) -> bytes:
+def request(ask: Ask) -> bytes:
+    """The bytes of a request of HTTP/1.1."""
     headers = {"host": HOST, **ask.headers} | ({"content-length": str(ask.size)} if ask.size else {})
     lines = [f"{ask.method} {ask.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + ask.body

@@ -177,17 +177,20 @@ class Socket:
         return self._send(message)
 
     async def expire(self) -> bool:
-        """Close the WebSocket, or refuse it. False if it was closed before: the server has to cut the connection."""
+        """Close the WebSocket, or refuse it.
+
+        False if it was closed before, or if the server does not take that, since its client does not read: the server
+        has to cut the connection.
+        """
         if self.complete:
             return False
         self.refused = self.complete = True
-        if self.accepted or not self._denies:
-            await self._close()
-        else:
-            start = {"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)}
-            await self._send(start)
-            await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
-        return True
+        return await _taken(self._close() if self.accepted or not self._denies else self._deny())
+
+    async def _deny(self) -> None:
+        start = {"type": "websocket.http.response.start", "status": 504, "headers": list(PROBLEM_HEADERS)}
+        await self._send(start)
+        await self._send({"type": "websocket.http.response.body", "body": PROBLEM, "more_body": False})
 
     async def _close(self) -> None:
         close = {"type": "websocket.close", "code": _INTERNAL_ERROR, "reason": "The deadline has passed."}
