@@ -246,6 +246,22 @@ def test_timer_lag_is_the_time_from_the_deadline_to_its_callback() -> None:
     assert (sum(lag.counts), lag.counts[0], lag.total) == (2, 1, 0.75)
 
 
+def test_no_timer_lags_before_its_deadline_was_moved() -> None:
+    """A deadline that is moved to where it has passed fires at once, and in time: no loop was blocked."""
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with timeout(60, name="t") as moved:
+                await asyncio.sleep(5)
+                moved.reschedule(2.0)
+                await asyncio.sleep(9)
+
+    run(main())
+    lag = _process.snapshot()[_metrics.TIMER_LAG][()]
+    assert isinstance(lag, _process.Histogram)
+    assert (sum(lag.counts), lag.total) == (1, 0.0)
+
+
 @pytest.mark.parametrize(
     ("buckets", "message"),
     [

@@ -25,8 +25,6 @@ NOT_PROMISED = """## What is not promised
   140 KiB larger. Begin each deployment with an empty folder.
 - **A full disk** below `PROMETHEUS_MULTIPROC_DIR` ends a process by SIGBUS: those files are mapped into memory. Give
   them a file system of their own.
-- **A deadline moved to where it has passed** is recorded in `tracedtimeout.timer_lag` as that much late, though no loop
-  was blocked.
 - **Free-threaded builds** (3.13t, 3.14t) were not tried. Nothing is promised there.
 - **Windows and macOS** were not tried. Loops that are neither asyncio's nor uvloop's were not either.
 - **The instant of a call**: an exception that a signal's handler raises as a timeout is entered or left may leave what

@@ -66,7 +66,10 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
         when, link = earliest(parent, here)
         own, owner = False, self.name if link is None else link.name
     if ended_by is None:
-        here.figures.timer_lag.record(max(0.0, at - max(when, self._started_at())))
+        begun, more = self._started_at(), self._more
+        if more.__class__ is More:
+            begun = max(begun, more.moved_at)
+        here.figures.timer_lag.record(max(0.0, at - max(when, begun)))
     if parent is not None and parent._bare:
         passed = _passed_budget(parent, here, now)
     unfinished = None

@@ -22,6 +22,8 @@ class More:
     cancelling = 0
     """The number of times that its task had been asked to end as it was entered."""
     reschedules = 0
+    moved_at = -NEVER
+    """When it was moved last, on the stopwatch: no timer is late before that."""
     closers: Any = None
     """Observers to be told of its end."""
     token: object = None

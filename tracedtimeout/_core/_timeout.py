@@ -155,6 +155,7 @@ def _reschedule(self: Timeout, when: float | None) -> None:
     if YEARS < moved < math.inf:
         check_clock("when", moved, here.clock())
     more.reschedules += 1
+    more.moved_at = here.stopwatch()
     more.said = None
     self._series.figures.reschedules += 1
     self._started = self._started_at()
