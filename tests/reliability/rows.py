@@ -22,6 +22,7 @@ class Row:
 SCHEDULES, SOAK, FAULTS, AGAINST = "Schedules", "Soak", "Faults at every line", "Against asyncio, and hostile input"
 MUTATION, PLANTED = "Mutation", "Planted faults"
 KNOWN = "What is known to be lost"
+COVERAGE = "Coverage"
 
 ROWS = {
     "known": Row(
@@ -133,6 +134,13 @@ ROWS = {
             "_words",
         )
     },
+    "coverage": Row(
+        COVERAGE,
+        "branches of the core, and of the rest, that the tests of three Pythons together come to",
+        ".ci/coverage",
+        lines=3,
+        size="none",
+    ),
     "planted": Row(
         PLANTED,
         "five faults planted in the core, and the first seed whose schedule shows each",
