@@ -75,10 +75,7 @@ DIFFERENT: dict[tuple[str, str], Cell] = {
     ("granian", "half_read"): _EARLY,
     ("hypercorn-h2", "unread"): _READER,
     ("hypercorn-h2", "half_read"): _READER,
-    ("hypercorn-h2", "late_upload"): Cell(
-        ("blocked",),
-        "Its reader waits for the application to read what the client has sent, and reads no more of the connection.",
-    ),
+    ("hypercorn-h2", "late_upload"): _READER,
     ("hypercorn-h2", "aborted"): Cell(
         ("left open",), "It does not reset the stream of an application that raises: the client waits."
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.services.asgi_servers import SPENT, App, Message, Receive, Scope, Send, forever, middleware, outcomes, stuck
@@ -85,6 +87,24 @@ async def test_a_close_that_is_not_taken(accepts: bool, extensions: dict[str, ob
     with pytest.raises(DeadlineExceeded):
         await middleware(app)(scope, never, send)
     assert [outcome for _, outcome in outcomes()] == ["inherited"]
+
+
+async def test_what_is_still_sent_is_read_while_a_504_waits() -> None:
+    """A server that takes the 504 only behind the whole upload, as hypercorn does, gets rid of both."""
+    uploaded = asyncio.Event()
+    parts = iter([True, True, False])
+
+    async def receive() -> Message:
+        more = next(parts)
+        if not more:
+            uploaded.set()
+        return {"type": "http.request", "body": b"part", "more_body": more}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await uploaded.wait()
+
+    await middleware(stuck, default=0.01)(scope_of(SIZED), receive, send)
 
 
 async def closes(app: App, *headers: tuple[bytes, bytes], http_version: str = "1.1", method: str = "POST") -> bool:

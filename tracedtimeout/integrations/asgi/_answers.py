@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
+from contextvars import Context
 from typing import Any, TypeGuard
 
 from tracedtimeout import DeadlineExceeded
@@ -37,12 +39,11 @@ class Response:
 
     __slots__ = ("_last", "_name", "_read", "_receive", "_send", "scope", "started")
 
-    _receive: Receive
-
     def __init__(self, send: Send, scope: Scope, name: str) -> None:
         self._send = send
         self._name = name
         """The request's."""
+        self._receive: Receive = _nothing
         self._read = False
         """The body of the request has been read to its end."""
         self.scope = scope
@@ -93,7 +94,7 @@ class Response:
         if self.started or self.refused:
             return None
         own = getattr(task, "get_context", None)  # from 3.12 on: what wraps `send` finds its spans there
-        return task.get_loop().create_task(self._refuse(), context=None if own is None else own().copy())
+        return task.get_loop().create_task(self._refuse(overdue=True), context=None if own is None else own().copy())
 
     @property
     def refused(self) -> bool:
@@ -117,12 +118,14 @@ class Response:
         """
         return _found_passed(exc) or (exc is not None and too_little(exc, self._name))
 
-    def _refuse(self) -> Coroutine[Any, Any, bool]:
+    def _refuse(self, *, overdue: bool = False) -> Coroutine[Any, Any, bool]:
         send, self._send = self._send, _drop
         headers = list(PROBLEM_HEADERS)
         if not self._read and _brings_a_body(self.scope):
             headers.append(_CLOSE)  # else the server has to read the rest before the next request
-        return _taken(_refuse(send, self.scope, headers))
+        sending = _refuse(send, self.scope, headers)
+        reads = not (self._read or overdue or self._receive is _nothing)
+        return _taken(_while_reading(self._receive, sending) if reads else sending)
 
 
 async def _taken(sending: Awaitable[None]) -> bool:
@@ -145,6 +148,25 @@ def _brings_a_body(scope: Scope) -> bool:
         line[0] == b"transfer-encoding" or (line[0] == b"content-length" and line[1] != b"0")
         for line in scope["headers"]
     )
+
+
+async def _while_reading(receive: Receive, sending: Awaitable[None]) -> None:
+    """Send a 504, and drop what its client still sends meanwhile: hypercorn waits for the application to read that."""
+    reading = asyncio.create_task(_read_all(receive), context=Context())
+    try:
+        await sending
+    finally:
+        reading.cancel()
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def _read_all(receive: Receive) -> None:
+    with suppress(Exception):  # a server may have nothing more to say, in any way
+        while (await receive()).get("more_body", False):
+            await asyncio.sleep(0)
 
 
 async def _refuse(send: Send, scope: Scope, headers: list[tuple[bytes, bytes]]) -> None:
