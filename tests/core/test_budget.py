@@ -215,3 +215,14 @@ async def test_at_instants_that_are_equal_the_enclosing_one_is_the_owner() -> No
                 await asyncio.sleep(50.0)
     assert (caught.value.name, outer.expired(), inner.expired()) == ("outer", True, True)
     assert (outer.outcome, inner.outcome) == (Outcome.EXPIRED, Outcome.INHERITED)
+
+
+@pytest.mark.loops("virtual")
+async def test_a_reserve_that_moves_has_taken_what_it_took() -> None:
+    """The time since it was entered is no other when the deadline around it, and so its own, is moved."""
+    async with timeout(9.0) as outer:
+        async with timeout(2.0, reserve=1.0, name="inner") as inner:
+            await asyncio.sleep(0.5)
+            outer.reschedule(asyncio.get_running_loop().time() + 1.25)
+            assert inner.when() == 0.75
+        assert inner.elapsed == 0.5

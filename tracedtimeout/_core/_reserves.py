@@ -82,9 +82,11 @@ def _reserving(self: Link) -> list[Link]:
     return list(more.reserving or ()) if more.__class__ is More else []
 
 
-def _set_anew(self: Link, here: Any) -> None:
+def _set_anew(self: Any, here: Any) -> None:
     more = self._more
     if more.__class__ is More and more.reserve is not None and self._state is ACTIVE:
+        self._started = self._started_at()  # which the deadline as it was may tell
+        more.moved_at = here.stopwatch()
         set_before(self, here)
         self._retime()
 
