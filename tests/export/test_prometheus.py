@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector as AnyCollector
 from tests.support.scraping import lint, parsed, registry_of_ours, serving, shown
 from tests.support.telemetry import python
 from tracedtimeout import DeadlineExceeded, budget, install, timeout
+from tracedtimeout._core._hot import IMPLEMENTATION
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
@@ -76,7 +77,10 @@ def test_every_family_is_announced_before_anything_happened() -> None:
     announced = [f"# TYPE {metric.prometheus_name} {types[metric.kind]}" for metric in build.METRICS]
     helped = [f"# HELP {metric.prometheus_name} {metric.description}" for metric in build.METRICS]
     expected = [line for pair in zip(helped, announced, strict=True) for line in pair]
-    assert lines == [*expected, f'tracedtimeout_build_info{{implementation="python",version="{VERSION}"}} 1.0']
+    assert lines == [
+        *expected,
+        f'tracedtimeout_build_info{{implementation="{IMPLEMENTATION}",version="{VERSION}"}} 1.0',
+    ]
 
 
 def test_registration_does_not_collect() -> None:
@@ -527,7 +531,7 @@ tracedtimeout_threads_abandoned{{timeout="GET /slow"}} 1.0
 tracedtimeout_scrape_duration_seconds_bucket{{le="0.005"}} 1.0
 tracedtimeout_scrape_duration_seconds_count 1.0
 tracedtimeout_scrape_duration_seconds_sum 0.004
-tracedtimeout_build_info{{implementation="python",version="{VERSION}"}} 1.0
+tracedtimeout_build_info{{implementation="{IMPLEMENTATION}",version="{VERSION}"}} 1.0
 """.splitlines()
 
 

@@ -8,7 +8,7 @@ from sys import _getframe
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
-from . import _ending, _entering, _firing, _hot, _hot_py, _names
+from . import _ending, _entering, _firing, _hot, _names
 from ._arguments import YEARS, check_clock, seconds_of
 from ._entering import timed_at
 from ._facts import Facts
@@ -103,7 +103,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         _timer_ran(self, when, lane, now, seen)
 
 
-_hot_py.timeout_class = _entering.timeout_class = Timeout
+_entering.timeout_class = Timeout
+_hot.bind(Timeout)
 
 
 if TYPE_CHECKING:

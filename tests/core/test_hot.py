@@ -1,0 +1,143 @@
+"""One hot path runs; where it is the compiled one, its timeouts are what those of the Python are."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+from random import Random
+from typing import Any
+
+import pytest
+
+from tracedtimeout import Timeout
+from tracedtimeout._core import _hot, _hot_py
+from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures._series import Histogram
+from tracedtimeout.testing import run
+
+TWINS: dict[str, Any] = {"python": _hot_py}
+if _hot.compiled is not None:
+    TWINS["c"] = _hot.compiled
+DELAYS = (0.0, 0.5, 1.0, 2.0, 2.0, 2.0, 5, None)
+COUNTED = (
+    _metrics.DURATION,
+    _metrics.UTILIZATION,
+    _metrics.LIMIT,
+    _metrics.EXPIRATIONS,
+    _metrics.INTERRUPTIONS,
+    _metrics.ACTIVE,
+)
+Facts = list[tuple[object, ...]]
+
+
+@pytest.mark.parametrize(("variable", "implementations"), [("1", {"python"}), ("0", {_hot.IMPLEMENTATION})])
+def test_the_variable_chooses(variable: str, implementations: set[str]) -> None:
+    """`TRACEDTIMEOUT_NO_EXTENSIONS=1` has the Python run; with 0 what is there runs."""
+    if variable == "0" and _hot.IMPLEMENTATION == "python":
+        implementations = {"python", "c"}  # this very run may have been told to take the Python
+    code = "from tracedtimeout._core import _hot; print(_hot.IMPLEMENTATION)"
+    environment = os.environ | {"TRACEDTIMEOUT_NO_EXTENSIONS": variable}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() in implementations
+
+
+def test_a_subclass_is_entered_and_left() -> None:
+    """A class derived from `Timeout` is one."""
+
+    class Mine(Timeout):
+        pass
+
+    async def main() -> None:
+        async with Mine(asyncio.get_running_loop().time() + 1.0, name="mine") as t:
+            assert not t.expired()
+        assert t.outcome == "completed"
+
+    run(main())
+
+
+def test_an_entry_is_made_at_its_await() -> None:
+    """The call of `__aenter__` enters nothing; its awaitable is a coroutine to asyncio, and is awaited once."""
+
+    async def main() -> None:
+        t = Timeout(None, name="t")
+        entry = t.__aenter__()
+        assert asyncio.iscoroutine(entry)
+        assert repr(t) == "<Timeout [created]>"
+        assert await entry is t
+        with pytest.raises(RuntimeError, match="cannot reuse"):
+            await entry
+        await t.__aexit__(None, None, None)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("entering", "leaving"), list(itertools.product(TWINS, TWINS)))
+def test_random_programs_do_not_tell_the_twins_apart(entering: str, leaving: str) -> None:
+    """Whichever enters, and whichever leaves: every fact of every timeout, and all that is counted, is the same."""
+    for seed in range(150):
+        assert outcome_of(seed, TWINS[entering], TWINS[leaving]) == outcome_of(seed, _hot_py, _hot_py)
+
+
+def outcome_of(seed: int, entering: Any, leaving: Any) -> tuple[Facts, object]:
+    _process.reset()
+    facts: Facts = []
+    run(program(Random(seed), entering, leaving, facts))
+    return facts, {
+        metric.name: {labels: numbers(value) for labels, value in _process.snapshot()[metric].items()}
+        for metric in COUNTED
+        if metric in _process.snapshot()
+    }
+
+
+def numbers(value: int | Histogram) -> object:
+    return value if isinstance(value, int) else (value.counts, value.total)
+
+
+async def program(random: Random, entering: Any, leaving: Any, facts: Facts) -> None:
+    """A tree of timeouts, opened by plain calls and by methods, in tasks of their own or not."""
+    for _ in range(3):
+        try:
+            await nest(random, entering, leaving, facts, 0)
+        except (LookupError, TimeoutError) as exc:
+            facts.append((type(exc), str(exc)))
+
+
+async def nest(random: Random, entering: Any, leaving: Any, facts: Facts, depth: int) -> None:
+    delay, name, by_calls = random.choice(DELAYS), random.choice("abc"), random.random() < 0.5
+    if by_calls:
+        t = entering.enter(delay, name, "timeout")
+    else:
+        t = entering.timeout(delay, name=name)
+        await entered(entering, t)
+    try:
+        for _ in range(random.randrange(3)):
+            act = random.randrange(6)
+            if act == 0 and depth < 4:
+                await asyncio.create_task(nest(random, entering, leaving, facts, depth + 1))
+            elif act < 4 and depth < 4:
+                await nest(random, entering, leaving, facts, depth + 1)
+            elif act == 4:
+                await asyncio.sleep(random.choice((0.0, 0.01, 0.7)))
+            elif random.random() < 0.2:
+                raise LookupError(name)
+        if by_calls:
+            leaving.leave(t)
+        else:
+            await left(leaving, t)
+    except BaseException as exc:
+        if t.outcome is None and (raised := _hot.left_by(t, exc)) is not None:
+            raise raised from exc
+        raise
+    finally:
+        facts.append((t.name, t.outcome, t.elapsed, t.limit, t.requested, t.owner, t.source, t.deadline(), repr(t)))
+
+
+async def entered(twin: Any, t: Timeout) -> None:
+    assert await twin.aenter(t) is t
+
+
+async def left(twin: Any, t: Timeout) -> None:
+    await twin.aexit(t, None, None, None)
