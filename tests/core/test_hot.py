@@ -47,7 +47,7 @@ def test_the_variable_chooses(variable: str, implementations: set[str]) -> None:
 def test_a_subclass_is_entered_and_left() -> None:
     """A class derived from `Timeout` is one."""
 
-    class Mine(Timeout):
+    class Mine(Timeout):  # type: ignore[misc]  # final for typing only
         pass
 
     async def main() -> None:
