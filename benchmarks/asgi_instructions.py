@@ -15,11 +15,13 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tracedtimeout import timeout
+
 from ._asgi_apps import APPS
 from .asgi import WAYS, plain
 from .instructions import counted
 
-SHORT, LONG = 200, 1200
+SHORT, LONG = 200, 700
 PROGRAM = "import sys; from benchmarks.asgi_instructions import serve; serve({name!r}, int(sys.argv[1]))"
 ROWS = ("bare", "ours", "ours, a budget")
 
@@ -52,12 +54,20 @@ async def _serve(name: str, times: int) -> None:
     protocol = HttpToolsProtocol(config, state, {})
     protocol.connection_made(client)
     request = WAYS[name].request() if name in WAYS else plain()
+    beside = asyncio.create_task(another())
     for _ in range(times):
         protocol.data_received(request)
         while state.tasks:
             await asyncio.sleep(0)
     assert client.answered == times, client.answered
     protocol.connection_lost(None)
+    beside.cancel()
+
+
+async def another() -> None:
+    """A request that is open all the time: how often a loop sees to a lane that is empty depends on the time."""
+    async with timeout(30.0, name="another"):
+        await asyncio.Event().wait()
 
 
 class Client(asyncio.Transport):
