@@ -15,7 +15,9 @@ from tests.support.connections import HOST, Answer, Ask, Connection, connected, 
 
 HASTE = {"deadline-budget": f"{BRIEF * 1e3:.0f}"}
 LARGE = 2_000_000
-"""Bytes: beyond the mark at which servers stop reading, and go on when the application reads."""
+"""Bytes: more than a server reads ahead of an application that does not."""
+LARGE_AND_READ = 400_000
+"""Beyond the mark at which servers stop reading, and go on when the application reads: soon, on a busy machine too."""
 PATIENCE = 10.0
 """Seconds in which all that is to happen has happened, also on a busy machine."""
 STILL = 2.0
@@ -61,7 +63,7 @@ async def all_over(server: Running, name: str) -> None:
 async def kept_alive(server: Running) -> str:
     """The next request on a connection, when the first one has read a large body and works on for a while."""
     async with connection(server) as made:
-        first = await made.ask(hasty("/read", "POST", LARGE))
+        first = await made.ask(hasty("/read", "POST", LARGE_AND_READ))
         assert first.status == 200, first
         return await next_one(made, first)
 
@@ -69,7 +71,7 @@ async def kept_alive(server: Running) -> str:
 async def pipelined(server: Running) -> str:
     """The same, sent with the first; over HTTP/2 beside it."""
     async with connection(server) as made:
-        first, second = await made.both(hasty("/read", "POST", LARGE), Ask("/slow"))
+        first, second = await made.both(hasty("/read", "POST", LARGE_AND_READ), Ask("/slow"))
         assert first.status == 200, first
         return _seen(second)
 
