@@ -760,29 +760,42 @@ awaitable_am_send(Awaitable *self, PyObject *value, PyObject **result)
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
-/* `SEND` of 3.12 and later asks this: the value is in a StopIteration, and None needs none. */
+/* The step, its value in a StopIteration. That is made before anything is entered: where there is no memory for it, who
+   awaits would not learn that it was. Always NULL; without an exception, where `silent`, for None. */
+static PyObject *
+awaitable_stop(Awaitable *self, int silent)
+{
+    PyObject *stop = NULL;
+    if (!self->leaving && self->timeout != NULL) {
+        stop = PyObject_CallOneArg(PyExc_StopIteration, self->timeout);
+        if (stop == NULL) {
+            Py_CLEAR(self->timeout);
+            return NULL;
+        }
+    }
+    PyObject *result = awaitable_step(self);
+    if (result != NULL && stop != NULL) {
+        PyErr_SetObject(PyExc_StopIteration, stop);
+    }
+    else if (result != NULL && !silent) {
+        PyErr_SetNone(PyExc_StopIteration);
+    }
+    Py_XDECREF(result);
+    Py_XDECREF(stop);
+    return NULL;
+}
+
+/* `SEND` of 3.12 and later asks this, to which None needs no StopIteration. */
 static PyObject *
 awaitable_next(Awaitable *self)
 {
-    PyObject *result = awaitable_step(self);
-    if (result != NULL) {
-        if (result != Py_None) {
-            PyErr_SetObject(PyExc_StopIteration, result);
-        }
-        Py_DECREF(result);
-    }
-    return NULL;
+    return awaitable_stop(self, 1);
 }
 
 static PyObject *
 awaitable_send(Awaitable *self, PyObject *value)
 {
-    PyObject *result = awaitable_step(self);
-    if (result != NULL) {
-        PyErr_SetObject(PyExc_StopIteration, result);
-        Py_DECREF(result);
-    }
-    return NULL;
+    return awaitable_stop(self, 0);
 }
 
 /* throw(exception), or throw(type, value, traceback): raised here, before the step, which then is none. */
