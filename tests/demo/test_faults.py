@@ -37,7 +37,7 @@ TAKES = 3
 """A machine so busy that the control's loop lags too tells nothing of the faults: so many times they are tried."""
 
 
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "pair", [("blocked-loop", "slow-payments"), ("swallowed-cancellation", "slow-clean-up")], ids=" ".join

@@ -28,6 +28,7 @@ def dialogues(server: str) -> dict[str, Behaviour]:
     return {name: dialogue for name, dialogue in known.items() if cell(server, name).seen}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", [name for name in SERVERS if installed(name)])
 def test_a_server(server: str, tmp_path: Path) -> None:
     """It does what its row says, in dialogues that are held side by side: most of their time is waited for."""

@@ -17,6 +17,7 @@ WAKES = 30.0
 """Turns a second by which idle loops may differ: a busy machine has fewer. A loop that spins has thousands."""
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_what_is_counted_is_what_was_sent(tmp_path: Path) -> None:
     """Under mixed traffic, with disconnects, scrapes and workers replaced, the counts are those of the load's ledger,
@@ -28,6 +29,7 @@ async def test_what_is_counted_is_what_was_sent(tmp_path: Path) -> None:
     assert report.turns[1] <= report.turns[0] + WAKES
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_workers_that_end_without_a_word_are_found(tmp_path: Path) -> None:
     """The ledger shows what is lost of the last second of a worker: a fault that is planted. As above."""

@@ -108,7 +108,7 @@ class Link:
         return self._parent
 
     def _binds(self, reader: object) -> bool:
-        """True if the link still means anything to `reader`: the table "after it ended" of the README.
+        """True if the link still means anything to `reader`: the table "after it ended" of docs/timeouts.md.
 
         While it is active, yes. Once it has fired it is spent for good in other threads, and binds nothing new on its
         own loop: ending the work beneath it is the business of the task that was cancelled.
