@@ -192,6 +192,16 @@ def test_rare_events_of_the_process_are_counted() -> None:
     assert (sum(scrapes.counts), scrapes.total) == (2, 0.202)
 
 
+def test_the_figures_of_loops_that_are_gone_are_few_though_nobody_reads() -> None:
+    """A program that makes a loop for each piece of work keeps one sum of their figures, and loses no count."""
+    _process.reset()
+    for _ in range(100):
+        run(times(1))
+        gc.collect()
+    assert len(_process._gone) <= _process._MOST_GONE + 1
+    assert figures("t")["duration"] == {"completed": 100}
+
+
 def test_a_reset_forgets_and_counting_goes_on() -> None:
     """After reset() everything reads as at the start, also for a loop that is running."""
 

@@ -21,7 +21,7 @@ WRITERS = {
     "_series": {"_entering", "_hot_py"},
     "_spent": {"_budget", "_entering", "_family", "_hot_py"},
     "_stamp": {"_budget", "_ending", "_entering", "_firing", "_hot_py", "_link", "_timeout", "_wait_for"},
-    "_started": {"_budget", "_ending", "_entering", "_hot_py", "_timeout"},
+    "_started": {"_budget", "_ending", "_entering", "_hot_py", "_reserves", "_timeout"},
     "_state": {"_budget", "_ending", "_entering", "_firing", "_hot_py", "_wait_for"},
     "_task": {"_budget", "_ending", "_entering", "_hot_py"},
     "_when": {"_budget", "_entering", "_hot_py", "_reserves", "_timeout"},

@@ -58,7 +58,8 @@ _gone: deque[LoopFigures] = deque()
 """The figures of loops that are gone, until somebody reads."""
 _events: deque[tuple[Metric, Labels, float]] = deque()
 """Counts and records for the process as a whole, until somebody reads."""
-_MOST_EVENTS = 1_000
+_MOST_EVENTS, _MOST_GONE = 1_000, 16
+"""What waits at most where nobody reads."""
 _EXPIRED = Outcome.EXPIRED.value
 
 _retired: Table = {}
@@ -70,6 +71,7 @@ max_names = 200
 
 def register(writer: Writer) -> LoopFigures:
     """The figures of a new loop. `writer` hands them over by `retire` when it goes."""
+    _fold_at_times()
     figures = LoopFigures()
     _writers[id(writer)] = weakref.ref(writer)
     return figures
@@ -186,8 +188,8 @@ def forked() -> None:
 
 
 def _fold_at_times() -> None:
-    """Keep `_events` short where nobody reads. Never waits."""
-    if len(_events) > _MOST_EVENTS and _folding.acquire(blocking=False):
+    """Keep what waits short where nobody reads. Never waits for the lock."""
+    if (len(_events) > _MOST_EVENTS or len(_gone) > _MOST_GONE) and _folding.acquire(blocking=False):
         try:
             _fold()
         finally:
