@@ -59,7 +59,7 @@ _gone: deque[LoopFigures] = deque()
 _events: deque[tuple[Metric, Labels, float]] = deque()
 """Counts and records for the process as a whole, until somebody reads."""
 _MOST_EVENTS, _MOST_GONE = 1_000, 16
-"""What waits at most where nobody reads."""
+"""The most that waits where nobody reads: events, and figures of loops that are gone."""
 _EXPIRED = Outcome.EXPIRED.value
 
 _retired: Table = {}
