@@ -32,9 +32,10 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
     except Exception:
         owner = self.name if ended_by is None else ended_by
         fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1)
-    _, self._state, self._fired, self._stamp = task.cancel(), EXPIRING, fired, None  # one step: see the guide
+    key, unwinding, until_left = id(self), here.unwinding, _Unwinding(self, here)
+    # One step: see the guide. One that fired unseen by `unwinding` would be taken for dropped as it is left, uncounted.
+    _, self._state, self._fired, self._stamp, unwinding[key] = task.cancel(), EXPIRING, fired, None, until_left
     lane.pop(self, None)
-    here.unwinding[id(self)] = _Unwinding(self, here)
     for listener in listeners:
         listener(self)
 
