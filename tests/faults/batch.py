@@ -103,7 +103,8 @@ def report_on(scene: str, who: Who, how: How, clock: Clock, often: Often, *, str
     for at in _chosen(lines, often, struck):
         trial = Trial(SCENES[scene], library, how, loop, at, stuck)
         trial.run()
-        report.add(trial)
+        if trial.strikes.struck is not None:  # else the line was not come to: nothing was done, nothing is shown
+            report.add(trial)
     return report
 
 
