@@ -224,6 +224,7 @@ def all_that_is_held_by(start: object) -> list[object]:
 LOOPS = 10_000
 
 
+@pytest.mark.long
 @pytest.mark.slow  # a million timeouts take a while
 @pytest.mark.parametrize("body", ["quick", "nested", "expired", "rescheduled"])
 def test_a_million_timeouts_leave_nothing(body: str) -> None:

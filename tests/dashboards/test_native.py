@@ -24,6 +24,7 @@ CLASSIC = re.compile(r"_bucket:rate5m$|sum by \(le\)")
 
 
 @pytest.mark.server
+@pytest.mark.long
 @pytest.mark.slow
 async def test_panels_and_rules_read_native_histograms(tmp_path: Path) -> None:
     """With no classic histogram stored, what reads one shows the native one, of our exporter and of OpenTelemetry's.

@@ -42,6 +42,7 @@ EMPTY = {
 
 
 @pytest.mark.server
+@pytest.mark.long
 @pytest.mark.slow
 async def test_every_panel_and_rule_shows_something(tmp_path: Path) -> None:
     """No expression of a dashboard or a rule is an error or empty while the demo runs.

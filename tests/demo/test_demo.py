@@ -158,6 +158,7 @@ def test_a_dead_child_ends_all_of_it() -> None:
     assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
 
 
+@pytest.mark.long
 @slow
 def test_patience_that_ends_is_said_and_the_rest_summed_up() -> None:
     """A load that does not hand over its ledger in time costs the ledger only; one line says whose patience ended."""

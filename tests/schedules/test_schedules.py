@@ -9,7 +9,7 @@ import pytest
 from .planted import PLANTED, find
 from .play import faults, trace_of
 
-SEEDS = int(os.environ.get("TRACEDTIMEOUT_SEEDS", "10000"))
+SEEDS = int(os.environ.get("TRACEDTIMEOUT_SEEDS", "2000"))
 IN_THREADS = SEEDS // 50
 """Seeds of two loops in threads: thirty milliseconds each, for every line of the core is stopped at."""
 

@@ -161,6 +161,7 @@ READERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.long
 async def test_the_demo_shows_its_own_to_everybody(tmp_path: Path) -> None:
     """Under load the demo's page has bars that grow, messages of what expired, and sparklines, for all readers."""
     async with shop(tmp_path, load=True) as services, _chromium() as browser:

@@ -23,6 +23,7 @@ STRETCHED = {"default=1.0": "default=3.0", 'timeout(2.0, name="charge")': 'timeo
 """Limits of the services, for a machine that has other things to do; what the page prints has no seconds of theirs."""
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.slow,  # real servers, and deadlines of a second between them
     pytest.mark.server,
 ]
