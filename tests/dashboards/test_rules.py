@@ -27,6 +27,7 @@ def promtool(*arguments: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.name)
 def test_the_rules_fire_and_stay_silent_as_they_should(path: Path) -> None:

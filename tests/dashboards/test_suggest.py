@@ -90,6 +90,7 @@ async def _traffic() -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.long
 @pytest.mark.server
 @slow
 async def test_measured_limits_are_suggested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,7 @@ def demo(*arguments: str, program: str = "") -> Iterator[Demo]:
             process.kill()
 
 
+@pytest.mark.long
 @slow
 def test_every_request_is_counted_under_its_outcome() -> None:
     """After a run the load's ledger equals the shop's metrics, line by line, and every outcome has happened."""
