@@ -14,7 +14,7 @@ SOURCE, MODULE = "tracedtimeout/_core/_hot_c.c", "tracedtimeout._core._hot_c"
 
 
 def asked(variable: str) -> bool:
-    """Whether an environment variable is set, and not to 0."""
+    """True if an environment variable is set, and not to 0."""
     return os.environ.get(f"TRACEDTIMEOUT_{variable}", "0") not in {"", "0"}
 
 

@@ -26,7 +26,7 @@ Who may write. The thread of a link's loop alone writes the link, its lane, its 
 callback. One exception: a timeout takes itself out of its lane in any thread. A function writes the link that it is
 given first, and tells others. The table of fields and their writers is a test: `tests/core/test_writers.py`.
 
-Invariants. No path of a timeout takes a lock. A timeout is out of its lane before its exit makes any call. A line
+Invariants. No path of a timeout waits for a lock. A timeout is out of its lane before its exit makes any call. A line
 without a call is one step: state and count stand on one. An effective deadline that is known holds for as long as the
 loop's stamp is the one it was found at; whatever moves, fires or is left with something beneath it replaces the stamp.
 A timeout keeps no frame and no traceback; a loop that is gone is held by nothing.

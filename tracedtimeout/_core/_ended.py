@@ -29,7 +29,7 @@ class Fired(NamedTuple):
     """True if the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
     places: list[_where.Place] | None = None
-    """Where it waited, if that was in a gather or a TaskGroup; else the traceback tells."""
+    """The frames that it waited in, if that was in a gather or a TaskGroup; else the traceback tells."""
     spent: _spent.Raw = None
     unfinished: list[tuple[str, float]] | None = None
     passed: Link | None = None
@@ -62,7 +62,7 @@ class Ended:
         self.package = package
         """The top-level package of the code that opened the timeout."""
         self.opener = opener
-        """Where that code is."""
+        """The place of that code."""
         self.counted = False
         self.raised: weakref.ref[BaseException] | None = None
         """The exception that it raised, which tells where it waited, for as long as somebody holds it."""

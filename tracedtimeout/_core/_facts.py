@@ -24,7 +24,7 @@ class Facts(Link):
     _lane: Any  # Lane, or None
     """The lane that it queues in, or queued in last; None before it is entered."""
     _series: Any  # Series | Varied | None
-    """Where it is counted; None where it was made without a loop."""
+    """The series that counts it; None if it was made without a loop."""
     _started: float | None
     """On the stopwatch. None where it began as it was made, the delay of its lane before its own deadline: a number
     less to keep, and exactly the delay in the code."""

@@ -12,7 +12,7 @@ class More:
     class, for of most only a few are ever set."""
 
     name: str | None = None
-    """Where it is not that of the series."""
+    """Its name, if that is not the name of the series."""
     at_least = 0.0
     reserve: float | None = None
     asked = NEVER

@@ -56,7 +56,7 @@ def limits_from(who: str, source: object) -> Limits:
 
     path = os.fsdecode(source)
     try:
-        with open(path, "rb") as file:  # noqa: PTH123  # pathlib would be a third of what importing us loads
+        with open(path, "rb") as file:  # noqa: PTH123  # pathlib loads five modules more with every import
             found = tomllib.load(file)
     except (OSError, ValueError) as error:
         raise ValueError(f"{who}: {path} cannot be read: {error}") from None
