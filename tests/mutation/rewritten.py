@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -35,8 +34,8 @@ class Rewritten(importlib.abc.MetaPathFinder):
         found = None if rewrite is None else importlib.machinery.PathFinder.find_spec(name, path, target)
         if rewrite is None or found is None or found.origin is None:
             return None
-        loader = _Loader(name, found.origin, rewrite)
-        return importlib.util.spec_from_file_location(name, found.origin, loader=loader)
+        found.loader = _Loader(name, found.origin, rewrite)
+        return found
 
 
 def rewrite(rewrites: Mapping[str, Rewrite]) -> None:
