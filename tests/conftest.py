@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.support import FLAVOURS, LoopFactory, available
+from tests.support import FLAVOURS, LoopFactory, available, missing
 from tracedtimeout import testing
 from tracedtimeout._core import _observers, _warn
 from tracedtimeout._core.figures import _process
@@ -80,3 +83,19 @@ def _from_zero() -> Iterator[None]:
 def loop_time() -> Callable[[], float]:
     """The time on the running loop's clock."""
     return lambda: asyncio.get_running_loop().time()
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A Redis of the test's own, on a socket in its directory."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server", "apt-get install redis-server")
+    path = tmp_path / "redis.sock"
+    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any("ready to accept connections" in line.lower() for line in running.stdout)
+        yield f"unix://{path}"
+        running.terminate()
+        running.stdout.read()

@@ -108,27 +108,31 @@ def test_ours_shows_what_asyncio_shows(program: Program) -> None:
     assert run(program(tracedtimeout.timeout)) == run(program(asyncio.timeout))
 
 
+class Orphan:
+    """A task under a timeout of its own, that nobody supervises, and that waits for `result`."""
+
+    def __init__(self) -> None:
+        self.result: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.block = tracedtimeout.timeout(60, name="orphan")
+
+    async def run(self) -> int:
+        async with self.block:
+            return await self.result
+
+
 def test_a_result_that_comes_just_after_the_parent_was_left_is_too_late() -> None:
     """An orphan ends with its parent though its result is set in the same turn: the end was asked for first."""
 
     async def main() -> tuple[Outcome | None, str]:
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[int] = loop.create_future()
-        seen: list[tracedtimeout.Timeout] = []
-
-        async def orphan() -> int:
-            async with tracedtimeout.timeout(60, name="orphan") as block:
-                seen.append(block)
-                return await result
-
+        orphan = Orphan()
         with pytest.raises(TimeoutError):
             async with tracedtimeout.timeout(1, name="parent"):
-                task = asyncio.create_task(orphan())
+                task = asyncio.create_task(orphan.run())
                 await asyncio.sleep(60)
-        result.set_result(1)
+        orphan.result.set_result(1)
         with pytest.raises(tracedtimeout.DeadlineExceeded) as raised:
             await task
-        return seen[0].outcome, raised.value.owner
+        return orphan.block.outcome, raised.value.owner
 
     assert run(main()) == (Outcome.INHERITED, "parent")
 
@@ -137,24 +141,16 @@ def test_a_result_that_was_there_as_the_parent_was_left_is_kept() -> None:
     """The same turn, the other order: the orphan has its result, and no later await."""
 
     async def main() -> tuple[Outcome | None, int]:
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[int] = loop.create_future()
-        seen: list[tracedtimeout.Timeout] = []
-
-        async def orphan() -> int:
-            async with tracedtimeout.timeout(60, name="orphan") as block:
-                seen.append(block)
-                return await result
-
+        orphan = Orphan()
         with pytest.raises(TimeoutError):
             async with tracedtimeout.timeout(1, name="parent"):
-                task = asyncio.create_task(orphan())
+                task = asyncio.create_task(orphan.run())
                 try:
                     await asyncio.sleep(60)
                 finally:
-                    result.set_result(1)
+                    orphan.result.set_result(1)
         got = await task
-        return seen[0].outcome, got
+        return orphan.block.outcome, got
 
     assert run(main()) == (Outcome.COMPLETED, 1)
 

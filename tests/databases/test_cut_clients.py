@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import aiohttp
 import httpx
@@ -21,7 +18,6 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from tests.services.asgi_servers import serving
-from tests.support import missing
 from tests.support.cuts import cut, cuts
 from tracedtimeout.integrations import httpx2 as httpx2_door
 from tracedtimeout.integrations.aiohttp import client_middleware
@@ -32,22 +28,6 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]  # real servers, and sockets
 HTTPCORE = "httpcore 1.0.9 loses a connection at two of its awaits: github.com/encode/httpcore/issues/1093"
 POOL = 5
 ROUNDS = 3
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis of the test's own, on a socket in its directory."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("redis-server", "apt-get install redis-server")
-    path = tmp_path / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert any("ready to accept connections" in line.lower() for line in running.stdout)
-        yield f"unix://{path}"
-        running.terminate()
-        running.stdout.read()
 
 
 async def test_redis(redis_url: str) -> None:

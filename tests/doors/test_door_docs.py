@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from tests.support import missing
 from tracedtimeout import budget
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 PAGE = Path(__file__).parents[2] / "docs" / "doors.md"
-
-
-@pytest.fixture
-def redis_socket(tmp_path: Path) -> Iterator[str]:
-    """A redis-server of its own, on a socket of the file system."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("redis-server", "apt-get install redis-server")
-    path = tmp_path / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert any("ready to accept connections" in line.lower() for line in running.stdout)
-        yield str(path)
-        running.terminate()
-        running.stdout.read()
 
 
 def shown(word: str) -> dict[str, Any]:
@@ -45,7 +25,7 @@ def shown(word: str) -> dict[str, Any]:
     return names
 
 
-async def test_the_consumer_of_a_stream(redis_socket: str) -> None:
+async def test_the_consumer_of_a_stream(redis_url: str) -> None:
     """A message in time is handled; one that is cut, and one that waited too long, go to the dead ones."""
     page = shown("xreadgroup")
     handled: list[bytes] = []
@@ -54,7 +34,7 @@ async def test_the_consumer_of_a_stream(redis_socket: str) -> None:
         await asyncio.sleep(float(fields[b"takes"]))
         handled.append(fields[b"id"])
 
-    async with Redis(unix_socket_path=redis_socket) as redis:
+    async with Redis.from_url(redis_url) as redis:
         await page["send"](redis, id="plain", takes="0")
         for name, takes, seconds in (("in time", "0", 60.0), ("cut", "60", 1.0), ("old", "0", 0.002)):
             with budget(seconds):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,29 +14,12 @@ from redis.asyncio import Redis
 
 from tests.examples import queue_redis
 from tests.services.asgi_servers import figures, outcomes
-from tests.support import missing
 from tracedtimeout import budget
 from tracedtimeout._core.figures._metrics import INTERRUPTIONS, RECEIVED, REJECTIONS
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]  # a real Redis, and real time in its queue
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis of the test's own, on a socket in its directory."""
-    program = shutil.which("redis-server")
-    if program is None:
-        missing("redis-server", "apt-get install redis-server")
-    path = tmp_path / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert any("ready to accept connections" in line.lower() for line in running.stdout)
-        yield f"unix://{path}"
-        running.terminate()
-        running.stdout.read()
 
 
 def test_the_queue_as_programs(redis_url: str) -> None:
