@@ -38,7 +38,7 @@ EXPORTERS = (
     "wsgiref",
 )
 
-MOST = 52
+MOST = 53
 """Modules that `import tracedtimeout` loads besides asyncio and opentelemetry.trace: 51, and 45 of them are ours."""
 
 IMPORTED = "import json, sys; before = set(sys.modules); {}; print(json.dumps(sorted(set(sys.modules) - before)))"

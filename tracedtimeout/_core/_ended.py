@@ -10,8 +10,10 @@ from . import _spent, _where
 from ._exceeded import Where
 from ._link import Link
 from ._outcome import Outcome
+from ._tuples import importing
 
 
+@importing
 class Fired(NamedTuple):
     """A deadline that fired, and the facts as they were then: plain numbers, code objects, no frames and no words."""
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
+from ._tuples import importing
+
 MOST_NAMES = 8
 """Names in one message."""
 
@@ -13,6 +15,7 @@ SLOW_TO_STOP = 0.05
 """Seconds from firing to leaving that a message tells, or a tenth of the whole."""
 
 
+@importing
 class Spent(NamedTuple):
     """The time that the timeouts of one name, opened inside another, took of it."""
 
@@ -51,6 +54,7 @@ class Where(str):
         return (type(self), self.__getnewargs__())
 
 
+@importing
 class Told(NamedTuple):
     """All that a message says, worked out."""
 

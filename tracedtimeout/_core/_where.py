@@ -19,6 +19,7 @@ from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackTyp
 from typing import Any, NamedTuple
 
 from ._exceeded import Where
+from ._tuples import importing
 
 _DEEPEST = 200
 """Frames that are looked at: deeper is a recursion, and its first frames say as much."""
@@ -35,6 +36,7 @@ _OPAQUE = {"anext_awaitable", "async_generator_asend", "async_generator_athrow",
 """Builtin types, which have no public name."""
 
 
+@importing
 class Place(NamedTuple):
     """A frame, taken down before it goes."""
 

@@ -19,6 +19,7 @@ from tracedtimeout._core._ended import Ended, Fired, where_of
 from tracedtimeout._core._exceeded import Spent, Where
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core._tuples import importing
 from tracedtimeout._core.figures import _process
 from tracedtimeout._core.figures._series import Figures
 from tracedtimeout._shared.once import Once
@@ -28,6 +29,7 @@ P = ParamSpec("P")
 OriginalTimeout = asyncio.Timeout
 
 
+@importing
 class Call(NamedTuple):
     """The call that made a timeout: what it is counted as, and the top-level package of the code."""
 

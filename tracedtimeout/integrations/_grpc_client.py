@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import namedtuple
 from collections.abc import AsyncIterator, Awaitable, Generator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from tracedtimeout._disabled import DISABLED
@@ -185,9 +185,16 @@ def _naming(exc: Any, method: Any) -> Any:
     return nullcontext() if details == _OWN_DETAILS else noting(f"{name} answered DEADLINE_EXCEEDED: {details}")
 
 
-_Details = namedtuple(  # noqa: PYI024  # grpc reads its fields by name, and has no class of its own for them
-    "_Details", ("method", "timeout", "metadata", "credentials", "wait_for_ready", "compression")
-)
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """The facts of a call that grpc reads, by name: it has no class of its own for them."""
+
+    method: Any
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
 
 
 class DeadlineClientInterceptor(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.propagation import CONNECT_TIMEOUT, DEADLINE_BUDGET, EMITTED, GRPC_TIMEOUT, decode, encode, outgoing
@@ -22,7 +21,8 @@ Changes = dict[str, str | None]
 """Headers of a request by name: the value of one to set, or None for one to take out."""
 
 
-class Origin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Origin:
     """Where a request goes; ports as they are written, None for the scheme's own."""
 
     scheme: str
@@ -34,7 +34,8 @@ class Origin(NamedTuple):
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
 
-class _Redirect(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Redirect:
     to: Origin
     first: Origin
     call: object

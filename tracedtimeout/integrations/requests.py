@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from tracedtimeout import checkpoint
@@ -85,7 +86,8 @@ class DeadlineAdapter(HTTPAdapter):
         return response
 
 
-class _Limits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Limits:
     """A request's own limits, in seconds; None for none."""
 
     connect: float | None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tracedtimeout._core._tuples import importing
 from tracedtimeout._shared import trust
 
 HEADERS = trust.HEADERS
@@ -29,6 +30,7 @@ _LONGEST = 4096
 """Characters looked at: parameters unknown to us are legal, and must still be parsed."""
 
 
+@importing
 class Parsed(NamedTuple):
     """One header, understood: nanoseconds (None: explicitly no deadline), and when it was sent in unix milliseconds."""
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+from tracedtimeout._core._tuples import importing
+
 WAITS = frozenset({"acquire", "get", "join", "wait", "__enter__", "_accept"})
 """Functions in which a thread waits for others."""
 
@@ -27,6 +29,7 @@ Place = tuple[CodeType, int]
 _LIBRARY = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # a prefix of what code objects say
 
 
+@importing
 class Working(NamedTuple):
     """A thread that works, as its user knows it."""
 
@@ -115,6 +118,7 @@ def _is_standard(file: str) -> bool:
     return file.startswith("<frozen") or (file.startswith(_LIBRARY) and "site-packages" not in file)
 
 
+@importing
 class _Call(NamedTuple):
     """A call of a function: its name, and the names that lead to what it was called on."""
 
