@@ -1,62 +1,60 @@
-"""Mutants of modules of the core, and whether their tests notice.
+"""Mutants of modules of the core, and whether their tests notice. Python 3.12 or later.
 
-python -m tests.mutation _names _spent   # every mutant of these; an hour for all that there are
+python -m tests.mutation _names _spent     # every mutant of these; of all that there are it takes an hour
 python -m tests.mutation _lanes --every 5  # each fifth
-python -m tests.mutation _lanes --list   # only say what they are
+python -m tests.mutation _lanes --only _tick  # those of this function
+python -m tests.mutation _lanes --list     # only say what they are
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
+from collections import Counter
 
-from .mutants import mutants
+from .mutants import Mutant
 from .survivors import SURVIVORS
-from .targets import TARGETS
-from .trying import passes, preload, source_of
+from .targets import MODULES, TESTS
+from .trying import mutants_of, try_all
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description="Do tests notice a changed core?")
-    parser.add_argument("modules", nargs="*", default=list(TARGETS), help=f"of {', '.join(TARGETS)}; all if left out")
+    parser.add_argument("modules", nargs="*", default=MODULES, help=f"of {', '.join(MODULES)}; all if left out")
     parser.add_argument("--every", type=int, default=1, help="only each n-th mutant")
+    parser.add_argument("--only", default="", help="only those whose text has this in it")
+    parser.add_argument("--tests", nargs="*", default=TESTS, help="files and folders of tests to ask")
     parser.add_argument("--list", action="store_true", help="only list them")
-    chosen = parser.parse_args()
-    preload()
-    left = [f"{module}: {mutant}" for module in chosen.modules for mutant in survivors(module, chosen)]
-    for each in left:
-        print(f"UNEXPLAINED {each}")
+    asked = parser.parse_args()
+    chosen = {
+        module: [each for each in mutants_of(module) if asked.only in str(each)][:: asked.every]
+        for module in asked.modules
+    }
+    if asked.list:
+        print("\n".join(f"{module}.{mutant}" for module, made in chosen.items() for mutant in made))
+        return 0
+    return _tried(chosen, asked.tests)
+
+
+def _tried(chosen: dict[str, list[Mutant]], tests: list[str]) -> int:
+    ends: dict[str, Counter[str]] = {module: Counter() for module in chosen}
+    left = []
+
+    def say(module: str, mutant: Mutant, killer: str) -> None:
+        end = "killed" if killer else "explained" if str(mutant) in SURVIVORS.get(module, {}) else "ALIVE"
+        ends[module][end] += 1
+        left.extend([f"{module}.{mutant}"] * (end == "ALIVE"))
+        print(f"{end:9} {module}.{mutant}{f' ({killer})' if killer else ''}", flush=True)
+
+    if failed := try_all(chosen, say, tests):
+        print(f"mutants would tell nothing: {failed}")
+        return 1
+    print("".join(f"UNEXPLAINED {each}\n" for each in left), end="")
+    for module, made in chosen.items():
+        end = ends[module]
+        words = f"{end['killed']} killed, {end['explained']} explained, {end['ALIVE']} neither"
+        print(f"{module}: {len(made)} mutants, {words}")
     return bool(left)
-
-
-def survivors(module: str, chosen: argparse.Namespace) -> list[str]:
-    """Those mutants of `module` that no test notices and no reason explains."""
-    source, tests = source_of(module), TARGETS[module]
-    made = mutants(source)[:: chosen.every]
-    if chosen.list:
-        for mutant in made:
-            print(mutant)
-        return []
-    begun = time.monotonic()
-    passed, first = passes(module, source, tests)
-    took = time.monotonic() - begun
-    if not passed:
-        print(f"{module}: the control fails, so mutants would tell nothing: {first}")
-        return ["the control"]
-    alive = []
-    for mutant in made:
-        passed, first = passes(module, mutant.source, tests)
-        if passed:
-            alive.append(str(mutant))
-        print(f"{'ALIVE ' if passed else 'killed'} {module}.{mutant}{'' if passed else f' ({first})'}", flush=True)
-    explained = [each for each in alive if each in SURVIVORS.get(module, {})]
-    print(
-        f"{module}: {len(made)} mutants, {len(made) - len(alive)} killed, {len(explained)} explained, "
-        f"{len(alive) - len(explained)} neither; control {took:.0f} s, all {time.monotonic() - begun:.0f} s",
-        flush=True,
-    )
-    return [each for each in alive if each not in explained]
 
 
 if __name__ == "__main__":

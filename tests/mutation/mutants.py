@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from types import CodeType
 from typing import Any
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -34,15 +37,27 @@ SKIPPED = {"__slots__", "__all__"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the function it is in, the statement (its first line) as it was and as it is, and all the source."""
+    """One change: the function it is in, and the statement (its first line) as it was and as it is."""
 
     function: str
     was: str
     now: str
-    source: str
+    lines: range
+    """Those of the statement; of a compound one, of its head."""
+    _with: Callable[[Callable[[ast.Module], Any]], Any] = dataclasses.field(compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.function}: {self.was} -> {self.now}"
+
+    def source(self) -> str:
+        """All the source."""
+        text: str = self._with(ast.unparse)
+        return text
+
+    def code(self, path: str) -> CodeType:
+        """The code of the module in the file `path`, with the lines as they were."""
+        made: CodeType = self._with(lambda tree: compile(tree, path, "exec"))
+        return made
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -52,10 +67,16 @@ def mutants(source: str) -> list[Mutant]:
     for function, statement in _statements(tree, "module"):
         was = ast.unparse(statement)
         for changed in _changes(statement):
-            now = ast.unparse(changed)
-            mutant = Mutant(function, *_difference(was, now), _with(tree, statement, changed))
+            difference = _difference(was, ast.unparse(changed))
+            mutant = Mutant(function, *difference, _lines(statement), partial(_with, tree, statement, changed))
             found.setdefault(str(mutant), mutant)
     return list(found.values())
+
+
+def _lines(statement: ast.stmt) -> range:
+    body = getattr(statement, "body", None)
+    last = statement.end_lineno or statement.lineno
+    return range(statement.lineno, max(body[0].lineno, statement.lineno + 1) if body else last + 1)
 
 
 def _statements(node: Any, function: str) -> Iterator[tuple[str, ast.stmt]]:
@@ -164,15 +185,16 @@ def _changed(node: Any) -> Iterator[ast.expr]:
         yield ast.Constant(node.value + 1)
 
 
-def _with(tree: ast.Module, old: ast.stmt, new: ast.stmt) -> str:
-    """The source of `tree` with one statement in the place of another."""
+def _with(tree: ast.Module, old: ast.stmt, new: ast.stmt, use: Callable[[ast.Module], Any]) -> Any:
+    """The result of `use` on the tree with one statement in the place of another."""
+    ast.copy_location(new, old)
     for parent in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             body = getattr(parent, field, None)
             if isinstance(body, list) and any(each is old for each in body):
                 setattr(parent, field, [new if each is old else each for each in body])
                 try:
-                    return ast.unparse(ast.fix_missing_locations(tree))
+                    return use(ast.fix_missing_locations(tree))
                 finally:
                     setattr(parent, field, body)
     raise AssertionError("a statement that stands nowhere")

@@ -1,38 +1,74 @@
-"""What is tried on the mutants of which module: its own tests first, then those that would notice."""
+"""The modules of the core whose mutants are tried, and the tests that may notice."""
 
 from __future__ import annotations
 
-CORE = [
-    "tests/core/test_timeout.py",
-    "tests/core/test_corners.py",
-    "tests/core/test_series.py",
-    "tests/core/test_outcomes.py",
-    "tests/core/test_budget.py",
-    "tests/core/test_child_tasks.py",
-    "tests/core/test_wait_for.py",
-    "tests/core/test_observers.py",
-    "tests/core/test_left_behind.py",
-    "tests/core/test_ended.py",
-    "tests/core/test_direct.py",
-]
-RANDOM = ["tests/core/test_model.py", "tests/core/test_differential.py", "tests/schedules/test_schedules.py"]
-STRUCK = ["tests/faults/test_recursion.py", "tests/faults/test_growth.py"]
+MODULES = (
+    "_arguments",
+    "_budget",
+    "_context",
+    "_deciding",
+    "_decorator",
+    "_delays",
+    "_ended",
+    "_ending",
+    "_entering",
+    "_exceeded",
+    "_facts",
+    "_family",
+    "_firing",
+    "_hot_py",
+    "_lanes",
+    "_link",
+    "_loop",
+    "_names",
+    "_observers",
+    "_open",
+    "_outcome",
+    "_raising",
+    "_reserves",
+    "_spent",
+    "_timeout",
+    "_view",
+    "_wait_for",
+    "_warn",
+    "_where",
+    "_words",
+    "figures._metrics",
+    "figures._process",
+    "figures._series",
+)
 
-TARGETS: dict[str, list[str]] = {
-    "_arguments": ["tests/core/test_timeout.py", *CORE[1:]],
-    "_budget": ["tests/core/test_budget.py", "tests/wire/test_crossing.py", "tests/core/test_where.py", *CORE, *RANDOM],
-    "_exceeded": ["tests/core/test_outcomes.py", "tests/core/test_where.py", *CORE, "tests/use/test_surface.py"],
-    "_lanes": ["tests/core/test_lanes.py", *CORE, *RANDOM, *STRUCK],
-    "_names": ["tests/core/test_names.py", *CORE],
-    "_outcome": ["tests/core/test_outcome.py", *CORE],
-    "_spent": [
-        "tests/core/test_spent.py",
-        "tests/core/test_outcomes.py",
-        "tests/core/test_child_tasks.py",
-        *CORE,
-        *RANDOM,
-    ],
-    "_where": ["tests/core/test_where.py", *CORE],
-    "_words": ["tests/core/test_words.py", "tests/core/test_names.py"],
-}
-"""The modules of the core that are tried, with their tests."""
+TESTS = [
+    "tests/core",
+    "tests/schedules",
+    "tests/faults/test_recursion.py",
+    "tests/export/test_prometheus.py",
+    "tests/export/test_spans.py",
+    "tests/export/test_from_zero.py",
+    "tests/use/test_kit.py",
+    "tests/use/test_live.py",
+    "tests/use/test_surface.py",
+    "tests/use/test_views.py",
+    "tests/wire/test_trust.py",
+]
+"""Tests of the process that they run in: a mutant is in no other."""
+
+LEFT_OUT = ("tests/core/test_conformance.py", "tests/core/test_hot.py", "tests/core/test_asyncio_corners.py")
+"""Processes of their own, the other twin, and a long one."""
+
+WITHOUT = "not million and not loops_that_are_gone and not forked"
+"""Nor those whose names say that they take long."""
+
+RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py")
+"""Few, and they notice much: asked before others that are quicker."""
+
+LONGEST = 1.5
+"""Seconds of a test that is asked, unless it is one of those."""
+
+ENOUGH = 12.0
+"""Seconds of tests, as they take with no fault, after which a mutant has survived."""
+
+
+def of(module: str) -> str:
+    """The name of the module's own tests."""
+    return f"test_{module.rpartition('.')[2].lstrip('_')}.py"

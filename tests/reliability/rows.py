@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.mutation.targets import MODULES
+
 
 @dataclass(frozen=True)
 class Row:
@@ -121,18 +123,10 @@ ROWS = {
         size="all",
     ),
     **{
-        f"mutants{module}": Row(MUTATION, f"mutants of `{module}`", f"python -m tests.mutation {module}", size="none")
-        for module in (
-            "_arguments",
-            "_budget",
-            "_exceeded",
-            "_lanes",
-            "_names",
-            "_outcome",
-            "_spent",
-            "_where",
-            "_words",
+        f"mutants_{module.lstrip('_').replace('._', '_')}": Row(
+            MUTATION, f"mutants of `{module}`", f"python -m tests.mutation {module}", size="none"
         )
+        for module in MODULES
     },
     "coverage": Row(
         COVERAGE,
