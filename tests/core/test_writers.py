@@ -35,9 +35,9 @@ field that an entry fills in, and an exit empties, has both.
 TAKING = ("Lock", "Semaphore", "Condition", ".acquire")
 
 LOCKS = {
-    "_observers: threading.Lock()": "held by those who add and remove observers",
+    "_observers: threading.RLock()": "held by those who add and remove observers",
     "_observers: with _swapping": "as above",
-    "_process: threading.Lock()": "held by those who read the figures",
+    "_process: threading.RLock()": "held by those who read the figures",
     "_process: with _folding": "as above",
     "_process: _folding.acquire(blocking=False)": "taken by who counts for the process only if nobody has it",
 }

@@ -22,6 +22,7 @@ class Row:
 
 
 SCHEDULES, SOAK, FAULTS, AGAINST = "Schedules", "Soak", "Faults at every line", "Against asyncio, and hostile input"
+OUTSIDE = "Faults from outside"
 MUTATION, PLANTED = "Mutation", "Planted faults"
 KNOWN = "What is known to be lost"
 COVERAGE = "Coverage"
@@ -104,6 +105,13 @@ ROWS = {
         "python -m pytest -q tests/faults/test_growth.py",
         size="all",
     ),
+    "outside-forks": Row(
+        OUTSIDE,
+        "forks with each lock of the process held in turn, and in the midst of work: the child works and is scraped",
+        "python -m tests.faults.outside forks",
+        lines=8,
+        size="all",
+    ),
     "differential": Row(
         AGAINST,
         "random programs show what asyncio shows, to the letter",
@@ -140,6 +148,13 @@ ROWS = {
         "five faults planted in the core, and the first seed whose schedule shows each",
         "python -m tests.schedules.planted",
         lines=5,
+        size="all",
+    ),
+    "planted-outside": Row(
+        PLANTED,
+        "faults planted for the parts that bring faults from outside, and how soon each finds its own",
+        "python -m tests.faults.outside planted",
+        lines=20,
         size="all",
     ),
     "planted-soak": Row(

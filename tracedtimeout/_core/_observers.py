@@ -42,7 +42,7 @@ class Observer(Protocol):
 installed: tuple[Observer, ...] = ()
 """Swapped whole, never changed in place: the hot path reads it once, with no lock."""
 
-_swapping = threading.Lock()
+_swapping = threading.RLock()  # reentrant: a signal's handler may undo what its thread is about to install
 
 _complained: set[int] = set()
 
@@ -65,7 +65,7 @@ def remove(*observers: Observer) -> None:
 def forget_after_fork() -> None:
     """In the child of a fork: whoever held the lock is not there to let it go."""
     global _swapping
-    _swapping = threading.Lock()
+    _swapping = threading.RLock()
 
 
 def opened(timeout: View) -> Closers | None:

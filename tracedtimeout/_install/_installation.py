@@ -143,8 +143,11 @@ class Installation:
                 _current = None
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # reentrant: a signal's handler may undo what its thread is about to install
 _current: Installation | None = None
+
+if hasattr(os, "register_at_fork"):  # not on Windows; the child of a fork has all of an installation, or none of it
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def put_in_place(wanted: Installation) -> None:

@@ -93,7 +93,8 @@ class Transfer:
 
 
 _running: Transfer | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()  # reentrant: a signal's handler may fork, or undo, in the midst of a transfer
+_under_way = False
 
 Key = tuple[Metric, _process.Labels]
 
@@ -106,22 +107,38 @@ _cells: dict[Key, list[Any]] = {}
 def transfer() -> None:
     """Add to the files of this process what it counted since the last time; nothing unless installed.
 
+    Called by a signal's handler in the midst of itself it does nothing: what it interrupts goes on.
+
     Raises:
         OSError: they cannot be written; or the disk is nearly full: a series that is new waits then, the others do not.
     """
-    if _running is None:
-        return
+    global _under_way
     with _lock:
-        refused: OSError | None = None
-        for metric, figures in build.snapshot().items():
-            for labels, value in figures.items():
-                series, numbers = (metric, labels), _numbers(value)
-                if series not in _cells and refused is None:
-                    refused = _is_full()
-                if series in _cells or refused is None:
-                    _add(series, numbers)
-        if refused is not None:
-            raise refused
+        if _running is None or _under_way:
+            return
+        _under_way = True
+        try:
+            _transfer()
+        finally:
+            _under_way = False
+
+
+def _transfer() -> None:
+    """Each series by itself: one that cannot be written keeps no other from its file; the first error is raised."""
+    wrong: Exception | None = None
+    full: OSError | None = None
+    for metric, figures in build.snapshot().items():
+        for labels, value in figures.items():
+            series = metric, labels
+            if series not in _cells and full is None:
+                full = _is_full()
+            try:
+                if series in _cells or full is None:
+                    _add(series, _numbers(value))
+            except Exception as exc:
+                wrong = wrong or exc
+    if full is not None or wrong is not None:
+        raise full or wrong  # type: ignore[misc]  # one of them is there
 
 
 def transfer_or_complain() -> None:

@@ -11,7 +11,7 @@ import logging
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from .._outcome import Outcome
@@ -52,7 +52,9 @@ class Writer(Protocol):
     figures: LoopFigures
 
 
-_folding = threading.Lock()
+_folding = threading.RLock()  # reentrant: a signal's handler may read in the midst of a reader
+_reading = False
+"""True while somebody holds `_folding`: what interrupts him must change nothing of what he reads."""
 _writers: dict[int, weakref.ref[Writer]] = {}
 _gone: deque[LoopFigures] = deque()
 """The figures of loops that are gone, until somebody reads."""
@@ -100,13 +102,13 @@ def snapshot() -> Table:
     Counters and up-down counters are ints, histograms `Histogram`. Metrics without an event yet are not in it. Safe in
     any thread; never blocks a loop.
     """
+    table: Table = {}
     with _folding:
         living = writers()  # held, so that none of them is retired meanwhile and counted twice
-        _fold()
-        table: Table = {}
-        for metric, values in _retired.items():
-            for labels, value in values.items():
-                _put(table, metric, labels, value)
+        with _folded():
+            for metric, values in _retired.items():
+                for labels, value in values.items():
+                    _put(table, metric, labels, value)
     for name in list(_announced):
         _stand_at_zero(table, name)
     for writer in living:
@@ -181,8 +183,8 @@ def reset() -> None:
 
 def forked() -> None:
     """In the child of a fork: nothing is counted yet, and nobody holds the lock."""
-    global _folding
-    _folding = threading.Lock()
+    global _folding, _reading
+    _folding, _reading = threading.RLock(), False
     _writers.clear()
     reset()
 
@@ -191,9 +193,25 @@ def _fold_at_times() -> None:
     """Keep what waits short where nobody reads. Never waits for the lock."""
     if (len(_events) > _MOST_EVENTS or len(_gone) > _MOST_GONE) and _folding.acquire(blocking=False):
         try:
-            _fold()
+            with _folded():
+                pass
         finally:
             _folding.release()
+
+
+@contextlib.contextmanager
+def _folded() -> Iterator[None]:
+    """Have what waits be with the retired figures, unless this interrupts somebody who reads them. Holds the lock."""
+    global _reading
+    if _reading:
+        yield
+        return
+    _reading = True
+    try:
+        _fold()
+        yield
+    finally:
+        _reading = False
 
 
 def _fold() -> None:

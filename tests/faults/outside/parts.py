@@ -1,0 +1,71 @@
+"""The parts of the kit, each the runs of one module in processes of their own, and how to plant what each must find."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PATIENCE = 600.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process: ``python -m tests.faults.outside.MODULE ARGUMENTS``."""
+
+    module: str
+    arguments: tuple[str, ...] = ()
+    files: bool = False
+    """With a folder for the figures of several processes, as prometheus_client keeps them."""
+    switches: tuple[str, ...] = ()
+    """Python's own."""
+    long: bool = False
+
+    @property
+    def name(self) -> str:
+        words = [self.module, *self.switches, *self.arguments, *(["in files"] if self.files else [])]
+        return " ".join(words)
+
+    def __call__(self, *more: str) -> tuple[int, str]:
+        """The status and the words of the process; the status is 0 if it has found nothing."""
+        command = [sys.executable, *self.switches, "-m", f"tests.faults.outside.{self.module}", *self.arguments, *more]
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {key: value for key, value in os.environ.items() if key != "PROMETHEUS_MULTIPROC_DIR"}
+            if self.files:
+                environment["PROMETHEUS_MULTIPROC_DIR"] = folder
+            try:
+                done = subprocess.run(
+                    command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+                )
+            except subprocess.TimeoutExpired as exc:
+                return 1, f"it does not end\n{exc.stdout!r}\n{exc.stderr!r}"
+        return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+
+RUNS = [
+    Run("forks", ("ours",)),
+    Run("forks", ("ours",), files=True),
+    Run("forks", ("theirs",), files=True, long=True),
+    Run("forks", ("theirs",), long=True),
+    Run("forks", ("50",), long=True),
+    Run("forks", ("50",), files=True, long=True),
+]
+PARTS = list(dict.fromkeys(run.module for run in RUNS))
+
+PLANTED = {
+    "forks: a child that waits for a lock of its parent's readers": Run("forks", ("ours",)),
+}
+"""Faults that a part plants in itself, given the word ``planted``, and must find."""
+
+
+def find(fault: str) -> str:
+    """The first words of the part that finds a planted fault, and the seconds that took; "" if it does not."""
+    begun = time.perf_counter()
+    status, said = PLANTED[fault]("planted")
+    lines = [line for line in said.splitlines() if line.strip()]
+    return f"{time.perf_counter() - begun:.1f} s: {lines[min(1, len(lines) - 1)]}" if status == 1 and lines else ""
