@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterator
+from functools import partialmethod
 from typing import Any
 
 import httpx
@@ -150,6 +151,7 @@ class Worker:
         (numbers, r"use `async with timeout\(...\)` inside it"),
         (staticmethod(fine), "put @with_timeout below @staticmethod"),
         (classmethod(of_class), "put @with_timeout below @classmethod"),
+        (partialmethod(of_class), "put @with_timeout on the method that it is made of"),
         (Worker(), "decorate its __call__"),
         (Worker, "decorate its coroutine methods"),
         (5, "it goes on a coroutine function"),
@@ -180,6 +182,22 @@ async def test_a_limit_that_is_no_number_is_a_type_error(value: Any) -> None:
     """So is what is no number."""
     with pytest.raises(TypeError, match=r"^limit must be a number of seconds"):
         with_timeout(value)
+
+
+@pytest.mark.parametrize("limit", [0, -1, -math.inf])
+@pytest.mark.parametrize("asked", [False, True])
+async def test_no_time_ends_each_call_at_its_first_await(limit: float, asked: bool) -> None:
+    """A limit of nothing, or less, is no mistake: as `asyncio.timeout` takes it."""
+
+    @with_timeout((lambda: limit) if asked else limit)
+    async def work() -> None:
+        began.append(limit)
+        await asyncio.sleep(60)
+
+    began: list[float] = []
+    with pytest.raises(DeadlineExceeded):
+        await work()
+    assert began == [limit]
 
 
 async def test_bad_options_are_refused_at_decoration() -> None:

@@ -43,7 +43,7 @@ def with_timeout(
         seconds_of("limit", limit)
     given = None if name is None else _names.checked(name)
     check_options(at_least, reserve)
-    if isinstance(limit, int | float) and at_least > limit:
+    if isinstance(limit, int | float) and at_least > max(limit, 0.0):
         raise ValueError(f"at_least must not be above the limit: {at_least!r} is more than {limit!r}")
 
     def decorate(*functions: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
@@ -88,9 +88,11 @@ def _check_function(limit: Callable[..., object]) -> None:
 
 def refuse(function: object) -> None:
     """Raise TypeError for what cannot be guarded, and say what to do instead."""
-    if inspect.iscoroutinefunction(function):
+    if isinstance(function, functools.partialmethod):  # from 3.13 on, inspect looks through one
+        advice = "put @with_timeout on the method that it is made of"
+    elif inspect.iscoroutinefunction(function):
         return
-    if isinstance(function, staticmethod | classmethod):
+    elif isinstance(function, staticmethod | classmethod):
         advice = f"put @with_timeout below @{type(function).__name__}"
     elif inspect.isasyncgenfunction(function):
         advice = "an async generator is left and resumed by others: use `async with timeout(...)` inside it"
