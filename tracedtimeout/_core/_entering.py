@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from bisect import bisect_left
 from types import FrameType
 from typing import Any
 
@@ -18,7 +19,7 @@ from ._more import More
 from ._observers import Closers
 from ._outcome import Outcome
 from ._reserves import forget_reserve, hold_reserve, set_before
-from .figures._series import NEVER
+from .figures._series import NEVER, Series
 
 new = object.__new__
 timeout_class: Any = None
@@ -163,7 +164,10 @@ def counted(self: Any, now: float) -> Any:
 
 
 def completed(self: Any, series: Any, elapsed: float) -> None:
-    """Count an exit in time of one whose limit is not that of its series."""
+    """Count an exit in time that is no quick one."""
+    if series.__class__ is Series:
+        i, counts = bisect_left(series.bounds, elapsed), series.counts
+        self._state = FINISHED; self._ended = elapsed; counts[i] += 1; series.seconds += elapsed; return
     limit = self._granted(self._deadline)
     if limit > 0.0:
         series.figures.record_completed(elapsed, limit); self._state, self._ended = FINISHED, elapsed

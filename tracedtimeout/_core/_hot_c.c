@@ -9,12 +9,15 @@
    an allocation may start the garbage collector (3.11), or a destructor runs, nothing half done is visible but what
    _hot_py would show at the same line.
 
-   Fields are the slots of the Python classes, at offsets that `bind` reads from their member descriptors: Python code
-   reads and writes the same objects. A slot owns its reference; NULL is a slot that was never set.
+   Fields are the slots of the Python classes, at offsets read from their member descriptors as the module is loaded:
+   Python code reads and writes the same objects. A slot owns its reference; NULL is a slot that was never set.
 
    All that this module holds for good is in `S`: classes, functions, modules' dicts and names, never a timeout, a loop
    or a task. They are static, so a second interpreter, or a second import, is refused with ImportError, and runs the
-   Python. So is a build without the GIL. */
+   Python. So is a build without the GIL.
+
+   Conventions: -1 or NULL is a failure with an exception set, where nothing else is said. "New" is a reference that the
+   caller owns. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -22,64 +25,69 @@
 
 /* -- What is bound once ------------------------------------------------------------------------------------------ */
 
-#define STRINGS(X) X(_tracedtimeout) X(current_task) X(cancelling) X(arm) X(rest) X(inherited) X(current) X(installed)
+/* Name here, module, name there; NULL is the module's dict, whose names are swapped at run time. Classes are compared by
+   identity: the offsets below hold for them and for what derives from them. */
+#define OBJECTS(X)                                                                                                     \
+    X(link, "_link", "Link") X(facts, "_facts", "Facts") X(lane, "_lanes", "Lane") X(state, "_loop", "LoopState")      \
+    X(series, "figures._series", "Series") X(varied, "figures._series", "Varied") X(more, "_more", "More")             \
+    X(unhurried, "_observers", "Unhurried") X(created, "_link", "CREATED") X(active, "_link", "ACTIVE")                \
+    X(finished, "_link", "FINISHED") X(never, "figures._series", "NEVER") X(tasks, "_loop", "tasks")                   \
+    X(running_loop, "_hot_py", "get_running_loop") X(announce, "_entering", "announce")                                \
+    X(beside, "_entering", "beside") X(counted, "_entering", "counted") X(undone, "_entering", "broken_off")           \
+    X(completed, "_entering", "completed") X(tell, "_entering", "tell") X(broken_off, "_ending", "broken_off")         \
+    X(let_go, "_family", "let_go") X(added, "_spent", "added") X(py_aenter, "_hot_py", "aenter")                       \
+    X(py_aexit, "_hot_py", "aexit") X(py_enter, "_hot_py", "enter") X(py_leave, "_hot_py", "leave")                    \
+    X(py_left_by, "_hot_py", "left_by") X(py_timeout, "_hot_py", "timeout") X(context, "_context", NULL)               \
+    X(observers, "_observers", NULL)
+#define STRINGS(X)                                                                                                     \
+    X(_tracedtimeout) X(current_task) X(cancelling) X(arm) X(rest) X(inherited) X(current) X(installed) X(throw)
 
-typedef struct {
-    int loaded; /* by an interpreter, for good */
-    /* Classes, compared by identity: the offsets below hold for these and what derives from them. */
-    PyTypeObject *timeout, *link, *lane, *state, *series, *varied, *more, *unhurried;
-    PyTypeObject *awaitable;
-    /* Values compared by identity. */
-    PyObject *created, *active, *finished, *never;
-    /* Functions: of other modules, and the twin's. */
-    PyObject *running_loop, *tasks;
-    PyObject *announce, *beside, *counted, *broken_off_entry, *completed, *tell;
-    PyObject *close, *broken_off, *let_go, *added;
-    PyObject *py_aenter, *py_aexit, *py_enter, *py_leave, *py_timeout;
-    /* Dicts of modules whose names are swapped at run time. */
-    PyObject *context, *observers;
-    PyObject *empty, *one;
+static struct {
+    int loaded;                    /* by an interpreter, for good */
+    PyObject *timeout, *awaitable; /* classes: the one that `bind` was given, and our own */
+    PyObject *empty, *one;         /* () and 1 */
+#define X(name, ...) PyObject *name;
+    OBJECTS(X)
+#undef X
 #define X(name) PyObject *str_##name;
     STRINGS(X)
 #undef X
-} State;
+} S;
 
-static State S;
+/* Slots: letter, class, what stands before the name in Python, name. `offsets` has where each is. */
+#define FIELDS(X)                                                                                                      \
+    X(T, link, "_", deadline) X(T, link, "_", inner) X(T, link, "_", more) X(T, link, "_", owner)                      \
+    X(T, link, "_", parent) X(T, link, "_", spent) X(T, link, "_", stamp) X(T, link, "_", state)                       \
+    X(T, link, "_", task) X(T, link, "_", when) X(T, facts, "_", ended) X(T, facts, "_", fired)                        \
+    X(T, facts, "_", lane) X(T, facts, "_", series) X(T, facts, "_", started) X(L, lane, "", delay)                    \
+    X(L, lane, "", fresh) X(L, lane, "", here) X(L, lane, "", pending) X(L, lane, "", tail) X(H, state, "", armed)     \
+    X(H, state, "", clock) X(H, state, "", heal_at) X(H, state, "", idle) X(H, state, "", series)                      \
+    X(H, state, "", sites) X(H, state, "", stamp) X(H, state, "", stopwatch) X(H, state, "", timed_apart)              \
+    X(H, state, "", timeouts) X(H, state, "", untimed) X(C, series, "", entered) X(C, series, "", lane)                \
+    X(C, series, "", name) X(C, series, "", quick) X(C, series, "", quick_up_to) X(C, series, "", seconds)             \
+    X(V, varied, "", name) X(V, varied, "", quick) X(V, varied, "", ratios) X(V, varied, "", seconds)                  \
+    X(V, varied, "", short)
 
-/* Offsets of slots, by class. */
-static struct {
-    Py_ssize_t deadline, inner, more, owner, parent, spent, stamp, state, task, when; /* Link */
-    Py_ssize_t ended, fired, lane, series, started;                                   /* Facts */
-} T;
-static struct {
-    Py_ssize_t delay, fresh, here, holds, pending, tail;
-} L;
-static struct {
-    Py_ssize_t armed, clock, heal_at, idle, series, sites, stamp, stopwatch, timed_apart, timeouts, untimed;
-} H;
-static struct {
-    Py_ssize_t bounds, counts, entered, lane, name, quick, quick_up_to, seconds;
-} C;
-static struct {
-    Py_ssize_t name, quick, ratios, seconds, shortest;
-} V;
+#define X(letter, class, before, name) letter##_##name,
+enum { FIELDS(X) SLOTS };
+#undef X
+static Py_ssize_t offsets[SLOTS];
 
 /* The slot itself; what stands in it is borrowed from its object. */
-#define SLOT(object, offset) (*(PyObject **)((char *)(object) + (offset)))
-#define OF(object, type) Py_IS_TYPE((object), S.type)
+#define SLOT(object, field) (*(PyObject **)((char *)(object) + offsets[field]))
+#define OF(object, class) ((PyObject *)Py_TYPE(object) == S.class)
+#define DERIVES(object, class) PyObject_TypeCheck((object), (PyTypeObject *)S.class)
 
 /* Put `value` (stolen) into a slot. The old value may run a destructor: the slot is whole by then. */
-static inline void
-put(PyObject *object, Py_ssize_t offset, PyObject *value)
+static inline void put(PyObject *object, int field, PyObject *value)
 {
-    PyObject *old = SLOT(object, offset);
-    SLOT(object, offset) = value;
+    PyObject *old = SLOT(object, field);
+    SLOT(object, field) = value;
     Py_XDECREF(old);
 }
 
-/* The number in a slot as a double; ints are numbers. Returns -1 with an exception set where it is none. */
-static inline int
-number(PyObject *value, double *found)
+/* Read a number as a double; ints are numbers. */
+static inline int number(PyObject *value, double *found)
 {
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "a field of a timeout is not set");
@@ -93,554 +101,430 @@ number(PyObject *value, double *found)
     return *found == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
-/* A new reference to the sum of a slot and `amount`; NULL with an exception set. */
-static PyObject *
-plus(PyObject *object, Py_ssize_t offset, double amount)
+/* New: the sum of a slot and `amount`. */
+static PyObject *plus(PyObject *object, int field, double amount)
 {
     double value;
-    if (number(SLOT(object, offset), &value) < 0) {
-        return NULL;
-    }
-    return PyFloat_FromDouble(value + amount);
+    return number(SLOT(object, field), &value) < 0 ? NULL : PyFloat_FromDouble(value + amount);
 }
 
-/* What is looked up in a dict: a new reference, or NULL. No exception is left: a miss goes the long way. */
-static PyObject *
-found_in(PyObject *dict, PyObject *key)
+/* Drop what a call returned: 0, or -1 where it failed. */
+static inline int done(PyObject *result)
 {
-    if (dict == NULL || key == NULL || !PyDict_Check(dict)) {
-        return NULL;
-    }
-    PyObject *value = PyDict_GetItemWithError(dict, key);
-    if (value == NULL) {
-        PyErr_Clear();
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* New: what a dict has under a key; NULL, and no exception, where it has nothing: a miss goes the long way. */
+static PyObject *found_in(PyObject *dict, PyObject *key)
+{
+    PyObject *value = NULL;
+    if (dict != NULL && key != NULL && PyDict_Check(dict)) {
+        value = PyDict_GetItemWithError(dict, key);
+        if (value == NULL) {
+            PyErr_Clear();
+        }
     }
     return Py_XNewRef(value);
 }
 
-/* The state of the running loop, and the loop: new references. -1, and no exception, where there is none of ours. */
-static int
-running(PyObject **loop, PyObject **here)
+/* Clear up after an entry or an exit that the exception set broke off: the last clause of _hot_py's aenter and aexit.
+   The exception stays set; one that comes in the course of it stands in its __context__. */
+static void clear_up(PyObject *self, PyObject *lane, int entering)
 {
-    *here = NULL;
-    *loop = PyObject_CallNoArgs(S.running_loop);
-    if (*loop != NULL) {
-        *here = PyObject_GetAttr(*loop, S.str__tracedtimeout);
+    PyObject *type, *exc, *traceback, *later_type, *later, *later_traceback;
+    PyErr_Fetch(&type, &exc, &traceback);
+    PyErr_NormalizeException(&type, &exc, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(exc, traceback);
     }
-    if (*here == NULL || !OF(*here, state)) {
-        PyErr_Clear();
-        Py_CLEAR(*loop);
-        Py_CLEAR(*here);
-        return -1;
+    if (entering) {
+        put(self, T_state, Py_NewRef(S.finished));
     }
-    return 0;
+    else if (SLOT(lane, L_pending) != NULL && PyDict_Check(SLOT(lane, L_pending))) {
+        PyDict_SetItem(SLOT(lane, L_pending), self, Py_None); /* where no call succeeds, the next tick clears up */
+    }
+    PyErr_Clear();
+    if (PyDict_Contains(lane, self) == 1) {
+        PyObject_DelItem(lane, self);
+    }
+    PyErr_Clear();
+    if (done(entering ? PyObject_CallFunctionObjArgs(S.undone, self, exc, NULL)
+                      : PyObject_CallOneArg(S.broken_off, self)) < 0) {
+        PyErr_Fetch(&later_type, &later, &later_traceback);
+        PyErr_NormalizeException(&later_type, &later, &later_traceback);
+        PyObject *context = PyException_GetContext(exc);
+        if (context == NULL && later != exc) {
+            PyException_SetContext(exc, Py_NewRef(later)); /* stolen */
+        }
+        Py_XDECREF(context);
+        Py_XDECREF(later_type);
+        Py_XDECREF(later);
+        Py_XDECREF(later_traceback);
+    }
+    PyErr_Restore(type, exc, traceback);
 }
 
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
 
-/* What an entry reads before it changes anything. Owned, all of it, and released by `forget`. */
+/* What an entry reads before it changes anything. Owned, and released by `forget`; borrowed by nobody for longer. */
 typedef struct {
-    PyObject *loop, *here, *task, *series, *lane, *when, *now_object, *parent, *stamp, *started;
-    double now;
+    PyObject *loop, *here, *task, *series, *lane, *when, *clock, *parent, *stamp, *started;
+    double now; /* `clock`, as a number */
 } Entry;
 
-static void
-forget(Entry *e)
+static void forget(Entry *e)
 {
-    Py_XDECREF(e->loop);
-    Py_XDECREF(e->here);
-    Py_XDECREF(e->task);
-    Py_XDECREF(e->series);
-    Py_XDECREF(e->lane);
-    Py_XDECREF(e->when);
-    Py_XDECREF(e->now_object);
-    Py_XDECREF(e->parent);
-    Py_XDECREF(e->stamp);
-    Py_XDECREF(e->started);
+    PyObject *all[] = {e->loop, e->here,  e->task,   e->series, e->lane,
+                       e->when, e->clock, e->parent, e->stamp,  e->started};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
+        Py_XDECREF(all[i]);
+    }
 }
 
-/* The current task, and whether entering in it is common: it is there, and is not being cancelled. */
-static int
-task_is_plain(Entry *e)
+/* Find the running loop and its state; -1, and no exception, where there is none of ours. */
+static int running(Entry *e)
 {
-    PyObject *ask = PyObject_GetAttr(S.tasks, S.str_current_task); /* asked anew: others swap it */
-    if (ask == NULL) {
+    e->loop = PyObject_CallNoArgs(S.running_loop);
+    e->here = e->loop == NULL ? NULL : PyObject_GetAttr(e->loop, S.str__tracedtimeout);
+    if (e->here != NULL && OF(e->here, state)) {
         return 0;
     }
-    e->task = PyObject_CallOneArg(ask, e->loop);
-    Py_DECREF(ask);
+    PyErr_Clear();
+    return -1;
+}
+
+/* Read the loop's clock. */
+static int read_clock(Entry *e)
+{
+    e->clock = PyObject_CallNoArgs(SLOT(e->here, H_clock));
+    return e->clock == NULL ? -1 : number(e->clock, &e->now);
+}
+
+/* Find the series of `delay` in `by_delay` (stolen), and when that is from now; -1 where it goes the long way. */
+static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
+{
+    double seconds;
+    e->series = found_in(by_delay, delay);
+    Py_XDECREF(by_delay);
+    if (e->series == NULL || read_clock(e) < 0) {
+        return -1;
+    }
+    if (delay == Py_None) {
+        e->when = Py_NewRef(S.never);
+    }
+    else if ((PyFloat_CheckExact(delay) || PyLong_CheckExact(delay)) && number(delay, &seconds) == 0) {
+        e->when = PyFloat_FromDouble(e->now + seconds);
+    }
+    return e->when == NULL ? -1 : 0;
+}
+
+/* Whether the current task is common: it is there, and is not being cancelled. */
+static int task_is_plain(Entry *e)
+{
+    PyObject *ask = PyObject_GetAttr(S.tasks, S.str_current_task); /* asked anew: others swap it */
+    e->task = ask == NULL ? NULL : PyObject_CallOneArg(ask, e->loop);
+    Py_XDECREF(ask);
     if (e->task == NULL || e->task == Py_None) {
         return 0;
     }
     PyObject *cancelling = PyObject_CallMethodNoArgs(e->task, S.str_cancelling);
-    if (cancelling == NULL) {
-        return 0;
-    }
-    int is_true = PyObject_IsTrue(cancelling);
-    Py_DECREF(cancelling);
+    int is_true = cancelling == NULL ? -1 : PyObject_IsTrue(cancelling);
+    Py_XDECREF(cancelling);
     return is_true == 0;
 }
 
-/* The innermost link that is not left: a new reference in `e->parent`, Py_None with none. 0 where it is no Timeout of
-   this very class whose deadline is known. */
-static int
-parent_is_plain(Entry *e)
+/* Find the innermost link that is not left, Py_None with none. 0 where it is no Timeout of this very class whose
+   deadline is known. */
+static int parent_is_plain(Entry *e)
 {
     PyObject *inherited = PyDict_GetItemWithError(S.context, S.str_inherited);
     PyObject *current = PyDict_GetItemWithError(S.context, S.str_current);
-    PyObject *found = NULL;
     if (inherited == NULL || current == NULL) {
         return 0;
     }
     if (PyCFunction_Check(inherited) && PyCFunction_GET_SELF(inherited) == current) { /* current.get itself */
-        if (PyContextVar_Get(current, NULL, &found) < 0) {
+        if (PyContextVar_Get(current, NULL, &e->parent) < 0) {
             return 0;
         }
     }
     else {
         Py_INCREF(inherited);
-        found = PyObject_CallNoArgs(inherited);
+        e->parent = PyObject_CallNoArgs(inherited);
         Py_DECREF(inherited);
     }
-    if (found == NULL) {
-        return 0;
-    }
-    while (found != Py_None && OF(found, timeout) && SLOT(found, T.state) == S.finished) {
-        PyObject *outer = SLOT(found, T.parent);
-        if (outer == NULL) {
-            break;
-        }
+    PyObject *outer;
+    while (e->parent != NULL && OF(e->parent, timeout) && SLOT(e->parent, T_state) == S.finished &&
+           (outer = SLOT(e->parent, T_parent)) != NULL) {
         Py_INCREF(outer);
-        Py_SETREF(found, outer);
+        Py_SETREF(e->parent, outer);
     }
-    e->parent = found;
+    PyObject *found = e->parent;
     return found == Py_None ||
-           (OF(found, timeout) && SLOT(found, T.stamp) == e->stamp && SLOT(found, T.deadline) != NULL &&
-            SLOT(found, T.inner) != NULL && SLOT(found, T.owner) != NULL && SLOT(found, T.more) != NULL);
+           (found != NULL && OF(found, timeout) && SLOT(found, T_stamp) == e->stamp &&
+            SLOT(found, T_deadline) != NULL && SLOT(found, T_inner) != NULL && SLOT(found, T_owner) != NULL &&
+            SLOT(found, T_more) != NULL);
 }
 
 /* Where a timeout queues. */
 enum { UNCOMMON, QUEUED, UNTIMED };
 
-static int
-place_of(Entry *e, int fresh)
+static int place_of(Entry *e, int fresh)
 {
     double when, tail, limit;
-    if (OF(e->lane, lane)) {
-        if (number(e->when, &when) < 0 || number(SLOT(e->lane, L.tail), &tail) < 0 ||
-            number(SLOT(e->lane, L.fresh), &limit) < 0) {
-            return UNCOMMON;
-        }
-        return when >= tail && (fresh || when - e->now > limit) ? QUEUED : UNCOMMON;
+    if (!OF(e->lane, lane)) {
+        return e->when == S.never && e->lane == SLOT(e->here, H_untimed) ? UNTIMED : UNCOMMON;
     }
-    return e->when == S.never && e->lane == SLOT(e->here, H.untimed) ? UNTIMED : UNCOMMON;
+    if (number(e->when, &when) < 0 || number(SLOT(e->lane, L_tail), &tail) < 0 ||
+        number(SLOT(e->lane, L_fresh), &limit) < 0) {
+        return UNCOMMON;
+    }
+    return when >= tail && (fresh || when - e->now > limit) ? QUEUED : UNCOMMON;
 }
 
 /* Read all that an entry needs, beyond `loop`, `here`, `series` and `when`. Where it returns UNCOMMON, nothing was
-   changed, and no exception is set. `fresh`: it was made in this moment. */
-static int
-look(Entry *e, int fresh)
+   changed, and no exception is set. `fresh`: it is made in this moment. */
+static int look(Entry *e, int fresh)
 {
     int place = UNCOMMON;
-    if (!OF(e->series, series) || SLOT(e->series, C.lane) == NULL) {
-        goto done;
-    }
-    e->lane = Py_NewRef(SLOT(e->series, C.lane));
-    if (!PyObject_TypeCheck(e->lane, S.lane) || SLOT(e->lane, L.here) != e->here) {
-        goto done;
-    }
-    e->stamp = Py_XNewRef(SLOT(e->here, H.stamp));
-    PyObject *apart = SLOT(e->here, H.timed_apart);
-    if (e->stamp == NULL || !task_is_plain(e)) {
-        goto done;
-    }
-    if (apart == Py_True) {
-        e->started = PyObject_CallNoArgs(SLOT(e->here, H.stopwatch));
-        if (e->started == NULL) {
-            goto done;
-        }
-    }
-    else if (apart != Py_False) {
-        goto done;
-    }
-    if (parent_is_plain(e)) {
+    PyObject *apart = SLOT(e->here, H_timed_apart);
+    e->lane = OF(e->series, series) ? Py_XNewRef(SLOT(e->series, C_lane)) : NULL;
+    e->stamp = Py_XNewRef(SLOT(e->here, H_stamp));
+    if (e->lane != NULL && DERIVES(e->lane, lane) && SLOT(e->lane, L_here) == e->here && e->stamp != NULL &&
+        task_is_plain(e) &&
+        (apart == Py_False ||
+         (apart == Py_True && (e->started = PyObject_CallNoArgs(SLOT(e->here, H_stopwatch))) != NULL)) &&
+        parent_is_plain(e)) {
         place = place_of(e, fresh);
     }
-done:
     if (place == UNCOMMON) {
         PyErr_Clear();
     }
     return place;
 }
 
-/* Undo an entry that the exception set broke off: _hot_py's clause. The exception stays set. */
-static void
-undo_entry(PyObject *self, PyObject *lane)
+/* Have `self` lie beneath its parent, which is plain. Returns 1 where its own deadline is the effective one, else 0. */
+static int beneath(PyObject *self, Entry *e, double when)
 {
-    PyObject *type, *exc, *tb;
-    PyErr_Fetch(&type, &exc, &tb);
-    PyErr_NormalizeException(&type, &exc, &tb);
-    put(self, T.state, Py_NewRef(S.finished));
-    if (PyDict_Contains(lane, self) == 1) {
-        PyObject_DelItem(lane, self);
+    PyObject *parent = e->parent, *owner;
+    double deadline;
+    if (SLOT(parent, T_task) != e->task || SLOT(parent, T_inner) != Py_None) {
+        if (done(PyObject_CallFunctionObjArgs(S.beside, self, parent, SLOT(parent, T_more), NULL)) < 0) {
+            return -1;
+        }
+        return SLOT(self, T_owner) == Py_None;
     }
-    PyErr_Clear();
-    PyObject *done = PyObject_CallFunctionObjArgs(S.broken_off_entry, self, exc, NULL);
-    if (done == NULL) {
-        PyErr_Clear();
+    if (number(SLOT(parent, T_deadline), &deadline) < 0) {
+        return -1;
     }
-    Py_XDECREF(done);
-    PyErr_Restore(type, exc, tb);
+    put(parent, T_inner, Py_NewRef(self));
+    if (deadline >= when) {
+        return 1;
+    }
+    owner = SLOT(parent, T_owner);
+    put(self, T_deadline, Py_NewRef(SLOT(parent, T_deadline)));
+    put(self, T_owner, Py_NewRef(owner != Py_None ? owner : parent));
+    return 0;
 }
 
-/* Enter `self`, which is plain as `look` found. Returns self (a new reference), or NULL with an exception set, and
-   undone. */
-static PyObject *
-enter_plain(PyObject *self, Entry *e, int place)
+/* Enter `self`, which is plain as `look` found. New: self; or NULL, and undone. */
+static PyObject *enter_plain(PyObject *self, Entry *e, int place)
 {
-    int own = 1; /* its own deadline is the effective one */
-    double deadline, when, armed, heal_at;
-    PyObject *here = e->here, *parent = e->parent, *result;
+    int own = 1;
+    double when, armed, heal_at;
+    PyObject *here = e->here, *installed, *current, *token, *more;
 
-    put(self, T.task, Py_NewRef(e->task));
-    put(self, T.lane, Py_NewRef(e->lane));
-    put(self, T.deadline, Py_NewRef(e->when));
-    put(self, T.stamp, Py_NewRef(e->stamp));
+    put(self, T_task, Py_NewRef(e->task));
+    put(self, T_lane, Py_NewRef(e->lane));
+    put(self, T_deadline, Py_NewRef(e->when));
+    put(self, T_stamp, Py_NewRef(e->stamp));
     if (e->started != NULL) {
-        put(self, T.started, Py_NewRef(e->started));
+        put(self, T_started, Py_NewRef(e->started));
     }
-    put(self, T.parent, Py_NewRef(parent));
-    if (number(e->when, &when) < 0) {
+    put(self, T_parent, Py_NewRef(e->parent));
+    if (number(e->when, &when) < 0 || (e->parent != Py_None && (own = beneath(self, e, when)) < 0)) {
         goto failed;
     }
-    if (parent != Py_None) {
-        if (SLOT(parent, T.task) == e->task && SLOT(parent, T.inner) == Py_None) {
-            if (number(SLOT(parent, T.deadline), &deadline) < 0) {
-                goto failed;
-            }
-            put(parent, T.inner, Py_NewRef(self));
-            if (deadline < when) {
-                PyObject *owner = SLOT(parent, T.owner);
-                put(self, T.deadline, Py_NewRef(SLOT(parent, T.deadline)));
-                put(self, T.owner, Py_NewRef(owner != NULL && owner != Py_None ? owner : parent));
-                own = 0;
-            }
-        }
-        else {
-            result = PyObject_CallFunctionObjArgs(S.beside, self, parent, SLOT(parent, T.more), NULL);
-            if (result == NULL) {
-                goto failed;
-            }
-            Py_DECREF(result);
-            own = SLOT(self, T.owner) == Py_None;
-        }
-    }
-    put(self, T.state, Py_NewRef(S.active));
+    put(self, T_state, Py_NewRef(S.active));
     if (place == QUEUED) {
-        put(e->lane, L.tail, Py_NewRef(e->when));
-        if (PyDict_SetItem(e->lane, self, e->when) < 0 || number(SLOT(here, H.armed), &armed) < 0 ||
-            number(SLOT(here, H.heal_at), &heal_at) < 0) {
+        put(e->lane, L_tail, Py_NewRef(e->when));
+        if (PyDict_SetItem(e->lane, self, e->when) < 0 || number(SLOT(here, H_armed), &armed) < 0 ||
+            number(SLOT(here, H_heal_at), &heal_at) < 0) {
             goto failed;
         }
-        if (when < armed || heal_at < e->now) {
-            result = PyObject_CallMethodOneArg(here, S.str_arm, e->when);
-            if (result == NULL) {
-                goto failed;
-            }
-            Py_DECREF(result);
-        }
-    }
-    else if (SLOT(self, T.started) == Py_None) {
-        put(self, T.started, Py_NewRef(e->now_object));
-    }
-    PyObject *installed = PyDict_GetItemWithError(S.observers, S.str_installed);
-    if (installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0) {
-        result = PyObject_CallOneArg(S.announce, self);
-        if (result == NULL) {
+        if ((when < armed || heal_at < e->now) && done(PyObject_CallMethodOneArg(here, S.str_arm, e->when)) < 0) {
             goto failed;
         }
-        Py_DECREF(result);
     }
-    PyObject *current = PyDict_GetItemWithError(S.context, S.str_current);
-    if (current == NULL) {
+    else if (SLOT(self, T_started) == Py_None) {
+        put(self, T_started, Py_NewRef(e->clock));
+    }
+    installed = PyDict_GetItemWithError(S.observers, S.str_installed);
+    if (installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0 &&
+        done(PyObject_CallOneArg(S.announce, self)) < 0) {
+        goto failed;
+    }
+    current = PyDict_GetItemWithError(S.context, S.str_current);
+    token = current == NULL ? NULL : PyContextVar_Set(current, self);
+    if (token == NULL) {
         if (!PyErr_Occurred()) {
             PyErr_SetString(PyExc_RuntimeError, "tracedtimeout's context is gone");
         }
         goto failed;
     }
-    PyObject *token = PyContextVar_Set(current, self);
-    if (token == NULL) {
-        goto failed;
-    }
     Py_DECREF(token);
-    if (own) {
-        PyObject *entered = PyNumber_Add(SLOT(e->series, C.entered), S.one);
-        if (entered == NULL) {
-            goto failed;
-        }
-        put(e->series, C.entered, entered);
+    if (own && (more = PyNumber_Add(SLOT(e->series, C_entered), S.one)) != NULL) {
+        put(e->series, C_entered, more);
         return Py_NewRef(self);
     }
-    result = PyObject_CallFunctionObjArgs(S.counted, self, e->now_object, NULL);
-    if (result != NULL) {
-        return result;
+    if (!own && (more = PyObject_CallFunctionObjArgs(S.counted, self, e->clock, NULL)) != NULL) {
+        return more; /* self */
     }
 failed:
-    undo_entry(self, e->lane);
+    clear_up(self, e->lane, 1);
     return NULL;
 }
 
-/* Enter a timeout that timeout() made. Returns a new reference to it; NULL with an exception; or NULL without one, and
-   nothing changed, where it is not common. */
-static PyObject *
-enter_made(PyObject *self)
+/* Enter a timeout that timeout() made. New: self; or NULL: without an exception, and nothing changed, where it is not
+   common. */
+static PyObject *enter_made(PyObject *self)
 {
     Entry e = {0};
     PyObject *result = NULL;
-    if (SLOT(self, T.state) != S.created || SLOT(self, T.more) != Py_None || SLOT(self, T.series) == NULL ||
-        SLOT(self, T.when) == NULL || running(&e.loop, &e.here) < 0) {
-        goto done;
-    }
-    e.series = Py_NewRef(SLOT(self, T.series));
-    e.when = Py_NewRef(SLOT(self, T.when));
-    e.now_object = PyObject_CallNoArgs(SLOT(e.here, H.clock));
-    if (e.now_object == NULL || number(e.now_object, &e.now) < 0) {
+    if (SLOT(self, T_state) == S.created && SLOT(self, T_more) == Py_None && SLOT(self, T_series) != NULL &&
+        SLOT(self, T_when) != NULL && running(&e) == 0) {
+        e.series = Py_NewRef(SLOT(self, T_series));
+        e.when = Py_NewRef(SLOT(self, T_when));
+        int place = read_clock(&e) < 0 ? UNCOMMON : look(&e, 0);
         PyErr_Clear();
-        goto done;
+        if (place != UNCOMMON && SLOT(self, T_state) == S.created) {
+            result = enter_plain(self, &e, place);
+        }
     }
-    int place = look(&e, 0);
-    if (place != UNCOMMON && SLOT(self, T.state) == S.created) {
-        result = enter_plain(self, &e, place);
-    }
-done:
     forget(&e);
     return result;
 }
 
 /* -- Leaving ----------------------------------------------------------------------------------------------------- */
 
-/* Clear up an exit that the exception set broke off: _hot_py's clause. The exception stays set. */
-static void
-undo_exit(PyObject *self)
+/* Count an exit in time, and show it as left, in one step: all that may fail comes before. -1, and nothing counted.
+   What took longer than the first bucket can wait a microsecond for Python. */
+static int count(PyObject *self, PyObject *series, double elapsed, PyObject *elapsed_object, double limit)
 {
-    if (SLOT(self, T.task) == Py_None) {
-        return; /* it is left */
+    int usual = OF(series, series), quick = usual ? C_quick : V_quick, sum = usual ? C_seconds : V_seconds;
+    PyObject *ratios, *seconds, *more;
+    double up_to;
+    if (number(SLOT(series, usual ? C_quick_up_to : V_short), &up_to) < 0) {
+        return -1;
     }
-    PyObject *type, *exc, *tb, *lane = Py_NewRef(SLOT(self, T.lane));
-    PyErr_Fetch(&type, &exc, &tb);
-    PyObject *pending = SLOT(lane, L.pending); /* where nothing more can be called, the next tick clears up */
-    if (pending != NULL && PyDict_Check(pending)) {
-        PyDict_SetItem(pending, self, Py_None);
+    if (!(elapsed <= up_to) || (!usual && !(limit > 0.0))) {
+        return done(PyObject_CallFunctionObjArgs(S.completed, self, series, elapsed_object, NULL));
     }
-    PyErr_Clear();
-    if (PyDict_Contains(lane, self) == 1) {
-        PyObject_DelItem(lane, self);
+    seconds = plus(series, sum, elapsed);
+    ratios = usual ? NULL : plus(series, V_ratios, elapsed / limit);
+    more = PyNumber_Add(SLOT(series, quick), S.one);
+    if (seconds == NULL || more == NULL || (!usual && ratios == NULL)) {
+        Py_XDECREF(seconds);
+        Py_XDECREF(ratios);
+        Py_XDECREF(more);
+        return -1;
     }
-    PyErr_Clear();
-    PyObject *done = PyObject_CallOneArg(S.broken_off, self);
-    if (done == NULL) {
-        PyErr_Clear();
+    put(self, T_ended, Py_NewRef(elapsed_object));
+    put(self, T_state, Py_NewRef(S.finished));
+    put(series, quick, more);
+    put(series, sum, seconds);
+    if (!usual) {
+        put(series, V_ratios, ratios);
     }
-    Py_XDECREF(done);
-    Py_DECREF(lane);
-    PyErr_Restore(type, exc, tb);
+    return 0;
 }
 
-/* The index at which `value` stands among sorted bounds; -1 with an exception set. */
-static Py_ssize_t
-bisect(PyObject *bounds, double value)
+/* Tell the parent what it took, and let go of it. */
+static int leave_parent(PyObject *self, PyObject *here, PyObject *name, PyObject *elapsed, PyObject *now)
 {
-    Py_ssize_t low = 0, high = PyList_GET_SIZE(bounds);
-    while (low < high) {
-        Py_ssize_t middle = (low + high) / 2;
-        double bound;
-        if (number(PyList_GET_ITEM(bounds, middle), &bound) < 0) {
-            return -1;
-        }
-        if (bound < value) {
-            low = middle + 1;
-        }
-        else {
-            high = middle;
-        }
+    PyObject *outer = SLOT(self, T_parent), *spent;
+    if (!DERIVES(outer, link) || SLOT(outer, T_inner) != self) {
+        return done(PyObject_CallFunctionObjArgs(S.let_go, self, here, name, elapsed, now, NULL));
     }
-    return low;
-}
-
-/* Show it as left, in one step: what it steals is made by then. */
-static void
-show_left(PyObject *self, PyObject *elapsed, PyObject *series, Py_ssize_t at, PyObject *seconds)
-{
-    put(self, T.ended, Py_NewRef(elapsed));
-    put(self, T.state, Py_NewRef(S.finished));
-    put(series, at, seconds);
-}
-
-/* Count an exit in time. -1 with an exception set, and nothing counted. */
-static int
-count(PyObject *self, PyObject *series, double elapsed, PyObject *elapsed_object, double now, double deadline)
-{
-    double upto;
-    PyObject *seconds = NULL, *more = NULL;
-    if (OF(series, series)) {
-        PyObject *bounds = SLOT(series, C.bounds), *counts = SLOT(series, C.counts);
-        if (number(SLOT(series, C.quick_up_to), &upto) < 0 || (seconds = plus(series, C.seconds, elapsed)) == NULL) {
-            return -1;
-        }
-        if (elapsed <= upto) {
-            if ((more = PyNumber_Add(SLOT(series, C.quick), S.one)) == NULL) {
-                goto failed;
-            }
-            put(series, C.quick, more);
-        }
-        else {
-            Py_ssize_t i = bisect(bounds, elapsed);
-            if (i < 0 || (more = PyNumber_Add(PyList_GET_ITEM(counts, i), S.one)) == NULL ||
-                PyList_SetItem(counts, i, more) < 0) {
-                goto failed;
-            }
-        }
-        show_left(self, elapsed_object, series, C.seconds, seconds);
-        return 0;
+    Py_INCREF(outer);
+    put(outer, T_inner, Py_NewRef(Py_None));
+    spent = SLOT(outer, T_spent);
+    spent = spent == NULL || spent == Py_None ? PyTuple_Pack(2, name, elapsed)
+                                              : PyObject_CallFunctionObjArgs(S.added, spent, name, elapsed, NULL);
+    if (spent != NULL) {
+        put(outer, T_spent, spent);
     }
-    if (OF(series, varied)) {
-        double limit = deadline - now + elapsed;
-        if (number(SLOT(series, V.shortest), &upto) < 0) {
-            return -1;
-        }
-        if (elapsed <= upto && limit > 0.0) {
-            PyObject *ratios = plus(series, V.ratios, elapsed / limit);
-            seconds = plus(series, V.seconds, elapsed);
-            more = PyNumber_Add(SLOT(series, V.quick), S.one);
-            if (ratios == NULL || seconds == NULL || more == NULL) {
-                Py_XDECREF(ratios);
-                Py_XDECREF(more);
-                goto failed;
-            }
-            put(series, V.quick, more);
-            put(series, V.ratios, ratios);
-            show_left(self, elapsed_object, series, V.seconds, seconds);
-            return 0;
-        }
-    }
-    PyObject *done = PyObject_CallFunctionObjArgs(S.completed, self, series, elapsed_object, NULL);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-failed:
-    Py_XDECREF(seconds);
-    return -1;
-}
-
-/* Tell the parent what it took, and let go of it. -1 with an exception set. */
-static int
-leave_parent(PyObject *self, PyObject *here, PyObject *outer, PyObject *name, PyObject *elapsed, PyObject *now)
-{
-    PyObject *result;
-    if (PyObject_TypeCheck(outer, S.link) && SLOT(outer, T.inner) == self) {
-        PyObject *spent = SLOT(outer, T.spent);
-        put(outer, T.inner, Py_NewRef(Py_None));
-        result = spent == NULL || spent == Py_None
-                     ? PyTuple_Pack(2, name, elapsed)
-                     : PyObject_CallFunctionObjArgs(S.added, spent, name, elapsed, NULL);
-        if (result == NULL) {
-            return -1;
-        }
-        put(outer, T.spent, result);
-        return 0;
-    }
-    result = PyObject_CallFunctionObjArgs(S.let_go, self, here, name, elapsed, now, NULL);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    Py_DECREF(outer);
+    return spent == NULL ? -1 : 0;
 }
 
 /* Whether an exit with no exception is common, as far as can be told without a call. */
-static int
-exit_is_plain(PyObject *self)
+static int exit_is_plain(PyObject *self)
 {
-    PyObject *lane = SLOT(self, T.lane), *more = SLOT(self, T.more), *series = SLOT(self, T.series), *here;
-    if (SLOT(self, T.state) != S.active || lane == NULL || !PyObject_TypeCheck(lane, S.lane) || more == NULL ||
-        OF(more, more) || SLOT(self, T.inner) != Py_None || series == NULL ||
-        !(OF(series, series) || OF(series, varied))) {
+    PyObject *lane = SLOT(self, T_lane), *more = SLOT(self, T_more), *series = SLOT(self, T_series), *here;
+    if (SLOT(self, T_state) != S.active || lane == NULL || !DERIVES(lane, lane) || more == NULL || OF(more, more) ||
+        SLOT(self, T_inner) != Py_None || series == NULL || !(OF(series, series) || OF(series, varied))) {
         return 0;
     }
-    here = SLOT(lane, L.here);
-    if (here == NULL || !OF(here, state) || SLOT(self, T.stamp) != SLOT(here, H.stamp)) {
+    here = SLOT(lane, L_here);
+    if (here == NULL || !OF(here, state) || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
         return 0;
     }
-    return OF(lane, lane) ? PyDict_Contains(lane, self) == 1 : lane == SLOT(here, H.untimed);
+    return OF(lane, lane) ? PyDict_Contains(lane, self) == 1 : lane == SLOT(here, H_untimed);
 }
 
-/* Leave `self`, which is plain. Returns what to raise, or None: a new reference; NULL with an exception, cleared up. */
-static PyObject *
-leave_plain(PyObject *self)
+/* Leave `self`, which is plain. New: what to raise, or None; NULL with an exception, cleared up. */
+static PyObject *leave_plain(PyObject *self)
 {
-    PyObject *lane = Py_NewRef(SLOT(self, T.lane)), *here = Py_NewRef(SLOT(lane, L.here));
-    PyObject *series = Py_NewRef(SLOT(self, T.series)), *more = Py_NewRef(SLOT(self, T.more));
-    PyObject *now_object = NULL, *elapsed_object = NULL, *raised = NULL, *result, *outer, *name;
-    double now, deadline, when, delay, started;
+    PyObject *lane = Py_NewRef(SLOT(self, T_lane)), *here = Py_NewRef(SLOT(lane, L_here));
+    PyObject *series = Py_NewRef(SLOT(self, T_series)), *more = Py_NewRef(SLOT(self, T_more));
+    PyObject *now_object = NULL, *elapsed_object = NULL, *raised = NULL, *since;
+    double now, deadline, start, delay = 0.0;
 
     if (OF(lane, lane) && PyDict_DelItem(lane, self) < 0) {
         goto failed;
     }
-    now_object = PyObject_CallNoArgs(SLOT(here, H.stopwatch));
-    if (now_object == NULL || number(now_object, &now) < 0 || number(SLOT(self, T.deadline), &deadline) < 0 ||
-        number(SLOT(self, T.when), &when) < 0) {
+    now_object = PyObject_CallNoArgs(SLOT(here, H_stopwatch));
+    if (now_object == NULL || number(now_object, &now) < 0 || number(SLOT(self, T_deadline), &deadline) < 0) {
         goto failed;
     }
-    if (now > deadline || SLOT(self, T.state) != S.active || SLOT(self, T.stamp) != SLOT(here, H.stamp)) {
-        raised = PyObject_CallFunctionObjArgs(S.close, self, Py_None, NULL);
+    if (!(now <= deadline) || SLOT(self, T_state) != S.active || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
+        raised = PyObject_CallFunctionObjArgs(S.py_left_by, self, Py_None, NULL);
         if (raised == NULL) {
             goto failed;
         }
-        goto done;
+        goto left;
     }
-    if (SLOT(self, T.started) == Py_None) {
-        if (number(SLOT(lane, L.delay), &delay) < 0) {
-            goto failed;
-        }
-        delay = now - when + delay;
-    }
-    else {
-        if (number(SLOT(self, T.started), &started) < 0) {
-            goto failed;
-        }
-        delay = now - started;
-    }
-    elapsed_object = PyFloat_FromDouble(delay);
-    if (elapsed_object == NULL || count(self, series, delay, elapsed_object, now, deadline) < 0) {
+    since = SLOT(self, T_started);
+    if (number(since == Py_None ? SLOT(self, T_when) : since, &start) < 0 ||
+        (since == Py_None && number(SLOT(lane, L_delay), &delay) < 0)) {
         goto failed;
     }
-    if (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H.idle) == Py_False) {
-        result = PyObject_CallMethodNoArgs(here, S.str_rest);
-        if (result == NULL) {
-            goto failed;
-        }
-        Py_DECREF(result);
+    elapsed_object = PyFloat_FromDouble(now - start + delay);
+    if (elapsed_object == NULL ||
+        count(self, series, PyFloat_AS_DOUBLE(elapsed_object), elapsed_object,
+              deadline - now + PyFloat_AS_DOUBLE(elapsed_object)) < 0) {
+        goto failed;
     }
-    outer = SLOT(self, T.parent);
-    if (outer != NULL && outer != Py_None) {
-        name = Py_NewRef(SLOT(series, OF(series, series) ? C.name : V.name));
-        Py_INCREF(outer);
-        int told = leave_parent(self, here, outer, name, elapsed_object, now_object);
-        Py_DECREF(outer);
-        Py_DECREF(name);
-        if (told < 0) {
-            goto failed;
-        }
+    if (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H_idle) == Py_False &&
+        done(PyObject_CallMethodNoArgs(here, S.str_rest)) < 0) {
+        goto failed;
     }
-    put(self, T.task, Py_NewRef(Py_None)); /* task -> context -> timeout -> task would be a cycle */
-    if (more != Py_None && !OF(more, unhurried)) {
-        result = PyObject_CallFunctionObjArgs(S.tell, self, more, NULL);
-        if (result == NULL) {
-            goto failed;
-        }
-        Py_DECREF(result);
+    if (SLOT(self, T_parent) != NULL && SLOT(self, T_parent) != Py_None &&
+        leave_parent(self, here, SLOT(series, OF(series, series) ? C_name : V_name), elapsed_object, now_object) < 0) {
+        goto failed;
+    }
+    put(self, T_task, Py_NewRef(Py_None)); /* task -> context -> timeout -> task would be a cycle */
+    if (more != Py_None && !OF(more, unhurried) && done(PyObject_CallFunctionObjArgs(S.tell, self, more, NULL)) < 0) {
+        goto failed;
     }
     raised = Py_NewRef(Py_None);
-    goto done;
+    goto left;
 failed:
-    undo_exit(self);
-done:
+    if (SLOT(self, T_task) != Py_None) { /* else it is left */
+        clear_up(self, lane, 0);
+    }
+left:
     Py_XDECREF(elapsed_object);
     Py_XDECREF(now_object);
     Py_DECREF(more);
@@ -659,10 +543,9 @@ typedef struct {
     int leaving;
 } Awaitable;
 
-static PyObject *
-awaitable_new(PyObject *timeout, int leaving)
+static PyObject *awaitable_new(PyObject *timeout, int leaving)
 {
-    Awaitable *self = PyObject_GC_New(Awaitable, S.awaitable);
+    Awaitable *self = PyObject_GC_New(Awaitable, (PyTypeObject *)S.awaitable);
     if (self != NULL) {
         self->timeout = Py_NewRef(timeout);
         self->leaving = leaving;
@@ -671,66 +554,72 @@ awaitable_new(PyObject *timeout, int leaving)
     return (PyObject *)self;
 }
 
-static int
-awaitable_traverse(Awaitable *self, visitproc visit, void *arg)
+static int awaitable_traverse(Awaitable *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->timeout);
     return 0;
 }
 
-static int
-awaitable_clear(Awaitable *self)
+static int awaitable_clear(Awaitable *self)
 {
     Py_CLEAR(self->timeout);
     return 0;
 }
 
-static void
-awaitable_dealloc(Awaitable *self)
+static void awaitable_dealloc(Awaitable *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (self->timeout != NULL) { /* as coroutines say */
-        PyObject *kind, *exc, *tb;
-        PyErr_Fetch(&kind, &exc, &tb);
+        PyObject *kind, *exc, *traceback;
+        PyErr_Fetch(&kind, &exc, &traceback);
         if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
                              self->leaving ? "aexit" : "aenter") < 0) {
             PyErr_WriteUnraisable(NULL);
         }
-        PyErr_Restore(kind, exc, tb);
+        PyErr_Restore(kind, exc, traceback);
     }
     Py_CLEAR(self->timeout);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
 
-/* Have the twin do it: its coroutine never waits. A new reference, or NULL with an exception set. */
-static PyObject *
-by_twin(PyObject *timeout, int leaving)
+/* New: the coroutine of the twin. */
+static PyObject *twin_of(PyObject *timeout, int leaving)
 {
-    PyObject *coroutine, *result = NULL;
-    coroutine = leaving ? PyObject_CallFunctionObjArgs(S.py_aexit, timeout, Py_None, Py_None, Py_None, NULL)
-                        : PyObject_CallOneArg(S.py_aenter, timeout);
-    if (coroutine == NULL) {
-        return NULL;
-    }
-    if (PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
+    return leaving ? PyObject_CallFunctionObjArgs(S.py_aexit, timeout, Py_None, Py_None, Py_None, NULL)
+                   : PyObject_CallOneArg(S.py_aenter, timeout);
+}
+
+/* New: what the twin, which never waits, returns. */
+static PyObject *by_twin(PyObject *timeout, int leaving)
+{
+    PyObject *coroutine = twin_of(timeout, leaving), *result = NULL;
+    if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
         Py_CLEAR(result);
         PyErr_SetString(PyExc_RuntimeError, "entering and leaving a timeout never waits");
     }
-    Py_DECREF(coroutine);
+    Py_XDECREF(coroutine);
     return result;
 }
 
-/* The step. A new reference to what `await` gives, or NULL with an exception set. */
-static PyObject *
-awaitable_step(Awaitable *self)
+/* New: the timeout, which the awaitable is rid of. */
+static PyObject *taken(Awaitable *self)
 {
-    PyObject *timeout = self->timeout, *result;
+    PyObject *timeout = self->timeout;
     self->timeout = NULL;
     if (timeout == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    }
+    return timeout;
+}
+
+/* The step. New: what `await` gives. */
+static PyObject *awaitable_step(Awaitable *self)
+{
+    PyObject *timeout = taken(self), *result;
+    if (timeout == NULL) {
         return NULL;
     }
     if (!self->leaving) {
@@ -753,8 +642,7 @@ awaitable_step(Awaitable *self)
     return result;
 }
 
-static PySendResult
-awaitable_am_send(Awaitable *self, PyObject *value, PyObject **result)
+static PySendResult awaitable_am_send(Awaitable *self, PyObject *value, PyObject **result)
 {
     *result = awaitable_step(self);
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
@@ -762,8 +650,7 @@ awaitable_am_send(Awaitable *self, PyObject *value, PyObject **result)
 
 /* The step, its value in a StopIteration. That is made before anything is entered: where there is no memory for it, who
    awaits would not learn that it was. Always NULL; without an exception, where `silent`, for None. */
-static PyObject *
-awaitable_stop(Awaitable *self, int silent)
+static PyObject *awaitable_stop(Awaitable *self, int silent)
 {
     PyObject *stop = NULL;
     if (!self->leaving && self->timeout != NULL) {
@@ -786,45 +673,32 @@ awaitable_stop(Awaitable *self, int silent)
 }
 
 /* `SEND` of 3.12 and later asks this, to which None needs no StopIteration. */
-static PyObject *
-awaitable_next(Awaitable *self)
+static PyObject *awaitable_next(Awaitable *self)
 {
     return awaitable_stop(self, 1);
 }
 
-static PyObject *
-awaitable_send(Awaitable *self, PyObject *value)
+static PyObject *awaitable_send(Awaitable *self, PyObject *value)
 {
     return awaitable_stop(self, 0);
 }
 
-/* throw(exception), or throw(type, value, traceback): raised here, before the step, which then is none. */
-static PyObject *
-awaitable_throw(Awaitable *self, PyObject *const *args, Py_ssize_t count)
+/* throw(exception), or throw(type, value, traceback): raised in the twin, before its first line. */
+static PyObject *awaitable_throw(Awaitable *self, PyObject *args)
 {
-    if (count < 1 || count > 3) {
-        PyErr_Format(PyExc_TypeError, "throw() takes one to three arguments, not %zd", count);
-        return NULL;
+    PyObject *timeout = taken(self), *result = NULL;
+    PyObject *coroutine = timeout == NULL ? NULL : twin_of(timeout, self->leaving);
+    PyObject *method = coroutine == NULL ? NULL : PyObject_GetAttr(coroutine, S.str_throw);
+    if (method != NULL) {
+        result = PyObject_Call(method, args, NULL);
     }
-    Py_CLEAR(self->timeout);
-    PyObject *value = count > 1 && args[1] != Py_None ? args[1] : NULL;
-    if (PyExceptionInstance_Check(args[0])) {
-        PyErr_SetObject((PyObject *)Py_TYPE(args[0]), args[0]);
-    }
-    else if (!PyExceptionClass_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException");
-    }
-    else if (value == NULL) {
-        PyErr_SetNone(args[0]);
-    }
-    else {
-        PyErr_SetObject(args[0], value);
-    }
-    return NULL;
+    Py_XDECREF(method);
+    Py_XDECREF(coroutine);
+    Py_XDECREF(timeout);
+    return result;
 }
 
-static PyObject *
-awaitable_close(Awaitable *self, PyObject *ignored)
+static PyObject *awaitable_close(Awaitable *self, PyObject *ignored)
 {
     Py_CLEAR(self->timeout);
     Py_RETURN_NONE;
@@ -832,7 +706,7 @@ awaitable_close(Awaitable *self, PyObject *ignored)
 
 static PyMethodDef awaitable_methods[] = {
     {"send", (PyCFunction)awaitable_send, METH_O, NULL},
-    {"throw", (PyCFunction)(void (*)(void))awaitable_throw, METH_FASTCALL, NULL},
+    {"throw", (PyCFunction)awaitable_throw, METH_VARARGS, NULL},
     {"close", (PyCFunction)awaitable_close, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -859,356 +733,203 @@ static PyType_Spec awaitable_spec = {
 /* -- The functions of _hot --------------------------------------------------------------------------------------- */
 
 /* Methods of Timeout; of any object, as far as CPython checks. What is no Timeout itself goes to the twin. */
-static PyObject *
-hot_aenter(PyObject *self, PyObject *ignored)
+static PyObject *hot_aenter(PyObject *self, PyObject *ignored)
 {
     return OF(self, timeout) ? awaitable_new(self, 0) : PyObject_CallOneArg(S.py_aenter, self);
 }
 
-static PyObject *
-hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    if (OF(self, timeout) && count == 3 && args[1] == Py_None) {
+    if (OF(self, timeout) && count == 3 && keywords == NULL && args[1] == Py_None) {
         return awaitable_new(self, 1);
     }
-    PyObject *all[4] = {self};
-    if (count > 3) {
-        PyErr_Format(PyExc_TypeError, "aexit() takes 4 positional arguments but %zd were given", count + 1);
-        return NULL;
+    PyObject *bound = PyMethod_New(S.py_aexit, self), *result = NULL;
+    if (bound != NULL) {
+        result = PyObject_Vectorcall(bound, args, (size_t)count, keywords);
+        Py_DECREF(bound);
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        all[i + 1] = args[i];
-    }
-    return PyObject_Vectorcall(S.py_aexit, all, (size_t)count + 1, NULL);
+    return result;
 }
 
-static PyMethodDef aenter_def = {"aenter", hot_aenter, METH_NOARGS, "Enter a timeout, in the task that it guards."};
-static PyMethodDef aexit_def = {"aexit", (PyCFunction)(void (*)(void))hot_aexit, METH_FASTCALL,
-                                "Leave a timeout, with the exception that its body raised."};
+#define FAST(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
 
-/* A new Timeout with its fields as _hot_py makes them: a new reference, or NULL with an exception set. */
-static PyObject *
-made(PyObject *series, PyObject *when)
+static PyMethodDef aenter_def = {"aenter", hot_aenter, METH_NOARGS, "Enter a timeout, in the task that it guards."};
+static PyMethodDef aexit_def = {"aexit", FAST(hot_aexit), "Leave a timeout, with the exception that its body raised."};
+
+/* New: a Timeout with its fields as _hot_py makes them. */
+static PyObject *made(Entry *e)
 {
-    PyObject *self = PyBaseObject_Type.tp_new(S.timeout, S.empty, NULL);
+    static const int none[] = {T_started, T_lane, T_owner, T_inner, T_spent, T_more, T_fired, T_ended};
+    PyObject *self = PyBaseObject_Type.tp_new((PyTypeObject *)S.timeout, S.empty, NULL);
     if (self != NULL) {
-        Py_ssize_t none[] = {T.started, T.lane, T.owner, T.inner, T.spent, T.more, T.fired, T.ended};
         for (size_t i = 0; i < Py_ARRAY_LENGTH(none); i++) {
             SLOT(self, none[i]) = Py_NewRef(Py_None);
         }
-        SLOT(self, T.series) = Py_NewRef(series);
-        SLOT(self, T.when) = Py_NewRef(when);
-        SLOT(self, T.state) = Py_NewRef(S.created);
+        SLOT(self, T_series) = Py_NewRef(e->series);
+        SLOT(self, T_when) = Py_NewRef(e->when);
+        SLOT(self, T_state) = Py_NewRef(S.created);
     }
     return self;
 }
 
-/* `delay` seconds from `now`: a new reference; NULL, and no exception, where it is no plain number. */
-static PyObject *
-deadline_of(PyObject *delay, double now)
-{
-    double seconds;
-    if (delay == Py_None) {
-        return Py_NewRef(S.never);
-    }
-    if ((!PyFloat_CheckExact(delay) && !PyLong_CheckExact(delay)) || number(delay, &seconds) < 0) {
-        PyErr_Clear();
-        return NULL;
-    }
-    PyObject *when = PyFloat_FromDouble(now + seconds);
-    if (when == NULL) {
-        PyErr_Clear();
-    }
-    return when;
-}
-
-/* enter(delay, name, kind, at_least=0.0, reserve=None): a new reference, or NULL with an exception set. */
-static PyObject *
-hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* enter(delay, name, kind, at_least=0.0, reserve=None). New. */
+static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     Entry e = {0};
-    PyObject *self = NULL, *result = NULL;
-    int common = S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 &&
-                 (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
-                 (count < 5 || args[4] == Py_None) && PyUnicode_CheckExact(args[1]);
-    if (!common || running(&e.loop, &e.here) < 0) {
-        goto twin;
+    PyObject *self = NULL, *result = NULL, *by_name = NULL;
+    int place = UNCOMMON;
+    if (S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
+        (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
+        (count < 5 || args[4] == Py_None) && running(&e) == 0) {
+        by_name = found_in(SLOT(e.here, H_series), args[2]);
+        if (begin(&e, found_in(by_name, args[1]), args[0]) == 0 && (place = look(&e, 1)) != UNCOMMON) {
+            self = made(&e);
+        }
+        Py_XDECREF(by_name);
     }
-    PyObject *by_name = found_in(SLOT(e.here, H.series), args[2]);
-    PyObject *by_delay = found_in(by_name, args[1]);
-    e.series = found_in(by_delay, args[0]);
-    Py_XDECREF(by_name);
-    Py_XDECREF(by_delay);
-    if (e.series == NULL) {
-        goto twin;
+    if (self != NULL) {
+        result = enter_plain(self, &e, place);
+        Py_DECREF(self);
     }
-    e.now_object = PyObject_CallNoArgs(SLOT(e.here, H.clock));
-    if (e.now_object == NULL || number(e.now_object, &e.now) < 0 || (e.when = deadline_of(args[0], e.now)) == NULL) {
-        goto twin;
+    else {
+        PyErr_Clear();
+        result = PyObject_Vectorcall(S.py_enter, args, (size_t)count, keywords);
     }
-    int place = look(&e, 1);
-    if (place == UNCOMMON || (self = made(e.series, e.when)) == NULL) {
-        goto twin;
-    }
-    result = enter_plain(self, &e, place);
-    Py_DECREF(self);
     forget(&e);
     return result;
-twin:
-    PyErr_Clear();
-    forget(&e);
-    return PyObject_Vectorcall(S.py_enter, args, (size_t)count, keywords);
 }
 
-/* leave(self): None, or NULL with an exception set. */
-static PyObject *
-hot_leave(PyObject *module, PyObject *self)
+/* leave(self): None. */
+static PyObject *hot_leave(PyObject *module, PyObject *self)
 {
     if (!OF(self, timeout) || !exit_is_plain(self)) {
         return PyObject_CallOneArg(S.py_leave, self);
     }
-    PyObject *raised = leave_plain(self);
-    if (raised == NULL) {
+    if (done(leave_plain(self)) < 0) {
         return NULL;
     }
-    Py_DECREF(raised);
     Py_RETURN_NONE;
 }
 
-/* The series of the caller's default name: a new reference, or NULL. */
-static PyObject *
-site_of_caller(PyObject *here)
+/* New: the series of the caller's default name by delay; or NULL. */
+static PyObject *site_of_caller(PyObject *here)
 {
     PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
     if (frame == NULL) {
         return NULL;
     }
     PyCodeObject *code = PyFrame_GetCode(frame);
-    PyObject *id = PyLong_FromVoidPtr(code), *found = found_in(SLOT(here, H.sites), id);
+    PyObject *id = PyLong_FromVoidPtr(code), *found = found_in(SLOT(here, H_sites), id);
     Py_XDECREF(id);
     Py_DECREF(code);
     return found;
 }
 
-/* timeout(delay, *, name=None, at_least=0.0, reserve=None): a new reference, or NULL with an exception set. */
-static PyObject *
-hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* timeout(delay, *, name=None, at_least=0.0, reserve=None). New. */
+static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    PyObject *loop = NULL, *here = NULL, *name = NULL, *series = NULL, *clock = NULL, *when = NULL, *self = NULL;
-    double now;
-    if (S.timeout == NULL || count != 1) {
-        goto twin;
+    Entry e = {0};
+    PyObject *self = NULL, *name = keywords == NULL ? Py_None : NULL;
+    if (keywords != NULL && PyTuple_GET_SIZE(keywords) == 1 && count == 1 &&
+        PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "name") == 0) {
+        name = args[1];
     }
-    if (keywords != NULL) {
-        if (PyTuple_GET_SIZE(keywords) != 1 ||
-            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "name") != 0) {
-            goto twin;
-        }
-        name = args[1] == Py_None ? NULL : args[1];
+    if (S.timeout != NULL && count == 1 && name != NULL && (name == Py_None || PyUnicode_CheckExact(name)) &&
+        running(&e) == 0 &&
+        begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0]) == 0) {
+        self = made(&e);
     }
-    if ((name != NULL && !PyUnicode_CheckExact(name)) || running(&loop, &here) < 0) {
-        goto twin;
-    }
-    PyObject *by_delay = name == NULL ? site_of_caller(here) : found_in(SLOT(here, H.timeouts), name);
-    series = found_in(by_delay, args[0]);
-    Py_XDECREF(by_delay);
-    if (series == NULL) {
-        goto twin;
-    }
-    clock = PyObject_CallNoArgs(SLOT(here, H.clock));
-    if (clock == NULL || number(clock, &now) < 0 || (when = deadline_of(args[0], now)) == NULL) {
-        goto twin;
-    }
-    self = made(series, when);
-twin:
     PyErr_Clear();
-    Py_XDECREF(when);
-    Py_XDECREF(clock);
-    Py_XDECREF(series);
-    Py_XDECREF(here);
-    Py_XDECREF(loop);
+    forget(&e);
     return self != NULL ? self : PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
 }
 
 /* -- Binding ----------------------------------------------------------------------------------------------------- */
 
 /* bind(Timeout): the class, once there is one. */
-static PyObject *
-hot_bind(PyObject *module, PyObject *timeout)
+static PyObject *hot_bind(PyObject *module, PyObject *timeout)
 {
-    if (!PyType_Check(timeout) || !PyType_IsSubtype((PyTypeObject *)timeout, S.link)) {
+    if (!PyType_Check(timeout) || !PyType_IsSubtype((PyTypeObject *)timeout, (PyTypeObject *)S.facts)) {
         PyErr_SetString(PyExc_TypeError, "bind() takes the class of timeouts");
         return NULL;
     }
-    S.timeout = (PyTypeObject *)Py_NewRef(timeout);
+    Py_XSETREF(S.timeout, Py_NewRef(timeout));
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"bind", hot_bind, METH_O, "Have timeouts be of a class."},
-    {"enter", (PyCFunction)(void (*)(void))hot_enter, METH_FASTCALL | METH_KEYWORDS,
+    {"enter", FAST(hot_enter),
      "enter($module, delay, name, kind, at_least=0.0, reserve=None)\n--\n\n"
      "A timeout of `delay` seconds that has been entered; left by `leave`, or by `left_by` with what was raised."},
     {"leave", hot_leave, METH_O, "leave($module, self, /)\n--\n\nLeave `self`, whose body raised nothing."},
-    {"timeout", (PyCFunction)(void (*)(void))hot_timeout, METH_FASTCALL | METH_KEYWORDS,
+    {"timeout", FAST(hot_timeout),
      "timeout($module, delay, *, name=None, at_least=0.0, reserve=None)\n--\n\n"
      "A context manager that cancels its body after `delay` seconds and turns that into `DeadlineExceeded`."},
     {NULL, NULL, 0, NULL},
 };
 
-/* The offset of a slot of a class; -1 with an exception set where it has none. */
-static Py_ssize_t
-offset_of(PyTypeObject *type, const char *name)
+/* The offset of a slot of a class. */
+static Py_ssize_t offset_of(PyObject *class, const char *name)
 {
     Py_ssize_t offset = -1;
-    PyObject *descriptor = PyObject_GetAttrString((PyObject *)type, name);
-    if (descriptor == NULL) {
-        return -1;
+    PyObject *found = PyObject_GetAttrString(class, name);
+    if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type) &&
+        ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX) {
+        offset = ((PyMemberDescrObject *)found)->d_member->offset;
     }
-    if (Py_IS_TYPE(descriptor, &PyMemberDescr_Type) && ((PyMemberDescrObject *)descriptor)->d_member->type == T_OBJECT_EX) {
-        offset = ((PyMemberDescrObject *)descriptor)->d_member->offset;
+    else if (found != NULL) {
+        PyErr_Format(PyExc_AttributeError, "%s is no slot", name);
     }
-    else {
-        PyErr_Format(PyExc_ImportError, "%s.%s is no slot", type->tp_name, name);
-    }
-    Py_DECREF(descriptor);
+    Py_XDECREF(found);
     return offset;
 }
 
-/* What a module of the core has under a name: a new reference, kept for good. */
-static PyObject *
-from(const char *module, const char *name)
+/* New, and kept for good: what a module of the core has under a name; its dict, where that is NULL. */
+static PyObject *from(const char *module, const char *name)
 {
-    PyObject *found = NULL, *imported = PyImport_ImportModule(module);
+    PyObject *found = NULL, *full = PyUnicode_FromFormat("tracedtimeout._core.%s", module);
+    PyObject *imported = full == NULL ? NULL : PyImport_Import(full);
     if (imported != NULL) {
         found = name == NULL ? Py_NewRef(PyModule_GetDict(imported)) : PyObject_GetAttrString(imported, name);
-        Py_DECREF(imported);
     }
+    Py_XDECREF(imported);
+    Py_XDECREF(full);
     return found;
 }
 
-#define CORE "tracedtimeout._core."
-#define TAKE(field, module, name)                                                                                      \
+static int take_all(void)
+{
+#define X(field, module, name)                                                                                         \
     if ((S.field = from(module, name)) == NULL) {                                                                      \
         return -1;                                                                                                     \
     }
-#define CLASS(field, module, name)                                                                                     \
-    if ((S.field = (PyTypeObject *)from(module, name)) == NULL) {                                                      \
+    OBJECTS(X)
+#undef X
+#define X(letter, class, before, name)                                                                                 \
+    if ((offsets[letter##_##name] = offset_of(S.class, before #name)) < 0) {                                           \
         return -1;                                                                                                     \
     }
-#define AT(place, type, name)                                                                                          \
-    if (((place) = offset_of(S.type, name)) < 0) {                                                                     \
-        return -1;                                                                                                     \
-    }
-
-static int
-take_objects(void)
-{
-    CLASS(link, CORE "_link", "Link")
-    CLASS(lane, CORE "_lanes", "Lane")
-    CLASS(state, CORE "_loop", "LoopState")
-    CLASS(series, CORE "figures._series", "Series")
-    CLASS(varied, CORE "figures._series", "Varied")
-    CLASS(more, CORE "_more", "More")
-    CLASS(unhurried, CORE "_observers", "Unhurried")
-    TAKE(created, CORE "_link", "CREATED")
-    TAKE(active, CORE "_link", "ACTIVE")
-    TAKE(finished, CORE "_link", "FINISHED")
-    TAKE(never, CORE "figures._series", "NEVER")
-    TAKE(running_loop, "asyncio", "get_running_loop")
-    TAKE(tasks, CORE "_loop", "tasks")
-    TAKE(announce, CORE "_entering", "announce")
-    TAKE(beside, CORE "_entering", "beside")
-    TAKE(counted, CORE "_entering", "counted")
-    TAKE(broken_off_entry, CORE "_entering", "broken_off")
-    TAKE(completed, CORE "_entering", "completed")
-    TAKE(tell, CORE "_entering", "tell")
-    TAKE(close, CORE "_ending", "close")
-    TAKE(broken_off, CORE "_ending", "broken_off")
-    TAKE(let_go, CORE "_family", "let_go")
-    TAKE(added, CORE "_spent", "added")
-    TAKE(py_aenter, CORE "_hot_py", "aenter")
-    TAKE(py_aexit, CORE "_hot_py", "aexit")
-    TAKE(py_enter, CORE "_hot_py", "enter")
-    TAKE(py_leave, CORE "_hot_py", "leave")
-    TAKE(py_timeout, CORE "_hot_py", "timeout")
-    TAKE(context, CORE "_context", NULL)
-    TAKE(observers, CORE "_observers", NULL)
-    S.empty = PyTuple_New(0);
-    S.one = PyLong_FromLong(1);
-    if (S.empty == NULL || S.one == NULL) {
-        return -1;
-    }
+    FIELDS(X)
+#undef X
 #define X(name)                                                                                                        \
     if ((S.str_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                  \
         return -1;                                                                                                     \
     }
     STRINGS(X)
 #undef X
-    return 0;
+    return (S.empty = PyTuple_New(0)) == NULL || (S.one = PyLong_FromLong(1)) == NULL ? -1 : 0;
 }
 
-static int
-take_offsets(void)
+static int add_method(PyObject *module, PyMethodDef *definition)
 {
-    PyTypeObject *facts = (PyTypeObject *)from(CORE "_facts", "Facts");
-    if (facts == NULL) {
-        return -1;
-    }
-    Py_ssize_t *places[] = {&T.ended, &T.fired, &T.lane, &T.series, &T.started};
-    const char *names[] = {"_ended", "_fired", "_lane", "_series", "_started"};
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(places); i++) {
-        if ((*places[i] = offset_of(facts, names[i])) < 0) {
-            Py_DECREF(facts);
-            return -1;
-        }
-    }
-    Py_DECREF(facts);
-    AT(T.deadline, link, "_deadline")
-    AT(T.inner, link, "_inner")
-    AT(T.more, link, "_more")
-    AT(T.owner, link, "_owner")
-    AT(T.parent, link, "_parent")
-    AT(T.spent, link, "_spent")
-    AT(T.stamp, link, "_stamp")
-    AT(T.state, link, "_state")
-    AT(T.task, link, "_task")
-    AT(T.when, link, "_when")
-    AT(L.delay, lane, "delay")
-    AT(L.fresh, lane, "fresh")
-    AT(L.here, lane, "here")
-    AT(L.holds, lane, "holds")
-    AT(L.pending, lane, "pending")
-    AT(L.tail, lane, "tail")
-    AT(H.armed, state, "armed")
-    AT(H.clock, state, "clock")
-    AT(H.heal_at, state, "heal_at")
-    AT(H.idle, state, "idle")
-    AT(H.series, state, "series")
-    AT(H.sites, state, "sites")
-    AT(H.stamp, state, "stamp")
-    AT(H.stopwatch, state, "stopwatch")
-    AT(H.timed_apart, state, "timed_apart")
-    AT(H.timeouts, state, "timeouts")
-    AT(H.untimed, state, "untimed")
-    AT(C.bounds, series, "bounds")
-    AT(C.counts, series, "counts")
-    AT(C.entered, series, "entered")
-    AT(C.lane, series, "lane")
-    AT(C.name, series, "name")
-    AT(C.quick, series, "quick")
-    AT(C.quick_up_to, series, "quick_up_to")
-    AT(C.seconds, series, "seconds")
-    AT(V.name, varied, "name")
-    AT(V.quick, varied, "quick")
-    AT(V.ratios, varied, "ratios")
-    AT(V.seconds, varied, "seconds")
-    AT(V.shortest, varied, "short")
-    return 0;
+    PyObject *method = PyDescr_NewMethod(&PyBaseObject_Type, definition);
+    int failed = method == NULL || PyModule_AddObjectRef(module, definition->ml_name, method) < 0;
+    Py_XDECREF(method);
+    return failed ? -1 : 0;
 }
 
-static int
-hot_exec(PyObject *module)
+static int hot_exec(PyObject *module)
 {
 #ifdef Py_GIL_DISABLED
     PyErr_SetString(PyExc_ImportError, "without the GIL, tracedtimeout runs the Python");
@@ -1218,27 +939,27 @@ hot_exec(PyObject *module)
         PyErr_SetString(PyExc_ImportError, "one interpreter has the compiled hot path, once; others run the Python");
         return -1;
     }
-    if (take_objects() < 0 || take_offsets() < 0) {
+    if (take_all() < 0) {
+        if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            PyErr_SetString(PyExc_ImportError, "the compiled hot path was built from other sources");
+        }
         return -1;
     }
-    S.awaitable = (PyTypeObject *)PyType_FromModuleAndSpec(module, &awaitable_spec, NULL);
-    if (S.awaitable == NULL) {
+    S.awaitable = PyType_FromModuleAndSpec(module, &awaitable_spec, NULL);
+    if (S.awaitable == NULL || add_method(module, &aenter_def) < 0 || add_method(module, &aexit_def) < 0) {
         return -1;
     }
-    PyObject *aenter = PyDescr_NewMethod(&PyBaseObject_Type, &aenter_def);
-    PyObject *aexit = PyDescr_NewMethod(&PyBaseObject_Type, &aexit_def);
-    int failed = aenter == NULL || aexit == NULL || PyModule_AddObjectRef(module, "aenter", aenter) < 0 ||
-                 PyModule_AddObjectRef(module, "aexit", aexit) < 0;
-    Py_XDECREF(aenter);
-    Py_XDECREF(aexit);
-    S.loaded = !failed;
-    return failed ? -1 : 0;
+    S.loaded = 1;
+    return 0;
 }
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, hot_exec},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* refused, it leaves the GIL as it is */
 #endif
     {0, NULL},
 };
