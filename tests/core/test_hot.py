@@ -74,6 +74,50 @@ def test_an_entry_is_made_at_its_await() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_what_is_thrown_into_an_entry_enters_nothing(twin: Any) -> None:
+    """It comes back out, and the entry cannot be awaited any more."""
+
+    async def main() -> None:
+        t = twin.timeout(1.0, name="t")
+        entry = twin.aenter(t)
+        with pytest.raises(KeyError):
+            entry.throw(KeyError("thrown"))
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            await entry
+        assert repr(t) == "<Timeout [created]>"
+
+    run(main())
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_an_exit_takes_its_arguments_by_name(twin: Any) -> None:
+    """As a coroutine function's; too many of them, or too few, are a TypeError."""
+
+    async def main() -> None:
+        t = twin.enter(1.0, "t", "timeout")
+        for arguments in ((), (None,) * 4):
+            with pytest.raises(TypeError, match="aexit"):
+                twin.aexit(t, *arguments)
+        await twin.aexit(t, None, exc=None, tb=None)
+        assert t.outcome == "completed"
+
+    run(main())
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_nothing_is_awaited_in_vain(twin: Any) -> None:
+    """An entry that nobody awaits is told of, as a coroutine is; one that is closed is not."""
+
+    async def main() -> None:
+        t = twin.timeout(1.0, name="t")
+        twin.aenter(t).close()
+        with pytest.warns(RuntimeWarning, match="coroutine 'aenter' was never awaited"):
+            twin.aenter(t)
+
+    run(main())
+
+
 @pytest.mark.parametrize(("entering", "leaving"), list(itertools.product(TWINS, TWINS)))
 def test_random_programs_do_not_tell_the_twins_apart(entering: str, leaving: str) -> None:
     """Whichever enters, and whichever leaves: every fact of every timeout, and all that is counted, is the same."""

@@ -165,6 +165,17 @@ static void clear_up(PyObject *self, PyObject *lane, int entering)
     PyErr_Restore(type, exc, traceback);
 }
 
+/* The same of an exit that never came to its own clause; nothing where `self` is not entered, or is left. */
+static void clear_exit(PyObject *self)
+{
+    PyObject *task = SLOT(self, T_task), *lane = SLOT(self, T_lane);
+    if (task != NULL && task != Py_None && lane != NULL && DERIVES(lane, lane)) {
+        Py_INCREF(lane);
+        clear_up(self, lane, 0);
+        Py_DECREF(lane);
+    }
+}
+
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
 
 /* What an entry reads before it changes anything. Owned, and released by `forget`; borrowed by nobody for longer. */
@@ -521,9 +532,7 @@ static PyObject *leave_plain(PyObject *self)
     raised = Py_NewRef(Py_None);
     goto left;
 failed:
-    if (SLOT(self, T_task) != Py_None) { /* else it is left */
-        clear_up(self, lane, 0);
-    }
+    clear_exit(self);
 left:
     Py_XDECREF(elapsed_object);
     Py_XDECREF(now_object);
@@ -592,11 +601,14 @@ static PyObject *twin_of(PyObject *timeout, int leaving)
                    : PyObject_CallOneArg(S.py_aenter, timeout);
 }
 
-/* New: what the twin, which never waits, returns. */
+/* New: what the twin, which never waits, returns. Where there is no memory to ask it, an exit is cleared up here. */
 static PyObject *by_twin(PyObject *timeout, int leaving)
 {
     PyObject *coroutine = twin_of(timeout, leaving), *result = NULL;
-    if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
+    if (coroutine == NULL && leaving) {
+        clear_exit(timeout);
+    }
+    else if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
         Py_CLEAR(result);
         PyErr_SetString(PyExc_RuntimeError, "entering and leaving a timeout never waits");
     }
@@ -741,7 +753,11 @@ static PyObject *hot_aenter(PyObject *self, PyObject *ignored)
 static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     if (OF(self, timeout) && count == 3 && keywords == NULL && args[1] == Py_None) {
-        return awaitable_new(self, 1);
+        PyObject *awaitable = awaitable_new(self, 1);
+        if (awaitable == NULL) {
+            clear_exit(self);
+        }
+        return awaitable;
     }
     PyObject *bound = PyMethod_New(S.py_aexit, self), *result = NULL;
     if (bound != NULL) {
