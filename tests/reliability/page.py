@@ -23,8 +23,9 @@ NOT_PROMISED = """## What is not promised
   `PROMETHEUS_MULTIPROC_DIR`, since their counts are the service's, and `prometheus_client` reads all of them at each
   scrape. The soak shows it: of 180 workers that are replaced in half an hour, each leaves the one that is scraped some
   140 KiB larger. Begin each deployment with an empty folder.
-- **A full disk** below `PROMETHEUS_MULTIPROC_DIR` ends a process by SIGBUS: those files are mapped into memory. Give
-  them a file system of their own.
+- **A full disk** below `PROMETHEUS_MULTIPROC_DIR` ends a process by SIGBUS if metrics of the application's own grow
+  there: those files are mapped into memory. Ours take their room first, or wait. Give the folder a file system of its
+  own.
 - **Free-threaded builds** (3.13t, 3.14t) were not tried. Nothing is promised there.
 - **Windows and macOS** were not tried. Loops that are neither asyncio's nor uvloop's were not either.
 - **The instant of a call**: an exception that a signal's handler raises as a timeout is entered or left may leave what

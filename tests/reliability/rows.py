@@ -112,6 +112,13 @@ ROWS = {
         lines=8,
         size="all",
     ),
+    "outside-disks": Row(
+        OUTSIDE,
+        "files that cannot grow or be opened, a full disk, a damaged file: the program goes on, and loses nothing",
+        "python -m tests.faults.outside disks",
+        lines=4,
+        size="all",
+    ),
     "differential": Row(
         AGAINST,
         "random programs show what asyncio shows, to the letter",

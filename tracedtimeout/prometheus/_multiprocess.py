@@ -15,12 +15,13 @@ import logging
 import os
 import shutil
 import struct
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import values
-from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from tracedtimeout._core import _observers
 from tracedtimeout._core.figures import _process
@@ -126,19 +127,17 @@ def transfer() -> None:
 def _transfer() -> None:
     """Each series by itself: one that cannot be written keeps no other from its file; the first error is raised."""
     wrong: Exception | None = None
-    full: OSError | None = None
     for metric, figures in build.snapshot().items():
         for labels, value in figures.items():
-            series = metric, labels
-            if series not in _cells and full is None:
-                full = _is_full()
             try:
-                if series in _cells or full is None:
-                    _add(series, _numbers(value))
+                _add((metric, labels), _numbers(value))
             except Exception as exc:
                 wrong = wrong or exc
-    if full is not None or wrong is not None:
-        raise full or wrong  # type: ignore[misc]  # one of them is there
+    if wrong is not None:
+        try:
+            raise wrong
+        finally:
+            del wrong  # else it would hold itself, by its traceback
 
 
 def transfer_or_complain() -> None:
@@ -151,12 +150,36 @@ def transfer_or_complain() -> None:
             running.complain(exc)
 
 
-def _is_full() -> OSError | None:
-    """The error that a new series would be: a file that grows on a full disk kills the process (SIGBUS, by mmap)."""
+def _make_room(metric: Metric, labels: _process.Labels) -> None:
+    """Have the file that a new series goes to be as large as it needs, on the disk: a mapped file that grows where no
+    room is left kills the process (SIGBUS), and prometheus_client takes one that could not grow for larger than it is.
+
+    Raises:
+        OSError: the disk is full, or nearly so; or the file would be too large.
+    """
     folder = os.environ[VARIABLE]
-    if shutil.disk_usage(folder).free >= SPARE:
-        return None
-    return OSError(errno.ENOSPC, f"less than {SPARE} bytes are free; new series are not written", folder)
+    if shutil.disk_usage(folder).free < SPARE:
+        raise OSError(errno.ENOSPC, f"less than {SPARE} bytes are free; new series are not written", folder)
+    name, kind = metric.prometheus_name, "gauge_livesum" if metric.kind == "updowncounter" else metric.kind
+    longest = mmap_key(name, f"{name}_bucket", [*metric.labels, "le"], [*labels, "x" * 24], metric.description)
+    needed = (len(metric.bounds) + 2) * (len(longest) + 36)  # a length, padding and two numbers for each
+    try:
+        file = (Path(folder) / f"{kind}_{os.getpid()}.db").open("a+b")
+    except OSError:
+        return  # prometheus_client may have it open, or fails as well, and says why
+    with file:
+        file.seek(0)
+        used, there = int.from_bytes(file.read(4), sys.byteorder), os.fstat(file.fileno()).st_size
+        if used > there or 0 < there < 8:
+            return  # damaged: seen to as it is opened
+        size = max(there, 1 << 16)  # as prometheus_client begins
+        while used + needed > size:
+            size *= 2
+        try:
+            os.posix_fallocate(file.fileno(), used, size - used)
+        except OSError as exc:
+            if exc.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # of a file system that cannot
+                raise
 
 
 def _add(series: Key, numbers: list[float]) -> None:
@@ -165,6 +188,7 @@ def _add(series: Key, numbers: list[float]) -> None:
         return
     cells = _cells.get(series)
     if cells is None:
+        _make_room(*series)
         cells = _cells[series] = _opened(*series)
     for cell, number, before in zip(cells, numbers, given or [0.0] * len(numbers), strict=True):
         if number != before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Iterable, Iterator
@@ -16,13 +17,16 @@ from ._families import announced
 
 _log = logging.getLogger("tracedtimeout")
 
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of the reader, and of no file: a page without those files would be taken for counters that began anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
     """The sum over all processes, and the families that none has anything for yet. To be scraped like a registry.
 
     A file that cannot be read (cut short, overwritten, of another program) costs its own figures only, and is told of
-    once.
+    once. Where the process has no descriptor or memory left to read them with, the collection fails.
     """
 
     folder: Path
@@ -49,7 +53,11 @@ class Processes:
     def _files(self) -> list[Path]:
         """Those with anything in them: a process that starts makes its file and then fills it."""
         found = []
-        for file in sorted(self.folder.glob("*.db")):
+        try:
+            there = sorted(self.folder.iterdir())  # a glob would show no files where no descriptor is left
+        except FileNotFoundError:
+            return []
+        for file in (each for each in there if each.suffix == ".db"):
             try:
                 if file.stat().st_size:
                     found.append(file)
@@ -63,6 +71,8 @@ class Processes:
         except FileNotFoundError:
             return False  # as above
         except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno in OURS:
+                raise
             if file not in self._told:
                 self._told.add(file)
                 _log.warning("%s cannot be read (%r) and is left out; not logged again", os.fspath(file), exc)

@@ -48,17 +48,20 @@ class Run:
 
 
 RUNS = [
-    Run("forks", ("ours",)),
     Run("forks", ("ours",), files=True),
+    Run("forks", ("ours",), long=True),
     Run("forks", ("theirs",), files=True, long=True),
     Run("forks", ("theirs",), long=True),
     Run("forks", ("50",), long=True),
     Run("forks", ("50",), files=True, long=True),
+    Run("disks", ("no-growth",), files=True),
+    *(Run("disks", (trouble,), files=True, long=True) for trouble in ("no-descriptors", "read-only", "full")),
 ]
 PARTS = list(dict.fromkeys(run.module for run in RUNS))
 
 PLANTED = {
     "forks: a child that waits for a lock of its parent's readers": Run("forks", ("ours",)),
+    "disks: a file that is mapped before it has room": Run("disks", ("no-growth",), files=True),
 }
 """Faults that a part plants in itself, given the word ``planted``, and must find."""
 
