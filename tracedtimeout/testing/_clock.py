@@ -129,7 +129,7 @@ class _Selector(selectors.DefaultSelector):
             RuntimeError: one has worked for too long.
         """
         until, idle = time.monotonic() + patience, 0
-        while idle < 2:  # who was just woken shows at the second look
+        while idle < 3:  # who was just woken shows at a later look
             events = super().select(LOOK)
             if events:
                 return events
