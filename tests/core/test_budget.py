@@ -108,6 +108,38 @@ async def test_a_budget_that_was_left_binds_nothing() -> None:
     assert (child.at, child.owner, child.timeout.outcome) == (3.0, "child", Outcome.EXPIRED)
 
 
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.5])
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_timeout_that_outlives_a_budget_fires(seconds: float, turns: int) -> None:
+    """Entered beneath a budget that is spent, or soon will be, it ends by that or, once that is left, by its own."""
+    child = Ended()
+    with budget(seconds):
+        task = asyncio.create_task(child.watch(delay=3.0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    await task
+    enforced = child.timeout.outcome is Outcome.INHERITED
+    assert child.at == (0.0 if enforced else 3.0)
+    assert not enforced or seconds <= 0.0
+
+
+async def test_a_generator_entered_beneath_a_spent_budget_fires_by_its_own() -> None:
+    """The budget is left before the generator's turn has come."""
+
+    async def held() -> AsyncGenerator[None, None]:
+        async with timeout(3.0, name="held"):
+            yield
+
+    generator = held()
+    with budget(0.0):
+        await anext(generator)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(50.0)
+    assert now() == 3.0
+    with pytest.raises(DeadlineExceeded):
+        await generator.athrow(asyncio.CancelledError)
+
+
 async def test_clean_up_after_a_budget_has_passed_is_free_of_it() -> None:
     """The timeout that was timed for it has fired for it: a rollback has the next deadline out, code after it none."""
     with budget(9.0), suppress(TimeoutError):

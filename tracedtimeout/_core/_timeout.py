@@ -175,8 +175,11 @@ def _reschedule(self: Timeout, when: float | None) -> None:
 def _retime(self: Timeout) -> None:
     """Have its timer stand where its deadlines do now, unless its turn has come."""
     here = self._here
-    if self._lane is here.loose and here.loose.get(self, math.inf) <= here.clock():
-        return
+    if self._lane is not here.loose or here.loose.get(self, math.inf) > here.clock():
+        _time_anew(self, here)
+
+
+def _time_anew(self: Timeout, here: Any) -> None:
     self._started = self._started_at()
     self._stamp = None
     here.place(self, timed_at(self, here))
@@ -190,7 +193,7 @@ def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, seen: set[Any
         return
     here = lane.here
     if when is not self._when and timed_at(self, here) > now:
-        _retime(self)  # it was timed for a budget around it that has been left
+        _time_anew(self, here)  # it was timed for a budget around it that has been left
         return
     outer, due = self._parent, []
     while seen is not None and outer is not None and outer not in seen:
