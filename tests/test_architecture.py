@@ -257,6 +257,7 @@ def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
         "_family.py": 315,
         "_series.py": 310,
         "_watched.py": 285,
+        "spans.py": 285,
     }
     lines = len(module.read_text().splitlines())
     assert lines <= most.get(module.name, 270)

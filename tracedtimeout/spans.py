@@ -84,10 +84,15 @@ class SpanObserver:
         if self._late:
             return Unhurried(self._closer, _standing(get_current()))
         before = _standing(get_current())
-        span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=_AtStart(timeout))
-        if not span.get_span_context().is_valid:
-            return None  # no SDK
-        return _Inside(before, span).leave
+        span = None
+        try:
+            span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=_AtStart(timeout))
+            if not span.get_span_context().is_valid:
+                return None  # no SDK
+            return _Inside(before, span).leave
+        except BaseException:
+            _end_anyway(span)
+            raise
 
     def _afterwards(self, before: Context, timeout: View) -> None:
         """Create the span of a timeout that is over, if it is worth one."""
@@ -95,8 +100,12 @@ class SpanObserver:
             return
         start = time.time_ns() - round(timeout.elapsed * 1e9)
         attributes = _at_start(timeout, _source_afterwards(timeout))
-        span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=attributes, start_time=start)
-        _end(span, timeout)
+        span = None
+        try:
+            span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=attributes, start_time=start)
+            _end(span, timeout)
+        finally:
+            _end_anyway(span)
 
 
 class _Inside(Context):
@@ -120,15 +129,21 @@ class _Inside(Context):
         `detach` logs an error then), nor while something attached later is still current: who still has this one
         current, reads what was before.
         """
-        self.left = True
-        token = self._token
-        del self._token  # it leads to the task's Context, which tasks begun inside would keep alive
-        if get_current() is not self or not _reset(token):
+        try:
+            self.left = True
+            token = self._token
+            del self._token  # it leads to the task's Context, which tasks begun inside would keep alive
+            if get_current() is not self or not _reset(token):
+                self._stand_aside()
+            behind, self._behind = self._behind, None
+            for each in behind or ():
+                each._stand_aside()
+            _end(self._span, timeout)
+        except BaseException:
+            self.left = True
             self._stand_aside()
-        behind, self._behind = self._behind, None
-        for each in behind or ():
-            each._stand_aside()
-        _end(self._span, timeout)
+            _end_anyway(self._span)
+            raise
 
     def _stand_aside(self) -> None:
         """Have the span current that was before, and once that is left, the one before it."""
@@ -209,17 +224,21 @@ def _source_afterwards(timeout: View) -> str:
 
 
 def _end(span: Span, timeout: View) -> None:
-    try:
-        if span.is_recording():
-            outcome = timeout.outcome
-            assert outcome is not None
-            span.set_attribute(OUTCOME, str(outcome))
-            if more := _at_end(timeout, outcome):
-                span.set_attributes(more)
-            if outcome is not Outcome.COMPLETED and outcome in _ERROR:
-                span.set_status(StatusCode.ERROR, _description(timeout))
-            _exemplars.keep(timeout, span.get_span_context())
-    finally:
+    if span.is_recording():
+        outcome = timeout.outcome
+        assert outcome is not None
+        span.set_attribute(OUTCOME, str(outcome))
+        if more := _at_end(timeout, outcome):
+            span.set_attributes(more)
+        if outcome is not Outcome.COMPLETED and outcome in _ERROR:
+            span.set_status(StatusCode.ERROR, _description(timeout))
+        _exemplars.keep(timeout, span.get_span_context())
+    span.end()
+
+
+def _end_anyway(span: Span | None) -> None:
+    """End `span`, if something broke off what was to be told of it."""
+    if span is not None and span.is_recording():
         span.end()
 
 

@@ -28,6 +28,8 @@ class Line:
     function: str
     called: bool
     """Whether it is the first of a call from outside: the instant of the call, before anything of it has run."""
+    begins: bool = False
+    """Whether it is the first of any call."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.number} {self.function}"
@@ -39,7 +41,9 @@ class Strikes:
     The line is not executed yet as `act` is called; an exception that `act` raises is raised there.
     """
 
-    def __init__(self, prefix: str, at: int | None = None, act: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, prefix: str | tuple[str, ...], at: int | None = None, act: Callable[[], None] = lambda: None
+    ) -> None:
         self.lines: list[Line] = []
         self.struck: Line | None = None
         self._prefix = prefix
@@ -96,7 +100,7 @@ class Strikes:
         first, self._frame = frame is self._frame, None
         around = frame.f_back
         called = first and not (around is not None and around.f_code.co_filename.startswith(self._prefix))
-        line = Line(Path(frame.f_code.co_filename).name, number, frame.f_code.co_name, called)
+        line = Line(Path(frame.f_code.co_filename).name, number, frame.f_code.co_name, called, first)
         self.lines.append(line)
         if self._at == len(self.lines) - 1:
             self._ready = False

@@ -44,8 +44,10 @@ class Delays(dict[Any, Any]):
         lane = here.untimed if delay is None else here.lane_of(seconds)
         if lane is here.loose:
             return varied
-        series = self[delay] = Series(figures, self.kind, seconds, lane)
-        figures.series.append(series)
+        series = Series(figures, self.kind, seconds, lane)
+        # fmt: off
+        figures.series.append(series); self[delay] = series  # one step: what is found here is read
+        # fmt: on
         return series
 
 

@@ -105,6 +105,7 @@ def broken_off(self: Facts) -> None:
     hand_on(self, here)
     self._task = None
     lane.pending.pop(self, None)
+    tell_end(self, None)
 
 
 def _settle(
@@ -112,32 +113,49 @@ def _settle(
 ) -> None:
     """All that follows from an exit, in the loop's thread: figures, family, observers, warnings."""
     outcome, fired = ended.outcome, ended.fired
-    _count(self, here, ended, limit)
-    expired = self._state is EXPIRED
-    if here.around and not here.unwinding:
-        here.around.clear()
-    if not self._lane and not here.idle:
-        here.rest()
-    more = self._more
-    if more.__class__ is More and more.reserve is not None:
-        forget_reserve(self)
-    let_go(self, here, self.name, ended.elapsed, here.stopwatch())
-    if expired:
-        assert fired is not None
-        end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose deadline fired
-        _step_out(self, fired)
-    else:
-        hand_on(self, here)
-    self._task = None
-    if (more.closers if more.__class__ is More else more) is not None:
-        more = self._extend()
-        more.error = raised or exc
-        try:
-            _observers.closed(self, more.closers)
-        finally:
-            more.closers = more.error = None
+    try:
+        _count(self, here, ended, limit)
+        expired = self._state is EXPIRED
+        if here.around and not here.unwinding:
+            here.around.clear()
+        if not self._lane and not here.idle:
+            here.rest()
+        more = self._more
+        if more.__class__ is More and more.reserve is not None:
+            forget_reserve(self)
+        let_go(self, here, self.name, ended.elapsed, here.stopwatch())
+        if expired:
+            assert fired is not None
+            end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose deadline fired
+            _step_out(self, fired)
+        else:
+            hand_on(self, here)
+        self._task = None
+    finally:
+        tell_end(self, raised or exc)
     if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:
         _warn.ran_on(self)
+
+
+def keep_told(self: Any, closers: _observers.Closers) -> None:
+    """Have those be told of the end of `self` who were told that it is open."""
+    self._extend().closers = closers
+
+
+def tell_end(self: Facts, error: BaseException | None) -> None:
+    """Tell the observers that were told that `self` is open, and have not been told of its end."""
+    more: Any = self._more
+    closers = more.closers if more.__class__ is More else more
+    if closers is None:
+        return
+    more = self._extend()
+    more.error = error
+    try:
+        # fmt: off
+        _observers.closed(self, closers); more.closers = None  # one step: broken off, it has those who are left
+    # fmt: on
+    finally:
+        more.error = None
 
 
 def _step_out(self: Facts, fired: Fired) -> None:
@@ -187,8 +205,9 @@ def refuse(self: Facts, here: Any, left: float, owner: Link | None) -> NoReturn:
     self._task = self._stamp = None
     self._state, self._ended = FINISHED, Ended(Outcome.REJECTED, 0.0, name, None)
     figures = self._series.figures
-    figures.unlimited += 1
-    figures.record_exit(Outcome.REJECTED, 0.0, left)
+    # fmt: off
+    figures.record_exit(Outcome.REJECTED, 0.0, left); figures.unlimited += 1  # one step
+    # fmt: on
     key = ("at_least" if left > 0.0 else "expired", "enforce")
     figures.rejections[key] = figures.rejections.get(key, 0) + 1
     what = f"its own limit is {left:.3f} s" if owner is None else f"{left:.3f} s is left of {name!r}"
@@ -197,13 +216,10 @@ def refuse(self: Facts, here: Any, left: float, owner: Link | None) -> NoReturn:
     )
     if left <= 0.0 and owner is not None:
         refusal.deadline_token = (weakref.ref(owner), owner._here.stopwatch())
-    if _observers.installed and (closers := _observers.opened(self)) is not None:
-        more.error = refusal
-        try:
-            _observers.closed(self, closers)
-        finally:
-            more.error = None
     try:
+        if _observers.installed:
+            more.closers = _observers.opened(self, keep_told)
         raise refusal
     finally:
+        tell_end(self, refusal)
         del refusal

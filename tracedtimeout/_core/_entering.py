@@ -11,7 +11,7 @@ from typing import Any
 from . import _names, _observers
 from ._arguments import check_options
 from ._ended import Ended
-from ._ending import refuse
+from ._ending import close, keep_told, refuse, tell_end
 from ._family import join, let_go
 from ._link import ACTIVE, CREATED, FINISHED, INF, Link, instant, live
 from ._loop import LoopState, deadline_in, state_of
@@ -90,10 +90,16 @@ def entered(delay: float | None, name: str, kind: str, at_least: float, reserve:
         self._extend().said = said
     steps = self.__aenter__()
     try:
-        steps.send(None)
-    except StopIteration:
-        return self
-    raise AssertionError("entering a timeout never waits")
+        try:
+            steps.send(None)
+        except StopIteration:
+            return self
+        raise AssertionError("entering a timeout never waits")
+    except BaseException as exc:
+        if self._state is ACTIVE:  # it was entered, and nobody else can leave it
+            self._lane.pop(self, None)
+            close(self, exc)
+        raise
 
 
 def beneath(self: Any, here: LoopState, now: float) -> float:
@@ -192,12 +198,18 @@ def beside(self: Any, parent: Any, more: Any) -> None:
 
 def announce(self: Any) -> None:
     """Tell the observers that it is open."""
-    closers = _observers.opened(self)
-    if closers is not None:
-        if self._more.__class__ is More:
-            self._more.closers = closers
-        else:
-            self._more = closers
+    closers = None
+    try:
+        closers = _observers.opened(self, keep_told)
+        if closers is not None:
+            if self._more.__class__ is More:
+                self._more.closers = closers
+            else:
+                self._more = closers
+    except BaseException:
+        if closers is not None:
+            keep_told(self, closers)
+        raise
 
 
 def tell(self: Any, closers: Closers) -> None:
@@ -208,19 +220,16 @@ def tell(self: Any, closers: Closers) -> None:
 def broken_off(self: Any, exc: BaseException) -> None:
     """Undo an entry that an exception broke off: it was never there."""
     if self._ended is not None:
+        tell_end(self, exc)
         return  # refused
     more = self._more
-    closers = more.closers if more.__class__ is More else more
     if self._parent is not None:
         if more.__class__ is More and more.reserve is not None:
             forget_reserve(self)
         _take_back(self)
     self._task = None
     self._ended = Ended(Outcome.FAILED, 0.0, "", None)
-    if closers is not None:
-        self._extend().error = exc
-        _observers.closed(self, closers)
-        self._extend().closers = self._extend().error = None
+    tell_end(self, exc)
 
 
 def _take_back(self: Link) -> None:

@@ -114,12 +114,16 @@ class DeadlineExceeded(TimeoutError):  # noqa: N818  # gRPC's name for it
         self.owner, self.where, self.spent, self.rejected = owner, where, spent, rejected
 
     def __getattr__(self, attribute: str) -> Any:  # asked only for what is not there yet
-        tell = self.__dict__.pop("_tell", None)
-        if tell is None or attribute.startswith("__"):
-            if tell is not None:
-                self._tell = tell
+        tell = None if attribute.startswith("__") else self.__dict__.get("_tell")
+        if tell is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
-        self.__dict__.update(tell(self)._asdict())
+        try:
+            self._tell = None  # whoever asks meanwhile, for what is being worked out, finds nothing
+            self.__dict__.update(tell(self)._asdict())
+            del self.__dict__["_tell"]
+        except BaseException:
+            self._tell = tell  # for who asks next: it may have been the stack's end, or Ctrl-C
+            raise
         return getattr(self, attribute)
 
     @property

@@ -158,6 +158,8 @@ async def aexit(
             if self in lane:
                 del lane[self]
             _ending.broken_off(self)
+        elif self._more is not None:
+            _ending.tell_end(self, exc)
         raise
     if raised is not None:
         try:
@@ -288,6 +290,8 @@ def leave(self: Any) -> None:
             if self in lane:
                 del lane[self]
             _ending.broken_off(self)
+        elif self._more is not None:
+            _ending.tell_end(self, None)
         raise
 
 
@@ -309,6 +313,8 @@ def left_by(self: Any, exc: BaseException, package: str | None = None) -> Deadli
             if self in lane:
                 del lane[self]
             _ending.broken_off(self)
+        elif self._more is not None:
+            _ending.tell_end(self, exc)
         raise
 
 

@@ -143,8 +143,10 @@ class Lanes:
         if lane is None:
             if not 0.0 < delay < INF or (len(self.by_delay) >= MOST and not self._recycle()):
                 return self.loose  # each is placed by its deadline
-            lane = self.by_delay[delay] = Lane(self, float(delay))
-            self.lanes.append(lane)
+            lane = Lane(self, float(delay))
+            # fmt: off
+            self.lanes.append(lane); self.by_delay[delay] = lane  # one step: what is found there is timed
+            # fmt: on
         return lane
 
     def place(self, entry: Entry, when: float) -> None:

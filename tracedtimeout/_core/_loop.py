@@ -72,13 +72,14 @@ class LoopState(Lanes):
         """By links whose child was left by a cancellation: the stamp of then, and the nearest around that had fired.
         Else a deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is
         left."""
-        self.figures: LoopFigures = _process.register(self)
+        self.figures = LoopFigures()
         self.timeouts: dict[str, Delays | Limited] = {}
         """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
         self.series: dict[str, dict[str, Delays | Limited]] = {"timeout": self.timeouts}
         """Those of every kind."""
         self.sites: dict[int, Delays] = {}
         """The same of default names, by the `id` of the code, which `_names.sites` keeps alive."""
+        _process.register(self)  # last: whoever reads figures finds them whole
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # the interpreter may be shutting down

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,7 +25,7 @@ class Unhurried(partial[object]):
     __slots__ = ()
 
 
-Closers = list[tuple["Observer", Closer]] | Unhurried
+Closers = list[tuple[object, Closer]] | Unhurried
 """The observers to be told of an end, with their closers: a list, or the only closer if it is unhurried."""
 
 
@@ -68,46 +68,81 @@ def forget_after_fork() -> None:
     _swapping = threading.RLock()
 
 
-def opened(timeout: View) -> Closers | None:
-    """Tell every observer that `timeout` opened; returns who is to be told of its end, in order."""
+Keep = Callable[["View", Closers], None]
+"""Called with those that were told of a beginning that was broken off: they are to be told of the end."""
+
+
+def opened(timeout: View, keep: Keep) -> Closers | None:
+    """Tell every observer that `timeout` opened; returns who is to be told of its end, in order.
+
+    Where an exception that is no observer's breaks this off, `keep` is given those that know of it by then.
+    """
     observers = installed
     if len(observers) != 1:
-        return told(timeout, observers)
+        return told(timeout, observers, keep)
+    closer: Closer | None = None
     try:
         closer = observers[0](timeout)
+        if closer is None or closer.__class__ is Unhurried:
+            return closer  # a list would cost as much as all the rest
+        return [(observers[0], closer)]
     except BaseException as exc:
+        if closer is not None:
+            keep(timeout, [(observers[0], closer)])
+            raise
         _complain(observers[0], exc)
         return None
-    if closer is None or closer.__class__ is Unhurried:
-        return closer  # a list would cost as much as all the rest
-    return [(observers[0], closer)]
 
 
-def told(timeout: View, observers: Iterable[Observer]) -> Closers | None:
+def told(timeout: View, observers: Iterable[Observer], keep: Keep) -> Closers | None:
     """`opened`, of those given."""
-    closers = []
-    for observer in observers:
-        try:
-            closer = observer(timeout)
-        except BaseException as exc:
-            _complain(observer, exc)
-        else:
+    closers: list[tuple[object, Closer]] = []
+    closer: Closer | None = None
+    try:
+        for observer in observers:
+            closer = _closer_of(observer, timeout)
             if closer is not None:
-                closers.append((observer, closer))
-    return closers or None
+                # fmt: off
+                closers.append((observer, closer)); closer = None  # one step
+                # fmt: on
+        return closers or None  # noqa: TRY300  # kept, too, where it is this that is broken off
+    except BaseException:
+        if closer is not None:
+            closers.append((observer, closer))
+        keep(timeout, closers)
+        raise
+
+
+def _closer_of(observer: Observer, timeout: View) -> Closer | None:
+    try:
+        return observer(timeout)
+    except BaseException as exc:
+        _complain(observer, exc)
+        return None
 
 
 def closed(timeout: View, closers: Closers, *, in_time: bool = False) -> None:
-    """Tell those that `opened` returned that `timeout` closed, the last one first."""
-    pairs: Sequence[tuple[object, Closer]]
-    pairs = [(getattr(closers.func, "__self__", None), closers)] if isinstance(closers, Unhurried) else closers
-    for observer, closer in reversed(pairs):
-        if in_time and closer.__class__ is Unhurried:
-            continue
-        try:
-            closer(timeout)
-        except BaseException as exc:
-            _complain(observer, exc)
+    """Tell those that `opened` returned that `timeout` closed, the last one first: each is taken out and told once.
+
+    Ctrl-C in one of them keeps the others from nothing: it is raised when all are told.
+    """
+    if isinstance(closers, Unhurried):
+        if in_time:
+            return
+        closers = [(getattr(closers.func, "__self__", None), closers)]
+    try:
+        while closers:
+            observer, closer = closers[-1]
+            if in_time and closer.__class__ is Unhurried:
+                del closers[-1]
+                continue
+            try:
+                closers.pop()[1](timeout)  # one step: whoever was told is not told again
+            except BaseException as exc:
+                _complain(observer, exc)
+    finally:
+        if closers:  # it was broken off
+            closed(timeout, closers, in_time=in_time)
 
 
 def _complain(observer: object, exc: BaseException) -> None:

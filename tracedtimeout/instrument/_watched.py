@@ -125,7 +125,11 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        self.begin()
+        try:
+            self.begin()
+        except BaseException as exc:  # Ctrl-C
+            await self.__aexit__(type(exc), exc, exc.__traceback__)
+            raise
         return self
 
     async def __aexit__(
@@ -159,7 +163,10 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
         self._limit = self._left()
         self._figures = self._here.figures.of(_process.label(call.name))
         self._figures.record_limit(self._limit)
-        self._closers = _observers.told(self, watcher.observers())
+        self._closers = _observers.told(self, watcher.observers(), self._keep)
+
+    def _keep(self, _: object, closers: _observers.Closers) -> None:
+        self._closers = closers
 
     @_harmless
     def fire(self, task: asyncio.Task[Any] | None, *, timed: bool = True) -> None:
@@ -214,8 +221,10 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
     def _tell(self, error: BaseException | None) -> None:
         if self._closers is not None:
             self.error = error
-            _observers.closed(self, self._closers)
-            self._closers = self.error = None
+            try:
+                _observers.closed(self, self._closers)
+            finally:
+                self._closers = self.error = None
         if self.outcome is Outcome.SUPPRESSED or self.outcome is Outcome.LATE:
             _warn.ran_on(self)
 

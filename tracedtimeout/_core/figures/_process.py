@@ -71,12 +71,10 @@ _overflowed = False
 max_names = 200
 
 
-def register(writer: Writer) -> LoopFigures:
-    """The figures of a new loop. `writer` hands them over by `retire` when it goes."""
+def register(writer: Writer) -> None:
+    """Show the figures of a new loop from now on. `writer` hands them over by `retire` when it goes."""
     _fold_at_times()
-    figures = LoopFigures()
     _writers[id(writer)] = weakref.ref(writer)
-    return figures
 
 
 def retire(writer: Writer) -> None:

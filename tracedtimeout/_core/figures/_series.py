@@ -142,9 +142,9 @@ class Varied:
         # fmt: off
         counts[self.bucket] += seen; self.seen -= seen  # one step
         # fmt: on
-        self.low = bounds[bucket - 1] if bucket else 0.0
-        self.high = bounds[bucket] if bucket < len(bounds) else math.inf
-        self.bucket, self.granted, self.seen = bucket, self.granted + limit, 1
+        low = bounds[bucket - 1] if bucket else 0.0
+        high = bounds[bucket] if bucket < len(bounds) else math.inf
+        self.low, self.high, self.bucket, self.granted, self.seen = low, high, bucket, self.granted + limit, 1
 
 
 _bounds: dict[float, list[float]] = {}

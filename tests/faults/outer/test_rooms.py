@@ -1,0 +1,55 @@
+"""Whatever strikes at a line around the core, the program sees its own result or what struck, and nothing is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.faults.batch import Report
+
+from .batch import run
+from .trial import How
+
+AT_CALLS = {
+    "active is off",
+    "a deadline is in force",
+    "a stray cancellation",
+    "a timeout is kept after its deadline",
+    "another span is current",
+    "cancelling() is not 0",
+    "spans are open",
+    "the interrupt is lost",
+    "the program sees something else",
+}
+"""What may be left at the first line of an exit, of which nothing has run then: what asyncio leaves there, and what
+stands for it in telemetry."""
+
+
+def left(reports: list[Report]) -> dict[str, str]:
+    """What was left that should not be, with how often and an example."""
+    found: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for report in reports:
+        found.update(report.within)
+        found.update({what: times for what, times in report.at_calls.items() if what.split(":")[0] not in AT_CALLS})
+        examples = {what: f"{report.scene}, {line}" for what, line in report.examples.items()} | examples
+    return {what: f"{times} x, as in {examples.get(what)}" for what, times in found.items()}
+
+
+def test_an_interrupt_while_observers_are_told_leaves_no_span() -> None:
+    """Ctrl-C comes out, and every span is ended, every context put back, every count right."""
+    reports = run("interrupt", ["observers"])
+    assert sum(report.events for report in reports) > 100
+    assert left(reports) == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("room", ["observers", "late", "core"])
+@pytest.mark.parametrize("how", ["error", "memory", "interrupt"])
+def test_what_strikes_at_any_line_leaves_nothing(room: str, how: How) -> None:
+    """In every room, at every line: nothing open is left, later work does what it did before, errors of telemetry are
+    logged once and do not come out."""
+    reports = run(how, [room])
+    assert sum(report.events for report in reports) > 50
+    assert left(reports) == {}
