@@ -141,6 +141,8 @@ class _Grower:
         if kind == 12:
             return rng.choice((p.Detach(body(inner)), p.Bare(rng.choice(DELAYS), body(inner))))
         start = rng.choice((p.Spawn, p.Shield, p.Await))
+        if rng.random() < 0.2:  # soon left, and outlived
+            return p.Bare(rng.choice(DELAYS), (start(self._lasting(inner)), p.Sleep(0.0)))
         return self._caught(p.Within(limit, (start(self._lasting(inner)), *body(0), p.Sleep(4.0))), inner)
 
     def _children(self, depth: int) -> tuple[Body, ...]:

@@ -33,6 +33,8 @@ class Ledger:
     expired: int = 0
     """Those that raised DeadlineExceeded for their own deadline."""
     exits: int = 0
+    overdue: int = 0
+    """Those that were left after their deadline, and had not fired."""
     alone: bool = True
     """There is one loop, so that at each exit everything has been counted."""
 
@@ -62,6 +64,8 @@ class Ledger:
             self.fault("`active` is not 0 at the end")
         if lag and not blocked:
             self.fault("a timer ran late though nobody blocked the loop")
+        if self.overdue and not blocked:
+            self.fault("a timer never ran though nobody blocked the loop")
         for task in self.tasks:
             if task.ours_cancelled != task.ours_uncancelled:
                 self.fault("a cancellation of ours is never taken back")
@@ -110,12 +114,15 @@ class Watched:
         self._ledger = ledger
         self._around: Watched | None = None
         self.live = False
+        self._since = 0.0
+        """When it was entered, or last moved."""
 
     def when(self) -> float | None:
         return self._inner.when()
 
     def reschedule(self, when: float | None) -> None:
         self._inner.reschedule(when)
+        self._since = asyncio.get_running_loop().time()
         self._look()
 
     def expired(self) -> bool:
@@ -129,6 +136,7 @@ class Watched:
         await self._inner.__aenter__()
         self._ledger.opened += 1
         self.live = True
+        self._since = asyncio.get_running_loop().time()
         around.set(self)
         self._look()
         return self
@@ -138,6 +146,8 @@ class Watched:
         self.live = False
         around.set(self._around)
         when, now = self.when(), asyncio.get_running_loop().time()
+        if when is not None and now > max(when, self._since) and not self.expired():
+            self._ledger.overdue += 1  # time passes when all have had their turn
         try:
             await self._inner.__aexit__(kind, exc, tb)  # type: ignore[arg-type]  # handed on as it is
         except tracedtimeout.DeadlineExceeded as raised:

@@ -52,6 +52,7 @@ PLANTED = {
         "figures", r"(?m)^    _count\((self, here, ended, limit)\)$", r"    here.soon(_count, \1)"
     ),
     "a tick that does not arm the next": Planted("timers", r"\bself\.arm\(head\)", "None"),
+    "a turn that waits for itself": Planted("turns", r"_time_anew\(self, here\)(  # it was timed)", r"_retime(self)\1"),
     "a deadline that moves without a word": Planted(
         "budget", r"(?s)(def _reschedule\(.*?)here\.stamp = object\(\)", r"\1pass"
     ),
