@@ -100,9 +100,10 @@ def suspended() -> Iterator[None]:
     """A block in which nothing is installed, and `install` wires nothing; for tests."""
     global _suspensions
     installation = sys.modules.get(f"{__name__}._installation")
-    resume = None if installation is None else installation.suspend()
+    resume = None
     _suspensions += 1
     try:
+        resume = None if installation is None else installation.suspend()
         yield
     finally:
         _suspensions -= 1

@@ -78,8 +78,8 @@ class _Registered:
 
     def start(self) -> None:
         self._replace_former()
+        self.collector.installed = True  # first: so that the next `install` may take out what this was broken off in
         self.registry.register(self.collector)
-        self.collector.installed = True
 
     def _replace_former(self) -> None:
         """Take out what an `install` registered that this one knows nothing of: the package was imported anew since."""
@@ -155,26 +155,39 @@ def put_in_place(wanted: Installation) -> None:
     global _current
     with _lock:
         before = _current
-        if before is not None:
-            before.revert()
         try:
-            wanted.apply()
-        except BaseException:
-            wanted.forget_buckets()
             if before is not None:
-                before.apply()
+                before.revert()
+            wanted.apply()
+            _current = wanted
+        except BaseException:
+            wanted.revert()
+            _put_back(before)
             raise
-        _current = wanted
+
+
+def _put_back(before: Installation | None) -> None:
+    """Have `before` be the installation in force, of which anything may be in place, or nothing."""
+    global _current
+    _current = before
+    if before is not None:
+        before.revert()
+        before.apply()
 
 
 def suspend() -> Callable[[], None]:
     """Take back the telemetry of the installation in force; what it returns puts it back."""
     global _current
     with _lock:
-        before, _current = _current, None
-        if before is not None:
-            before.revert()
-            before.behave()
+        before = _current
+        try:
+            if before is not None:
+                before.revert()
+                before.behave()
+            _current = None
+        except BaseException:
+            _put_back(before)
+            raise
     return lambda: None if before is None else put_in_place(before)
 
 

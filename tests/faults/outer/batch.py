@@ -48,6 +48,7 @@ def report_on(room: Room, scene: Scene, how: How, often: str, *, struck: set[Lin
     first = {line: number for number, line in reversed(list(enumerate(lines)))}
     last = {line: number for number, line in enumerate(lines)}
     report = Report(scene.__name__, lines=len(first))
+    often = room.often if often == "few" else often
     if often == "always":
         chosen = list(range(len(lines)))
     elif often == "twice":

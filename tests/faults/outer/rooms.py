@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .installing import INSTALLING
 from .observers import CORE, LATE, OBSERVERS
 from .trial import Room
 
-ROOMS: dict[str, Room] = {"observers": OBSERVERS, "late": LATE, "core": CORE}
+ROOMS: dict[str, Room] = {"observers": OBSERVERS, "late": LATE, "core": CORE, "installing": INSTALLING}

@@ -63,6 +63,8 @@ class Stage:
         LEDGER.ended.clear()
         LEDGER.names.clear()
         self.told: list[str] = []
+        self.half: list[str] = []
+        """What a scene found half done, for `check`."""
         self.kept: dict[str, Any] = {}
         self.undo = self.install()
 
@@ -76,6 +78,10 @@ class Stage:
         if key not in self.kept:
             self.kept[key] = make()
         return self.kept[key]
+
+    def check(self) -> Iterator[str]:
+        """What is not as it should be at the end of a scene, struck or not."""
+        yield from self.half
 
     def close(self) -> Iterator[str]:
         """Take it all down; yields what will not go."""

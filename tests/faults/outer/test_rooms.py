@@ -9,6 +9,7 @@ import pytest
 from tests.faults.batch import Report
 
 from .batch import run
+from .rooms import ROOMS
 from .trial import How
 
 AT_CALLS = {
@@ -44,8 +45,15 @@ def test_an_interrupt_while_observers_are_told_leaves_no_span() -> None:
     assert left(reports) == {}
 
 
+def test_a_half_install_is_undone_and_done_again() -> None:
+    """Broken off at any line, `install()` and its undoing leave all in place or nothing, and work the next time."""
+    reports = run("error", ["installing.replacing"])
+    assert sum(report.events for report in reports) > 100
+    assert left(reports) == {}
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("room", ["observers", "late", "core"])
+@pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("how", ["error", "memory", "interrupt"])
 def test_what_strikes_at_any_line_leaves_nothing(room: str, how: How) -> None:
     """In every room, at every line: nothing open is left, later work does what it did before, errors of telemetry are
