@@ -256,7 +256,7 @@ def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
         "_lanes.py": 335,
         "_family.py": 315,
         "_series.py": 310,
-        "_watched.py": 285,
+        "_watched.py": 287,
         "spans.py": 285,
     }
     lines = len(module.read_text().splitlines())
