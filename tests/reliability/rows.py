@@ -53,6 +53,13 @@ ROWS = {
         "python -m tests.schedules --loops 1 --seeds 1000000",
         size="none",
     ),
+    "free-threaded": Row(
+        SCHEDULES,
+        "eight loops in threads that run at once, on a Python 3.13 without the global interpreter lock, by a ledger",
+        ".ci/free-threaded build/free-threaded --seconds 60",
+        lines=2,
+        size="2 s, with the lock",
+    ),
     "soak": Row(
         SOAK,
         "half an hour of mixed traffic: expiries, moves, disconnects, scrapes, workers replaced",
