@@ -126,6 +126,13 @@ ROWS = {
         lines=4,
         size="all",
     ),
+    "outside-signals": Row(
+        OUTSIDE,
+        "signals by the system's timer: handlers that raise, ours and bare asyncio beside; handlers that install",
+        "python -m tests.faults.outside signals --size 10000",
+        lines=4,
+        size="200",
+    ),
     "differential": Row(
         AGAINST,
         "random programs show what asyncio shows, to the letter",

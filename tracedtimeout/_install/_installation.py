@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from prometheus_client.registry import CollectorRegistry
@@ -136,23 +138,48 @@ class Installation:
 
     def undo(self) -> None:
         """Take back what `install` did, unless that was undone or replaced before."""
+        _in_turn(self._undo)
+
+    def _undo(self) -> None:
         global _current
-        with _lock:
-            if _current is self:
-                self.revert()
-                _current = None
+        if _current is self:
+            self.revert()
+            _current = None
 
 
-_lock = threading.RLock()  # reentrant: a signal's handler may undo what its thread is about to install
+_lock = threading.RLock()  # reentrant: see `_in_turn`
 _current: Installation | None = None
+_changing = False
+_next: deque[Callable[[], None]] = deque()
 
 if hasattr(os, "register_at_fork"):  # not on Windows; the child of a fork has all of an installation, or none of it
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
+def _in_turn(change: Callable[[], None]) -> None:
+    """Make a change; one that a signal's handler asks for in the midst of another is made right after that."""
+    global _changing
+    with _lock:
+        if _changing:
+            _next.append(change)
+            return
+        _changing = True
+        try:
+            change()
+        finally:
+            while _next:
+                _next.popleft()()
+            _changing = False
+
+
 def put_in_place(wanted: Installation) -> None:
     """Replace the installation in force by `wanted`; if that fails, all is as before."""
+    _in_turn(partial(_put_in_place, wanted))
+
+
+def _put_in_place(wanted: Installation) -> None:
     global _current
+<<<<<<< HEAD
     with _lock:
         before = _current
         try:
@@ -173,6 +200,19 @@ def _put_back(before: Installation | None) -> None:
     if before is not None:
         before.revert()
         before.apply()
+=======
+    before = _current
+    if before is not None:
+        before.revert()
+    try:
+        wanted.apply()
+    except BaseException:
+        wanted.forget_buckets()
+        if before is not None:
+            before.apply()
+        raise
+    _current = wanted
+>>>>>>> ef618d7 (Signals: a handler may install and undo in the midst of an install)
 
 
 def suspend() -> Callable[[], None]:

@@ -56,12 +56,16 @@ RUNS = [
     Run("forks", ("50",), files=True, long=True),
     Run("disks", ("no-growth",), files=True),
     *(Run("disks", (trouble,), files=True, long=True) for trouble in ("no-descriptors", "read-only", "full")),
+    Run("signals", ("raising", "200"), long=True),
+    Run("signals", ("calling", "200"), long=True),
+    Run("signals", ("calling", "200"), files=True, long=True),
 ]
 PARTS = list(dict.fromkeys(run.module for run in RUNS))
 
 PLANTED = {
     "forks: a child that waits for a lock of its parent's readers": Run("forks", ("ours",)),
     "disks: a file that is mapped before it has room": Run("disks", ("no-growth",), files=True),
+    "signals: a lock that its own thread waits for": Run("signals", ("calling", "200")),
 }
 """Faults that a part plants in itself, given the word ``planted``, and must find."""
 
