@@ -179,18 +179,16 @@ def put_in_place(wanted: Installation) -> None:
 
 def _put_in_place(wanted: Installation) -> None:
     global _current
-<<<<<<< HEAD
-    with _lock:
-        before = _current
-        try:
-            if before is not None:
-                before.revert()
-            wanted.apply()
-            _current = wanted
-        except BaseException:
-            wanted.revert()
-            _put_back(before)
-            raise
+    before = _current
+    try:
+        if before is not None:
+            before.revert()
+        wanted.apply()
+        _current = wanted
+    except BaseException:
+        wanted.revert()
+        _put_back(before)
+        raise
 
 
 def _put_back(before: Installation | None) -> None:
@@ -200,19 +198,6 @@ def _put_back(before: Installation | None) -> None:
     if before is not None:
         before.revert()
         before.apply()
-=======
-    before = _current
-    if before is not None:
-        before.revert()
-    try:
-        wanted.apply()
-    except BaseException:
-        wanted.forget_buckets()
-        if before is not None:
-            before.apply()
-        raise
-    _current = wanted
->>>>>>> ef618d7 (Signals: a handler may install and undo in the midst of an install)
 
 
 def suspend() -> Callable[[], None]:
