@@ -26,9 +26,9 @@ NOT_PROMISED = """## What is not promised
 - **A full disk** below `PROMETHEUS_MULTIPROC_DIR` ends a process by SIGBUS if metrics of the application's own grow
   there: those files are mapped into memory. Ours take their room first, or wait. Give the folder a file system of its
   own.
-- **Free-threaded builds**: what `free-threaded` shows above, a loop to a thread with exact counts on 3.13t, and no more.
-  The core relies on statements that are one step; a signal's exception, or a timeout that another thread leaves, may
-  come between there. The compiled hot path is not for them.
+- **Free-threaded builds**: what `free-threaded` shows above, a loop to a thread with exact counts on 3.13t, and no
+  more. The core relies on statements that are one step; a signal's exception, or a timeout that another thread leaves,
+  may come between there. The compiled hot path is not for them.
 - **Windows and macOS** were not tried. Loops that are neither asyncio's nor uvloop's were not either.
 - **The instant of a call**: an exception that a signal's handler raises as a timeout is entered or left may leave what
   it would leave with `asyncio.timeout`: a timeout that is never left, a cancellation too many. Within the core's own

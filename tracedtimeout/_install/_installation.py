@@ -167,9 +167,11 @@ def _in_turn(change: Callable[[], None]) -> None:
         try:
             change()
         finally:
-            while _next:
-                _next.popleft()()
-            _changing = False
+            try:
+                while _next:
+                    _next.popleft()()
+            finally:
+                _changing = False
 
 
 def put_in_place(wanted: Installation) -> None:
