@@ -149,7 +149,7 @@ class Installation:
 
 _lock = threading.RLock()  # reentrant: see `_in_turn`
 _current: Installation | None = None
-_changing = False
+_changing = threading.Lock()
 _next: deque[Callable[[], None]] = deque()
 
 if hasattr(os, "register_at_fork"):  # not on Windows; the child of a fork has all of an installation, or none of it
@@ -158,20 +158,16 @@ if hasattr(os, "register_at_fork"):  # not on Windows; the child of a fork has a
 
 def _in_turn(change: Callable[[], None]) -> None:
     """Make a change; one that a signal's handler asks for in the midst of another is made right after that."""
-    global _changing
     with _lock:
-        if _changing:
+        if _changing.locked():  # by this thread: all others wait for `_lock`
             _next.append(change)
             return
-        _changing = True
-        try:
-            change()
-        finally:
+        with _changing:
             try:
+                change()
+            finally:
                 while _next:
                     _next.popleft()()
-            finally:
-                _changing = False
 
 
 def put_in_place(wanted: Installation) -> None:
