@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 from prometheus_client.registry import CollectorRegistry
@@ -149,7 +151,6 @@ class Installation:
 
 _lock = threading.RLock()  # reentrant: see `_in_turn`
 _current: Installation | None = None
-_changing = threading.Lock()
 _next: deque[Callable[[], None]] = deque()
 
 if hasattr(os, "register_at_fork"):  # not on Windows; the child of a fork has all of an installation, or none of it
@@ -159,15 +160,21 @@ if hasattr(os, "register_at_fork"):  # not on Windows; the child of a fork has a
 def _in_turn(change: Callable[[], None]) -> None:
     """Make a change; one that a signal's handler asks for in the midst of another is made right after that."""
     with _lock:
-        if _changing.locked():  # by this thread: all others wait for `_lock`
+        if _interrupts_one(sys._getframe(1)):
             _next.append(change)
             return
-        with _changing:
-            try:
-                change()
-            finally:
-                while _next:
-                    _next.popleft()()
+        try:
+            change()
+        finally:
+            while _next:
+                _next.popleft()()
+
+
+def _interrupts_one(frame: FrameType | None) -> bool:
+    """True if a change is under way in this thread; looked up in its stack, since no exception can leave that wrong."""
+    while frame is not None and frame.f_code is not _in_turn.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def put_in_place(wanted: Installation) -> None:
