@@ -133,6 +133,33 @@ ROWS = {
         lines=4,
         size="200",
     ),
+    "outside-smoke": Row(
+        OUTSIDE,
+        "every kind of use with `-O`, with `-OO`, with `-X dev` and warnings as errors, on a debug loop",
+        "python -m tests.faults.outside smoke",
+        lines=4,
+        size="all",
+    ),
+    "outside-ends": Row(
+        OUTSIDE,
+        "daemon threads at work and timeouts open as a process ends, as asyncio's; children by spawn, forkserver, fork",
+        "python -m tests.faults.outside ends",
+        lines=2,
+        size="all",
+    ),
+    "outside-versions": Row(
+        OUTSIDE,
+        "two versions of the package, with other buckets and descriptions, in one multiprocess directory",
+        "python -m tests.faults.outside versions",
+        size="all",
+    ),
+    "outside-endpoints": Row(
+        OUTSIDE,
+        "an OTLP endpoint that is down, silent, resetting, refusing, then well; readers of Prometheus' page that stall",
+        "python -m tests.faults.outside endpoints --size 60",
+        lines=5,
+        size="2 s each",
+    ),
     "differential": Row(
         AGAINST,
         "random programs show what asyncio shows, to the letter",

@@ -59,6 +59,14 @@ RUNS = [
     Run("signals", ("raising", "200"), long=True),
     Run("signals", ("calling", "200"), long=True),
     Run("signals", ("calling", "200"), files=True, long=True),
+    Run("smoke", switches=("-O",)),
+    Run("smoke", ("debug",), switches=("-X", "dev", "-W", "error")),
+    Run("smoke", switches=("-OO",), long=True),
+    Run("smoke", switches=("-X", "dev", "-W", "error"), long=True),
+    Run("ends", ("ends",), long=True),
+    Run("ends", ("children",), files=True, long=True),
+    Run("versions", files=True, long=True),
+    *(Run("endpoints", (fault,), long=True) for fault in ("down", "silent", "resetting", "refusing", "readers")),
 ]
 PARTS = list(dict.fromkeys(run.module for run in RUNS))
 
@@ -66,6 +74,10 @@ PLANTED = {
     "forks: a child that waits for a lock of its parent's readers": Run("forks", ("ours",)),
     "disks: a file that is mapped before it has room": Run("disks", ("no-growth",), files=True),
     "signals: a lock that its own thread waits for": Run("signals", ("calling", "200")),
+    "smoke: a reschedule that moves nothing": Run("smoke", switches=("-O",)),
+    "ends: an exit handler that ends the process with a status of its own": Run("ends", ("ends",)),
+    "versions: a family that the other version calls by another name": Run("versions", files=True),
+    "endpoints: an export in the loop's own thread": Run("endpoints", ("silent",)),
 }
 """Faults that a part plants in itself, given the word ``planted``, and must find."""
 
