@@ -133,6 +133,19 @@ ROWS = {
         lines=4,
         size="200",
     ),
+    "outside-memory": Row(
+        OUTSIDE,
+        "work in a memory that is full, by a limit of the system's, with more and more of it free; bare asyncio beside",
+        "python -m tests.faults.outside memory --size 500",
+        lines=2,
+        size="100",
+    ),
+    "outside-clocks": Row(
+        OUTSIDE,
+        "a machine that was suspended, a system's clock that is put forward and back",
+        "python -m pytest -q tests/faults/outside/test_clocks.py",
+        size="all",
+    ),
     "outside-smoke": Row(
         OUTSIDE,
         "every kind of use with `-O`, with `-OO`, with `-X dev` and warnings as errors, on a debug loop",

@@ -102,6 +102,8 @@ class _Join:
         if self._shows_elsewhere(ending) or (ending is not None and known is ending):
             return _without_ours(data)
         figures, now_ns = self._pipeline.figures, time.time_ns()
+        self._started_ns = min(self._started_ns, now_ns)  # the system's clock may have been put back,
+        self._before_ns = min(self._before_ns, now_ns)  # and no point may end before it starts
         start_ns = {CUMULATIVE: self._started_ns, DELTA: self._before_ns}
         histograms = list(self._built(figures, start_ns[self._temporality], now_ns))
         first, *others = data.resource_metrics

@@ -65,6 +65,7 @@ RUNS = [
     Run("smoke", switches=("-X", "dev", "-W", "error"), long=True),
     Run("ends", ("ends",), long=True),
     Run("ends", ("children",), files=True, long=True),
+    Run("memory", ("100",), long=True),
     Run("versions", files=True, long=True),
     *(Run("endpoints", (fault,), long=True) for fault in ("down", "silent", "resetting", "refusing", "readers")),
 ]
@@ -77,6 +78,7 @@ PLANTED = {
     "smoke: a reschedule that moves nothing": Run("smoke", switches=("-O",)),
     "ends: an exit handler that ends the process with a status of its own": Run("ends", ("ends",)),
     "versions: a family that the other version calls by another name": Run("versions", files=True),
+    "memory: a timeout that finds none makes later ones late": Run("memory", ("100",)),
     "endpoints: an export in the loop's own thread": Run("endpoints", ("silent",)),
 }
 """Faults that a part plants in itself, given the word ``planted``, and must find."""

@@ -49,7 +49,7 @@ async def work(lib: Library, ended: Callable[[], bool], note: Callable[[str], No
     task = asyncio.current_task()
     assert task is not None
     while not ended():
-        for scene in (_nested, _moved, _waiting, _decorated, _child):
+        for scene in SCENES:
             with contextlib.suppress(TimeoutError):
                 await scene(lib)
         if task.cancelling():
@@ -86,6 +86,9 @@ async def _decorated(lib: Library) -> None:
 async def _child(lib: Library) -> None:
     async with lib.timeout(3):
         await asyncio.create_task(_nested(lib))
+
+
+SCENES = (_nested, _moved, _waiting, _decorated, _child)
 
 
 class Signals:
@@ -160,7 +163,7 @@ class Signals:
         with contextlib.suppress(BaseException):
             self.loop.run_until_complete(pause(100))
         try:
-            self.loop.run_until_complete(_later(self.lib, self._note))
+            self.loop.run_until_complete(later(self.lib, self._note))
         except BaseException as exc:
             self._note(f"a later timeout ends with {exc!r}")
         self.loop.close()
@@ -169,7 +172,8 @@ class Signals:
             self.left["active is off by"] += int(active())
 
 
-async def _later(lib: Library, note: Callable[[str], None]) -> None:
+async def later(lib: Library, note: Callable[[str], None]) -> None:
+    """Note what a later timeout does that it should not."""
     started = running().time()
     with contextlib.suppress(TimeoutError):
         async with lib.timeout(5):
