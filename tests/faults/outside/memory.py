@@ -99,7 +99,7 @@ class Trial:
 
 
 def tried(who: str, spare: int) -> Counter[str]:
-    """What a trial leaves, in a fork: the MemoryError that Python has left at the end is one object, and never forgets."""
+    """What a trial leaves, in a fork: the last MemoryError that Python has is one object, and never forgets."""
     listening, telling = os.pipe()
     child = os.fork()
     if child == 0:
