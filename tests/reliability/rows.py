@@ -138,7 +138,7 @@ ROWS = {
         "work in a memory that is full, by a limit of the system's, with more and more of it free; bare asyncio beside",
         "python -m tests.faults.outside memory --size 500",
         lines=2,
-        size="100",
+        size="none",
     ),
     "outside-clocks": Row(
         OUTSIDE,

@@ -77,6 +77,8 @@ class Transfer:
 
     def __call__(self, timeout: View, /) -> None:
         _observers.remove(self)
+        if (processes := sys.modules.get("multiprocessing.util")) is not None:
+            processes.Finalize(None, transfer_or_complain, exitpriority=0)  # before 3.13 its children end by those
         threading.Thread(target=self._run, args=(self._ended,), name="tracedtimeout-transfer", daemon=True).start()
 
     def start_again(self) -> None:

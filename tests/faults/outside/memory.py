@@ -22,8 +22,6 @@ from tests.faults.trial import active
 
 from .signals import SCENES, later
 
-STEP = 10
-"""Pieces by which one trial has more than the one before."""
 ROOM = 4 << 20
 """Bytes that the process may take beyond what it has; they are filled up, but for a few pieces."""
 
@@ -103,19 +101,26 @@ def tried(who: str, spare: int) -> Counter[str]:
     listening, telling = os.pipe()
     child = os.fork()
     if child == 0:
-        gc.disable()  # nothing is freed in between
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, resource.RLIM_INFINITY))
-        left = Trial(LIBRARIES[who], spare).run()
-        if active():
-            left["active is off"] += 1
-        os.write(telling, json.dumps(left).encode())
-        os._exit(0)
+        try:
+            _be_child(who, spare, telling)
+        finally:
+            os._exit(0)
     os.close(telling)
     with open(listening, "rb") as told:  # noqa: PTH123  # a pipe
         said = told.read()
     os.waitpid(child, 0)
     return Counter(json.loads(said)) if said else Counter({"the interpreter itself ends": 1})
+
+
+def _be_child(who: str, spare: int, telling: int) -> None:
+    gc.disable()  # nothing is freed in between
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, resource.RLIM_INFINITY))
+    left = Trial(LIBRARIES[who], spare).run()
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    if active():
+        left["active is off"] += 1
+    os.write(telling, json.dumps(left).encode())
 
 
 def plant() -> None:
@@ -148,7 +153,7 @@ def main(*words: str) -> int:
     for who in LIBRARIES:
         left: Counter[str] = Counter()
         for spare in range(trials):
-            left += tried(who, STEP * spare)
+            left += tried(who, spare**2)
         print(
             f"{who}: {trials} times no memory: {', '.join(f'{times} x {what}' for what, times in left.most_common())}"
         )
