@@ -26,6 +26,9 @@ NOT_PROMISED = """## What is not promised
 - **A full disk** below `PROMETHEUS_MULTIPROC_DIR` ends a process by SIGBUS if metrics of the application's own grow
   there: those files are mapped into memory. Ours take their room first, or wait. Give the folder a file system of its
   own.
+- **A fork amid other packages' work**: a child enters timeouts and sees them expire whoever held which lock as it was
+  forked. It may wait for ever to be scraped or collected if a thread of its parent was inside prometheus_client's or
+  OpenTelemetry's own lock just then, as it would without us; `outside-forks` names them.
 - **Free-threaded builds**: what `free-threaded` shows above, a loop to a thread with exact counts on 3.13t, and no
   more. The core relies on statements that are one step; a signal's exception, or a timeout that another thread leaves,
   may come between there. The compiled hot path is not for them.
@@ -33,8 +36,10 @@ NOT_PROMISED = """## What is not promised
 - **The instant of a call**: an exception that a signal's handler raises as a timeout is entered or left may leave what
   it would leave with `asyncio.timeout`: a timeout that is never left, a cancellation too many. Within the core's own
   lines nothing may be left; "Faults at every line" says what still is.
-- **Time** is the loop's clock. A machine that is suspended, or whose processes get no processor, fires late; and says
-  so in `tracedtimeout.timer_lag`.
+- **A memory that is full**: MemoryError is seen to leave nothing on Python 3.13 and later; before, Python itself may
+  end.
+- **Time** is the loop's clock, whatever is done to the system's. A machine that is suspended, or whose processes get no
+  processor, fires late; and says so in `tracedtimeout.timer_lag`.
 """
 
 

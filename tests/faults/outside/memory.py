@@ -153,7 +153,7 @@ def main(*words: str) -> int:
     for who in LIBRARIES:
         left: Counter[str] = Counter()
         for spare in range(trials):
-            left += tried(who, spare**2)
+            left += tried(who, 3 * spare)
         print(
             f"{who}: {trials} times no memory: {', '.join(f'{times} x {what}' for what, times in left.most_common())}"
         )
