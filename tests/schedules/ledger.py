@@ -13,6 +13,7 @@ from typing import Any, Self
 import tracedtimeout
 from tests.core.programs import AnyTimeout, Library
 from tests.core.virtual import VirtualLoop
+from tracedtimeout._core._link import EXPIRING
 from tracedtimeout._core.figures import _metrics, _process
 
 from .turns import Turns
@@ -146,7 +147,7 @@ class Watched:
         self.live = False
         around.set(self._around)
         when, now = self.when(), asyncio.get_running_loop().time()
-        if when is not None and now > max(when, self._since) and not self.expired():
+        if when is not None and now > max(when, self._last_moved()) and not self.expired():
             self._ledger.overdue += 1  # time passes when all have had their turn
         try:
             await self._inner.__aexit__(kind, exc, tb)  # type: ignore[arg-type]  # handed on as it is
@@ -188,10 +189,20 @@ class Watched:
                 self._ledger.fault("a deadline is later than the one around it")
 
     def _beneath_fired(self) -> bool:
-        outer = self._around
-        while outer is not None and not outer.expired():
-            outer = outer._around
-        return outer is not None
+        """True if one around it has fired, that of a `wait_for` included, of which the books know nothing."""
+        timeout: Any = getattr(self._inner, "_timeout", self._inner)
+        link = timeout._parent
+        while link is not None and link._state is not EXPIRING:
+            link = link._parent
+        return link is not None
+
+    def _last_moved(self) -> float:
+        """When it was entered or moved, or one around it, of which it may leave a reserve."""
+        link: Watched | None = self
+        latest = 0.0
+        while link is not None:
+            latest, link = max(latest, link._since), link._around
+        return latest
 
     def _loop(self) -> Any:
         timeout: Any = getattr(self._inner, "_timeout", self._inner)

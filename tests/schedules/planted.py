@@ -49,7 +49,7 @@ def _module(path: Path) -> str:
 PLANTED = {
     "a double uncancel": Planted("cancellations", r"\btask\.uncancel\(\)", "(task.uncancel(), task.uncancel())[0]"),
     "a count made after a hand-over": Planted(
-        "figures", r"(?m)^    _count\((self, here, ended, limit)\)$", r"    here.soon(_count, \1)"
+        "figures", r"(?m)^( +)_count\((self, here, ended, limit)\)$", r"\1here.soon(_count, \2)"
     ),
     "a tick that does not arm the next": Planted("timers", r"\bself\.arm\(head\)", "None"),
     "a turn that waits for itself": Planted("turns", r"_time_anew\(self, here\)(  # it was timed)", r"_retime(self)\1"),
