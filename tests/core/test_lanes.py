@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import math
 import random
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from tests.support import FLAVOURS, running_loop
 from tests.support.watching import live_timers
-from tracedtimeout import timeout, timeout_at
+from tracedtimeout import timeout, timeout_at, wait_for
 from tracedtimeout._core._lanes import MOST, Entry, Lane, Lanes
 from tracedtimeout._core._loop import state_of
 from tracedtimeout.testing import run
@@ -156,6 +159,26 @@ def test_past_so_many_lanes_the_rest_have_timers_of_their_own() -> None:
     assert run(main()) == (10, MOST + 10)
 
 
+def test_one_that_is_moved_leaves_no_timer_behind() -> None:
+    """A deadline with a timer of its own has one, wherever it is moved: to another, to none, or into a lane."""
+
+    async def main() -> list[int]:
+        lanes, fired, counts = lanes_here(), Fired(), list[int]()
+        fakes = [Fake(number, fired, running_loop()) for number in range(MOST + 1)]
+        for number, fake in enumerate(fakes):
+            fake.place(lanes, 100.0 - number)
+        for when in (20.0, 30.0, math.inf, 10.0, 200.0):
+            fakes[-1].place(lanes, when)
+            counts.append(len(live_timers(running_loop())))
+        assert fakes[-1] in lanes.lanes[0]
+        await asyncio.sleep(300.0)
+        assert fired[-1] == (200.0, MOST)
+        assert len(fired) == MOST + 1
+        return counts
+
+    assert run(main()) == [2, 2, 1, 2, 1]
+
+
 def test_an_entry_that_raises_does_not_keep_the_others_from_firing() -> None:
     """What is due behind it fires in the next iteration: nobody is lost with it."""
 
@@ -269,6 +292,39 @@ def test_lanes_that_are_empty_are_given_to_other_delays() -> None:
         return fired
 
     assert run(main()) == [1.0, 2.0, 1.0]
+
+
+def test_each_delay_has_a_lane_while_there_are_few() -> None:
+    """Those that are open at once queue apart, and none needs a timer of its own; a lane stays for who comes next."""
+
+    async def main() -> None:
+        here = lanes_here()
+        for _ in range(2):
+            async with timeout(3.0, name="a"), timeout(2.0, name="b"), timeout(1.0, name="c"):
+                assert [len(lane) for lane in here.lanes] == [1, 1, 1]
+                assert list(here.by_delay) == [3.0, 2.0, 1.0]
+
+    run(main())
+
+
+def test_one_that_never_ends_is_in_no_lane() -> None:
+    """No deadline, or an infinite one: a task that is dropped with it goes, and no timer runs for it."""
+
+    async def main() -> None:
+        loop = running_loop()
+        for delay in (None, math.inf, math.inf):
+            task: Any = asyncio.create_task(wait_for(loop.create_future(), delay, name="t"))
+            task._log_destroy_pending = False
+            await asyncio.sleep(0)
+            gone = weakref.ref(task)
+            del task
+            gc.collect()
+            assert gone() is None
+            async with timeout(delay):
+                pass
+            assert (lanes_here().lanes, live_timers(loop)) == ([], [])
+
+    run(main())
 
 
 def test_delays_beyond_the_lanes_have_timers_of_their_own() -> None:
