@@ -144,7 +144,9 @@ class Connection:
 async def scrape(port: int) -> str:
     """The text of a worker's page of metrics."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /metrics HTTP/1.1\r\nhost: soak\r\nconnection: close\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
+    try:
+        writer.write(b"GET /metrics HTTP/1.1\r\nhost: soak\r\nconnection: close\r\n\r\n")
+        answer = await reader.read()
+    finally:  # a worker that is replaced resets its connections
+        writer.close()
     return answer.partition(b"\r\n\r\n")[2].decode()
