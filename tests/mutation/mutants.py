@@ -44,6 +44,8 @@ class Mutant:
     now: str
     lines: range
     """Those of the statement; of a compound one, of its head."""
+    called: bool
+    """True if it is in a function: what else there is runs at the import."""
     _with: Callable[[Callable[[ast.Module], Any]], Any] = dataclasses.field(compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -64,11 +66,11 @@ def mutants(source: str) -> list[Mutant]:
     """Every mutant of a module, in the order of its lines; no two read the same."""
     tree = ast.parse(source)
     found: dict[str, Mutant] = {}
-    for function, statement in _statements(tree, "module"):
+    for function, called, statement in _statements(tree, "module", called=False):
         was = ast.unparse(statement)
         for changed in _changes(statement):
-            difference = _difference(was, ast.unparse(changed))
-            mutant = Mutant(function, *difference, _lines(statement), partial(_with, tree, statement, changed))
+            difference, made = _difference(was, ast.unparse(changed)), partial(_with, tree, statement, changed)
+            mutant = Mutant(function, *difference, _lines(statement), called, made)
             found.setdefault(str(mutant), mutant)
     return list(found.values())
 
@@ -79,20 +81,21 @@ def _lines(statement: ast.stmt) -> range:
     return range(statement.lineno, max(body[0].lineno, statement.lineno + 1) if body else last + 1)
 
 
-def _statements(node: Any, function: str) -> Iterator[tuple[str, ast.stmt]]:
-    """All statements that do something, with the function or class that each is in."""
+def _statements(node: Any, function: str, *, called: bool) -> Iterator[tuple[str, bool, ast.stmt]]:
+    """All statements that do something, with the function or class that each is in, and whether that is called."""
     for child in ast.iter_child_nodes(node):
-        inside = function
+        inside, within = function, called
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             if any(ast.unparse(base).startswith("Protocol") for base in getattr(child, "bases", ())):
                 continue
             inside = child.name if function == "module" else f"{function}.{child.name}"
+            within = called or not isinstance(child, ast.ClassDef)
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
         elif isinstance(child, ast.stmt) and not _is_silent(child):
-            yield function, child
+            yield function, called, child
         if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
-            yield from _statements(child, inside)
+            yield from _statements(child, inside, called=within)
 
 
 def _is_silent(statement: ast.stmt) -> bool:

@@ -56,16 +56,19 @@ TESTS = [
 LEFT_OUT = ("tests/core/test_conformance.py", "tests/core/test_hot.py", "tests/core/test_asyncio_corners.py")
 """Processes of their own, the other twin, and a long one."""
 
-WITHOUT = "not million and not loops_that_are_gone and not forked"
+WITHOUT = "not million and not loops_that_are_gone and not forked and not planted"
 """Nor those whose names say that they take long."""
 
 RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py")
 """Few, and they notice much: asked before others that are quicker."""
 
+LIKE = 3
+"""Of a test with parameters so many are asked, the quickest."""
+
 LONGEST = 1.5
 """Seconds of a test that is asked, unless it is one of those."""
 
-ENOUGH = 12.0
+ENOUGH = 10.0
 """Seconds of tests, as they take with no fault, after which a mutant has survived."""
 
 

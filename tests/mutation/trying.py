@@ -13,6 +13,7 @@ import resource
 import select
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ import pytest
 from .mutants import Mutant, mutants
 from .reach import Line, Reach, functions, outermost, place
 from .rewritten import rewrite
-from .targets import ENOUGH, LEFT_OUT, LONGEST, RANDOM, TESTS, WITHOUT, of
+from .targets import ENOUGH, LEFT_OUT, LIKE, LONGEST, RANDOM, TESTS, WITHOUT, of
 
 PACKAGE = Path(__file__).parents[2] / "tracedtimeout"
 ENVIRONMENT = {
@@ -78,6 +79,11 @@ def mutants_of(module: str) -> list[Mutant]:
     return mutants(source_of(module))
 
 
+def can_be_put_in(module: str, mutant: Mutant) -> bool:
+    """True if a function's code can be replaced by the mutant's; one without `super()` has another closure."""
+    return mutant.called and ("super()" not in mutant.was or bool(changed(module, mutant)))
+
+
 def changed(module: str, mutant: Mutant) -> list[CodeType]:
     """The functions that the mutant has otherwise; none if it is of what runs at the import."""
     path = str(file_of(module))
@@ -95,7 +101,7 @@ def try_all(
     os.environ |= ENVIRONMENT
     for module, made in chosen.items():  # with nothing of the package imported in this process
         for mutant in made:
-            if not changed(module, mutant):
+            if not can_be_put_in(module, mutant):
                 say(module, mutant, _alone(module, mutant))
     return _in_a_fork(lambda tell: _session(chosen, tests, tell), lambda told: say(*_named(chosen, told)))
 
@@ -213,7 +219,8 @@ class _Trial:
             return True
         for module, made in self._chosen.items():
             for number, mutant in enumerate(made):
-                if now := changed(module, mutant):
+                if can_be_put_in(module, mutant):
+                    now = changed(module, mutant)
                     tests = [items[name] for name in _asked(module, mutant, found, now)]
                     self._tell([module, number, _killer(tests, now, whose)])
         return True
@@ -250,10 +257,11 @@ def _asked(module: str, mutant: Mutant, found: Found, now: list[CodeType]) -> li
         test = name.partition("::")[0].rpartition("/")[2]
         return 0 if test == of(module) else 1 if test in RANDOM else 2, found.seconds[name]
 
-    taken, left = list[str](), ENOUGH
+    taken, left, times = list[str](), ENOUGH, Counter[str]()
     for name in sorted(reached, key=order):
         rank, seconds = order(name)
-        if seconds < (3 * LONGEST if rank == 1 else LONGEST) and left > 0:
+        times[name.partition("[")[0]] += 1
+        if seconds < (3 * LONGEST if rank == 1 else LONGEST) and left > 0 and times[name.partition("[")[0]] <= LIKE:
             taken.append(name)
             left -= seconds
     return taken
