@@ -23,6 +23,7 @@ class Row:
 
 SCHEDULES, SOAK, FAULTS, AGAINST = "Schedules", "Soak", "Faults at every line", "Against asyncio, and hostile input"
 OUTSIDE = "Faults from outside"
+MEMORY = "Memory"
 MUTATION, PLANTED = "Mutation", "Planted faults"
 KNOWN = "What is known to be lost"
 COVERAGE = "Coverage"
@@ -112,6 +113,12 @@ ROWS = {
         "python -m pytest -q tests/faults/test_growth.py",
         size="all",
     ),
+    "outer": Row(
+        FAULTS,
+        "an exception at each line of observers, spans, late spans, `install()` and its undoing",
+        "python -m pytest -q tests/faults/outer",
+        size="all",
+    ),
     "outside-forks": Row(
         OUTSIDE,
         "forks with each lock of the process held in turn, and in the midst of work: the child works and is scraped",
@@ -173,6 +180,41 @@ ROWS = {
         lines=5,
         size="2 s each",
     ),
+    "memory-kept": Row(
+        MEMORY,
+        "what timeouts of each of 29 kinds keep when they are over: blocks of memory, after so many of each",
+        "python -m tests.memory blocks 100000",
+        lines=1,
+        size="300 of each",
+    ),
+    "memory-collected": Row(
+        MEMORY,
+        "the same with a collection at every allocation",
+        "python -m tests.memory collected 500",
+        lines=1,
+        size="10 of each",
+    ),
+    "memory-failures": Row(
+        MEMORY,
+        "each allocation of a kind fails in turn, on a Python that can be told to",
+        "python -m tests.memory failures 3",
+        lines=1,
+        size="none",
+    ),
+    "memory-loops": Row(
+        MEMORY,
+        "loops that are made, run all kinds, and are dropped",
+        "python -m tests.memory loops 10000",
+        lines=2,
+        size="15",
+    ),
+    "memory-interpreters": Row(
+        MEMORY,
+        "other interpreters of one process",
+        "python -m tests.memory interpreters",
+        lines=7,
+        size="1 of each sort",
+    ),
     "differential": Row(
         AGAINST,
         "random programs show what asyncio shows, to the letter",
@@ -206,9 +248,16 @@ ROWS = {
     ),
     "planted": Row(
         PLANTED,
-        "five faults planted in the core, and the first seed whose schedule shows each",
+        "six faults planted in the core, and the first seed whose schedule shows each",
         "python -m tests.schedules.planted",
-        lines=5,
+        lines=6,
+        size="all",
+    ),
+    "planted-parts": Row(
+        PLANTED,
+        "faults planted for strikes at lines, stacks, the collector, growth, memory, the differential and the headers",
+        "python -m tests.faults.planted",
+        lines=8,
         size="all",
     ),
     "planted-outside": Row(

@@ -16,14 +16,14 @@ from .parts import PARTS, PLANTED, RUNS, find
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.outside", description="Faults from outside.")
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "planted"], default=PARTS)
+    parser.add_argument("parts", nargs="*", choices=["all", *PARTS, "planted"], default="all")
     parser.add_argument("--size", type=int, help="how much of it, where that can be chosen")
     chosen = parser.parse_args()
     if "planted" in chosen.parts:
         return _planted()
     worst = 0
     for run in RUNS:
-        if run.module in chosen.parts:
+        if "all" in chosen.parts or run.module in chosen.parts:
             status, said = run(*([str(chosen.size)] if chosen.size else []))
             print(f"{run.name}: {said.strip()}" if not status else f"{run.name}, status {status}: {said.strip()}")
             sys.stdout.flush()
