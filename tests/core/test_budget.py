@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import gc
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 import tracedtimeout
-from tests.support import VIRTUAL
+from tests.support import VIRTUAL, running_loop
 from tests.support.watching import Ended, deadline_within, now
 from tracedtimeout import DeadlineExceeded, Outcome, budget, checkpoint, remaining, timeout, timeout_at
+from tracedtimeout._core import _context
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -167,6 +171,62 @@ async def test_a_budget_only_shrinks_inwards() -> None:
         assert (remaining(), deadline_within()) == (5.0, 5.0)
 
 
+@pytest.mark.loops("virtual")
+async def test_a_budget_is_spent_at_its_deadline_and_not_before() -> None:
+    """A checkpoint at that very instant raises, with the seconds since the budget was opened."""
+    await asyncio.sleep(2.0)
+    with budget(1.0):
+        await asyncio.sleep(0.75)
+        checkpoint()
+        await asyncio.sleep(0.25)
+        with pytest.raises(DeadlineExceeded) as caught:
+            checkpoint()
+    assert (caught.value.limit, caught.value.elapsed) == (1.0, 1.0)
+
+
+@pytest.mark.loops("virtual")
+async def test_a_checkpoint_expires_the_timeout_whose_deadline_it_is() -> None:
+    """What it raises tells which one that was: the one inside is ended by it, the one around by itself."""
+    with pytest.raises(DeadlineExceeded):
+        async with timeout(1.0) as outer, timeout(5.0) as inner:
+            running_loop().block(1.5)
+            checkpoint()
+    assert (outer.outcome, inner.outcome) == (Outcome.EXPIRED, Outcome.INHERITED)
+
+
+@pytest.mark.loops("virtual")
+async def test_those_inside_a_budget_follow_one_another() -> None:
+    """Timeouts of the same task are never at once, however their instants are rounded."""
+    async with timeout(99.0) as outer:
+        with budget(50.0):
+            for _ in range(40):
+                async with timeout(2.0, name="q"):
+                    await asyncio.sleep(0.1)
+    assert [(each.name, each.count, each.at_once) for each in outer.spent] == [("q", 40, 1)]
+
+
+@pytest.mark.loops("virtual")
+async def test_a_budget_that_was_left_is_kept_by_nobody() -> None:
+    """The context that it was opened in has what it had before; one that was copied meanwhile keeps no task alive."""
+    copies = list[contextvars.Context]()
+    before = _context.current.get()
+
+    async def opens() -> None:
+        with budget(5.0):
+            copies.append(contextvars.copy_context())
+
+    task = asyncio.create_task(opens())
+    await task
+    alive = weakref.ref(task)
+    del task
+    await asyncio.sleep(0)
+    gc.collect()
+    assert alive() is None
+    with budget(5.0):
+        assert _context.current.get() is not before
+    assert _context.current.get() is before
+
+
 def test_a_budget_needs_no_loop() -> None:
     """In synchronous code remaining() and checkpoint() see it, and a spent one is told by its owner."""
     with budget(3600.0):
@@ -182,6 +242,35 @@ def test_a_budget_needs_no_loop() -> None:
 
 
 # Left out of order
+
+
+async def test_budgets_left_out_of_order_keep_the_others() -> None:
+    """The outer is left first: the inner one binds until it is left."""
+    outer, inner = budget(5.0), budget(3.0)
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert remaining() == 3.0
+    inner.__exit__(None, None, None)
+    assert remaining() == float("inf")
+
+
+async def test_a_budget_left_first_binds_nothing_that_was_opened_in_it() -> None:
+    """A timeout of its task, and one of a child task, have their own deadlines from then on."""
+    child, around, inside = Ended(), budget(1.0), timeout(3.0)
+    around.__enter__()
+    await inside.__aenter__()
+    assert inside.deadline() == 1.0
+    around.__exit__(None, None, None)
+    assert inside.deadline() == 3.0
+    await inside.__aexit__(None, None, None)
+    with budget(1.0):
+        task = asyncio.create_task(child.watch(delay=3.0))
+        await asyncio.sleep(0)
+        assert child.timeout.deadline() == 1.0
+    assert child.timeout.deadline() == 3.0
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_timeouts_left_out_of_order_keep_the_others_armed() -> None:

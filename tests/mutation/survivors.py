@@ -7,6 +7,11 @@ CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
 
 SURVIVORS: dict[str, dict[str, str]] = {
+    "_budget": {
+        "Budget.__init__: self._state = CREATED -> pass": f"{SAME}: `open` sets it before anybody asks",
+        "Budget.open: self._stamp = here.stamp -> pass": CACHE,
+        "Budget.open: self._effective(here) -> pass": CACHE,
+    },
     "_lanes": {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
@@ -17,7 +22,12 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "checked: known[name] = short -> pass": CACHE,
         "of_caller: sites[id(code)] = site -> pass": CACHE,
     },
-    "_spent": {"module: MOST = 64 -> MOST = 65": BOUND},
+    "_spent": {
+        "module: MOST = 64 -> MOST = 65": BOUND,
+        "_Cell.__init__: self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 1) -> self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 2)": (
+            f"{SAME}: the first that is added beside it sets it"
+        ),
+    },
     "_words": {
         "module: LONGEST = 1000 -> LONGEST = 1001": BOUND,
         "words: if len(text) <= longest and text.isprintable(): -> if len(text) < longest and text.isprintable():": (
