@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
-TOOL = 4
+TOOL = 3
 """One of `sys.monitoring`'s free tool numbers, not those of `tests.faults`."""
 
 Line = tuple[str, int]

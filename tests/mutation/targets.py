@@ -42,6 +42,7 @@ TESTS = [
     "tests/core",
     "tests/schedules",
     "tests/faults/test_recursion.py",
+    "tests/mutation/lines.py",
     "tests/export/test_prometheus.py",
     "tests/export/test_spans.py",
     "tests/export/test_from_zero.py",
@@ -59,11 +60,14 @@ LEFT_OUT = ("tests/core/test_conformance.py", "tests/core/test_hot.py", "tests/c
 WITHOUT = "not million and not loops_that_are_gone and not forked and not planted"
 """Nor those whose names say that they take long."""
 
-RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py")
+RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.py")
 """Few, and they notice much: asked before others that are quicker."""
 
 LIKE = 3
-"""Of a test with parameters so many are asked, the quickest."""
+"""Of a test with parameters so many are asked, the quickest; but for `EACH` one of them."""
+
+EACH = ("lines.py",)
+"""Whose parameters come to different lines."""
 
 LONGEST = 1.5
 """Seconds of a test that is asked, unless it is one of those."""

@@ -27,7 +27,7 @@ import pytest
 from .mutants import Mutant, mutants
 from .reach import Line, Reach, functions, outermost, place
 from .rewritten import rewrite
-from .targets import ENOUGH, LEFT_OUT, LIKE, LONGEST, RANDOM, TESTS, WITHOUT, of
+from .targets import EACH, ENOUGH, LEFT_OUT, LIKE, LONGEST, RANDOM, TESTS, WITHOUT, of
 
 PACKAGE = Path(__file__).parents[2] / "tracedtimeout"
 ENVIRONMENT = {
@@ -255,17 +255,22 @@ def _asked(module: str, mutant: Mutant, found: Found, now: list[CodeType]) -> li
         reached = {name for code in now for name in found.tests.get((file, code.co_firstlineno + 1), ())}
 
     def order(name: str) -> tuple[int, float]:
-        test = name.partition("::")[0].rpartition("/")[2]
+        test = _file(name)
         return 0 if test == of(module) else 1 if test in RANDOM else 2, found.seconds[name]
 
     taken, left, times = list[str](), ENOUGH, Counter[str]()
     for name in sorted(reached, key=order):
         rank, seconds = order(name)
         times[name.partition("[")[0]] += 1
-        if seconds < (3 * LONGEST if rank == 1 else LONGEST) and left > 0 and times[name.partition("[")[0]] <= LIKE:
+        few = times[name.partition("[")[0]] <= LIKE or _file(name) in EACH
+        if few and seconds < (3 * LONGEST if rank == 1 else LONGEST) and left > 0:
             taken.append(name)
             left -= seconds
     return taken
+
+
+def _file(name: str) -> str:
+    return name.partition("::")[0].rpartition("/")[2]
 
 
 def _killer(tests: list[pytest.Item], now: list[CodeType], whose: dict[Any, list[FunctionType]]) -> str:
