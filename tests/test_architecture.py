@@ -81,8 +81,8 @@ FLOORS = [
     {"_core.figures._series", "_core._spent", "_core._where"},
     {"_core._observers", "_core.figures._metrics"},
     {"_core._limits", "_core._view"},
-    {"_core._arguments", "_core._exceeded", "_core._lanes", "_core._names", "_core._outcome", "_core._words"},
-    {"_core._tuples"},
+    {"_core._exceeded", "_core._lanes", "_core._names", "_core._outcome", "_core._words"},
+    {"_core._arguments", "_core._tuples"},
 ]
 """From the top of the house to its foundations: a module imports from the floors below its own only."""
 

@@ -18,6 +18,7 @@ from opentelemetry.trace import Span, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from . import _exemplars
+from ._core._arguments import shown
 from ._core._exceeded import DeadlineExceeded
 from ._core._link import REMOTE
 from ._core._observers import Closer, Unhurried
@@ -75,7 +76,7 @@ class SpanObserver:
 
     def __init__(self, policy: Policy = "always", tracer_provider: TracerProvider | None = None) -> None:
         if policy not in ("always", "late"):
-            raise ValueError(f"policy must be 'always' or 'late', not {policy!r}")
+            raise ValueError(f"policy must be 'always' or 'late', not {shown(policy)}")
         self._late = policy == "late"
         self._closer = self._afterwards  # bound once: a method is made at each look
         self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)

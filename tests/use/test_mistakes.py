@@ -194,3 +194,37 @@ def test_a_deadline_that_is_far_off_is_none_of_the_wrong_clock() -> None:
     run(main())
     with asyncio.Runner(loop_factory=Wall) as runner:
         runner.run(main())
+
+
+class Unreadable:
+    def __repr__(self) -> str:
+        raise LookupError
+
+
+any_install: Any = install
+AT_PARAMETERS: dict[str, Callable[[Any], object]] = {
+    "delay": lambda value: any_timeout(value, name="x"),
+    "name": lambda value: any_timeout(1.0, name=value),
+    "at_least": lambda value: any_timeout(1.0, name="x", at_least=value),
+    "timeout": lambda value: any_wait_for(asyncio.sleep(0), value),
+    "seconds": budget,
+    "limit": guard,
+    "with_timeout": guard(1.0),
+    "buckets": lambda value: any_install(buckets=value),
+    "spans": lambda value: any_install(spans=value),
+}
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'sleep' was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("parameter", AT_PARAMETERS)
+@pytest.mark.parametrize(
+    "value",
+    [[0] * 100_000, b"0," * 100_000, 10**5000, Unreadable(), [Unreadable()]],
+    ids=["long list", "long bytes", "long int", "without a repr", "holds one without a repr"],
+)
+def test_a_value_that_cannot_be_shown_whole_is_shown_in_short(parameter: str, value: object) -> None:
+    """The message names the parameter all the same, and is short enough for a line of a log."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        inside(lambda: AT_PARAMETERS[parameter](value))()
+    assert parameter in str(caught.value)
+    assert len(str(caught.value)) < 700

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import math
+import reprlib
 import time
+
+_bounded = reprlib.Repr()
+_bounded.maxlong = _bounded.maxstring = _bounded.maxother = 500  # characters
+_bounded.maxdict = _bounded.maxlist = _bounded.maxtuple = _bounded.maxset = _bounded.maxfrozenset = 50  # items
+
+
+def shown(value: object) -> str:
+    """`repr(value)` for a message about bad input: of bounded length, and of any value, also one that has none."""
+    try:
+        return _bounded.repr(value)
+    except Exception:  # an int of more digits than Python converts, or a container of such
+        return f"<int of {value.bit_length()} bits>" if isinstance(value, int) else f"<{type(value).__name__}>"
 
 
 def check_options(at_least: float, reserve: float | None) -> None:
     """Raise TypeError or ValueError for what is not a number of seconds, or is negative."""
     for parameter, value in (("at_least", at_least), ("reserve", reserve)):
         if value is not None and seconds_of(parameter, value) < 0.0:
-            raise ValueError(f"{parameter} must not be negative, not {value!r}")
+            raise ValueError(f"{parameter} must not be negative, not {shown(value)}")
 
 
 def seconds_of(parameter: str, value: object) -> float:
@@ -44,7 +57,7 @@ YEARS = 1e8
 
 def _wrong(parameter: str, value: object) -> str:
     """The message for a value that is no number of seconds: what it is, and what to write, where that can be told."""
-    message = f"{parameter} must be a number of seconds, not {value!r}"
+    message = f"{parameter} must be a number of seconds, not {shown(value)}"
     if hasattr(value, "total_seconds"):
         return f"{message}: write .total_seconds() behind it"
     if hasattr(value, "__await__"):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar, cast
 
 from . import _context
-from ._arguments import seconds_of
+from ._arguments import seconds_of, shown
 from ._exceeded import DeadlineExceeded, exceeded_message
 from ._family import join, left, open_beneath
 from ._link import ACTIVE, BUDGET, CREATED, FINISHED, INF, NO_LOOP, Link, earliest, in_force, live, reader_here
@@ -156,11 +156,11 @@ class _Block:
         another = self._another
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
-                f"{type(self).__name__} cannot guard {function!r}: a generator is left and resumed by others: "
+                f"{type(self).__name__} cannot guard {shown(function)}: a generator is left and resumed by others: "
                 f"use `with {type(self).__name__}(...)` inside it"
             )
         if inspect.isclass(function) or not callable(function):
-            raise TypeError(f"{type(self).__name__} goes on a function, not on {function!r}")
+            raise TypeError(f"{type(self).__name__} goes on a function, not on {shown(function)}")
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004  # its kind matters
         ):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from . import _names
-from ._arguments import check_options, seconds_of
+from ._arguments import check_options, seconds_of, shown
 from ._wait_for import guard
 from .figures import _process
 
@@ -44,11 +44,11 @@ def with_timeout(
     given = None if name is None else _names.checked(name)
     check_options(at_least, reserve)
     if isinstance(limit, int | float) and at_least > max(limit, 0.0):
-        raise ValueError(f"at_least must not be above the limit: {at_least!r} is more than {limit!r}")
+        raise ValueError(f"at_least must not be above the limit: {shown(at_least)} is more than {shown(limit)}")
 
     def decorate(*functions: CoroutineFunction[P, R]) -> CoroutineFunction[P, R]:
         if len(functions) != 1:  # called as the function would be that is its limit
-            raise TypeError(f"limit is {limit!r}: to guard a function, write @with_timeout(1.5) above it")
+            raise TypeError(f"limit is {shown(limit)}: to guard a function, write @with_timeout(1.5) above it")
         (function,) = functions
         refuse(function)
         inside: Any = function
@@ -73,7 +73,8 @@ def with_timeout(
 
 def _check_function(limit: Callable[..., object]) -> None:
     """Raise TypeError for a limit that cannot be asked: the function, mostly, that was to be guarded."""
-    wrong = f"limit must be a number of seconds, or a function that returns it, not {limit!r}: write @with_timeout(1.5)"
+    rule = "limit must be a number of seconds, or a function that returns it"
+    wrong = f"{rule}, not {shown(limit)}: write @with_timeout(1.5)"
     if inspect.iscoroutinefunction(limit) or inspect.isasyncgenfunction(limit) or isinstance(limit, asyncio.Timeout):
         raise TypeError(wrong)
     try:
@@ -104,4 +105,4 @@ def refuse(function: object) -> None:
         advice = "a plain function cannot be interrupted: make it `async def`, or call checkpoint() inside it"
     else:
         advice = "it goes on a coroutine function"
-    raise TypeError(f"with_timeout cannot guard {function!r}: {advice}")
+    raise TypeError(f"with_timeout cannot guard {shown(function)}: {advice}")

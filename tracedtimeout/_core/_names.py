@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import CodeType, FrameType
 
+from ._arguments import shown
+
 LONGEST = 120
 _MOST = 10_000
 
@@ -31,7 +33,7 @@ def checked(name: str) -> str:
     except (KeyError, TypeError):
         pass
     if not isinstance(name, str):
-        raise TypeError(f"name must be a string, not {name!r}") from None
+        raise TypeError(f"name must be a string, not {shown(name)}") from None
     if not name:
         raise ValueError("name must not be empty; leave it out for the caller's module:qualname") from None
     short = name[:LONGEST].encode(errors="replace").decode()  # a lone surrogate would break every exporter's page

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracedtimeout._core import _delays, _limits
-from tracedtimeout._core._arguments import seconds_of
+from tracedtimeout._core._arguments import seconds_of, shown
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -51,7 +51,7 @@ def limits_from(who: str, source: object) -> Limits:
     if isinstance(source, Mapping):
         return Limits(source, _checked(who, source))
     if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"{who} must be seconds by name, or the path of a TOML file, not {source!r}")
+        raise TypeError(f"{who} must be seconds by name, or the path of a TOML file, not {shown(source)}")
     import tomllib  # noqa: PLC0415  # most programs have no such file
 
     path = os.fsdecode(source)
@@ -67,10 +67,10 @@ def _checked(who: str, found: Mapping[Any, object]) -> dict[str, float]:
     limits: dict[str, float] = {}
     for name, seconds in found.items():
         if not isinstance(name, str) or not name:
-            raise TypeError(f"{who}: a name must be a string that is not empty, not {name!r}")
+            raise TypeError(f"{who}: a name must be a string that is not empty, not {shown(name)}")
         if "*" in name and name != _limits.OTHERS:
             raise ValueError(f"{who}: {name!r} is no pattern: names are exact, and '*' stands for all the others")
-        wrong = f"{who}: {name!r} must be a number of seconds above 0, not {seconds!r}"
+        wrong = f"{who}: {name!r} must be a number of seconds above 0, not {shown(seconds)}"
         if isinstance(seconds, bool | Mapping | str | list):
             raise TypeError(wrong)
         if not 0.0 < (limit := float(seconds_of(f"{who}: {name!r}", seconds))) < math.inf:

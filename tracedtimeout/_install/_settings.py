@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast, get_args
 
-from tracedtimeout._core._arguments import seconds_of
+from tracedtimeout._core._arguments import seconds_of, shown
 from tracedtimeout._core._observers import Observer
 from tracedtimeout._core.figures import _metrics
 from tracedtimeout._shared.trust import HEADERS
@@ -73,22 +73,22 @@ def _is_registry(who: str, value: object) -> Registry:
 
     if value is None or isinstance(value, CollectorRegistry):
         return value
-    raise TypeError(f"{who} must be a prometheus_client.CollectorRegistry or None, not {value!r}")
+    raise TypeError(f"{who} must be a prometheus_client.CollectorRegistry or None, not {shown(value)}")
 
 
 def _is_policy(who: str, value: object) -> Spans:
     if value in get_args(Spans):
         return cast(Spans, value)
-    raise ValueError(f"{who} must be 'always', 'late' or 'off', not {value!r}")
+    raise ValueError(f"{who} must be 'always', 'late' or 'off', not {shown(value)}")
 
 
 def _are_observers(who: str, value: object) -> tuple[Observer, ...]:
     if not isinstance(value, Iterable):
-        raise TypeError(f"{who} must be observers, not {value!r}")
+        raise TypeError(f"{who} must be observers, not {shown(value)}")
     observers = tuple(value)
     for observer in observers:
         if isinstance(observer, type) or not callable(observer):
-            raise TypeError(f"{who} must be observers, which are called with a Timeout, not {observer!r}")
+            raise TypeError(f"{who} must be observers, which are called with a Timeout, not {shown(observer)}")
     return observers
 
 
@@ -96,23 +96,23 @@ def _is_count(who: str, value: object) -> int:
     try:
         count = operator.index(value)  # type: ignore[arg-type]  # that it may be none is the question
     except TypeError:
-        raise TypeError(f"{who} must be a whole number, not {value!r}") from None
+        raise TypeError(f"{who} must be a whole number, not {shown(value)}") from None
     if count < 1:
-        raise ValueError(f"{who} must be at least 1, not {value!r}")
+        raise ValueError(f"{who} must be at least 1, not {shown(value)}")
     return count
 
 
 def _are_headers(who: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Collection):
-        raise TypeError(f"{who} must be some of {HEADERS}, not {value!r}")
+        raise TypeError(f"{who} must be some of {HEADERS}, not {shown(value)}")
     if not set(value) <= set(HEADERS):
-        raise ValueError(f"{who} must be some of {HEADERS}, not {value!r}")
+        raise ValueError(f"{who} must be some of {HEADERS}, not {shown(value)}")
     return tuple(value)
 
 
 def _is_maximum(who: str, value: object) -> float | None:
     if value is not None and seconds_of(who, value) < 0.0:
-        raise ValueError(f"{who} must not be negative, not {value!r}")
+        raise ValueError(f"{who} must not be negative, not {shown(value)}")
     return None if value is None else float(cast(float, value))
 
 
@@ -139,9 +139,9 @@ def _ascending(who: str, value: Any) -> tuple[float, ...]:
     try:
         bounds = () if isinstance(value, str) else tuple(map(float, value))  # else "12" were 1 and 2
     except (TypeError, ValueError):
-        raise TypeError(f"{who} must be numbers, not {value!r}") from None
+        raise TypeError(f"{who} must be numbers, not {shown(value)}") from None
     if not bounds or not all(map(math.isfinite, bounds)) or sorted(set(bounds)) != list(bounds):
-        raise ValueError(f"{who} must be finite and strictly ascending, not {value!r}")
+        raise ValueError(f"{who} must be finite and strictly ascending, not {shown(value)}")
     return bounds
 
 

@@ -25,6 +25,7 @@ from typing import Any, Literal, cast, get_args
 from opentelemetry.metrics import MeterProvider
 
 from tracedtimeout._core import _names, _observers
+from tracedtimeout._core._arguments import shown
 from tracedtimeout._core._observers import Observer
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.spans import SpanObserver
@@ -132,14 +133,14 @@ def _prefixes(parameter: str, given: Prefixes, variable: str) -> tuple[str, ...]
         given = os.environ.get(variable, "")
     prefixes = given.split(",") if isinstance(given, str) else list(given)
     if not all(isinstance(prefix, str) for prefix in prefixes):
-        raise TypeError(f"{parameter} must be prefixes of module names, not {given!r}")
+        raise TypeError(f"{parameter} must be prefixes of module names, not {shown(given)}")
     return tuple(prefix.strip() for prefix in prefixes if prefix.strip())
 
 
 def _checked(names: object) -> Names:
     if names in get_args(Names):
         return cast(Names, names)
-    raise ValueError(f"names must be 'module' or 'function', not {names!r}")
+    raise ValueError(f"names must be 'module' or 'function', not {shown(names)}")
 
 
 def _export_metrics(meter_provider: MeterProvider | None) -> Callable[[], None] | None:

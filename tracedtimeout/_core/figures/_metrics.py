@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .._arguments import shown
+
 OTHER = "_OTHER"
 """The label of every name past the cap (the value OTel's semantic conventions use for "something else")."""
 
@@ -202,7 +204,7 @@ def choose_buckets(buckets: Mapping[str, Sequence[float]]) -> None:
         if name not in histograms:
             raise ValueError(f"buckets: {name!r} is not one of {sorted(histograms)}")
         if not bounds or any(not math.isfinite(b) for b in bounds) or sorted(set(bounds)) != list(bounds):
-            raise ValueError(f"buckets[{name!r}] must be finite and strictly ascending, not {bounds!r}")
+            raise ValueError(f"buckets[{name!r}] must be finite and strictly ascending, not {shown(bounds)}")
         chosen[name] = tuple(float(bound) for bound in bounds)
     _chosen.clear()
     _chosen.update(chosen)
