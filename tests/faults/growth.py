@@ -240,6 +240,75 @@ async def nest_expires(lib: Library, n: int) -> float:
     return instructions.count / n
 
 
+async def _all_expire(lib: Library, n: int, delays: list[float]) -> float:
+    """Expire all of n nested timeouts: each cuts the body off once more, until the last."""
+
+    async def over() -> None:
+        with suppress(TimeoutError):
+            async with AsyncExitStack() as stack:
+                nested = [await stack.enter_async_context(lib.timeout_at(at + delay)) for delay in delays]
+                while not all(each.expired() for each in nested[:: n - 1]):
+                    with suppress(asyncio.CancelledError):
+                        await pause(LONG)
+                await pause(LONG)
+
+    at = asyncio.get_running_loop().time() + 10.0
+    task = asyncio.create_task(over())
+    await pause(5)
+    with counting() as instructions:
+        await task
+    return instructions.count / n
+
+
+async def nest_expires_at_once(lib: Library, n: int) -> float:
+    """Expire, one of n nested whose deadlines are the same."""
+    return await _all_expire(lib, n, [0.0] * n)
+
+
+async def nest_expires_outermost_first(lib: Library, n: int) -> float:
+    """Expire, one of n nested, the outermost first and the others one by one."""
+    return await _all_expire(lib, n, [float(depth) for depth in range(n)])
+
+
+async def nest_expires_innermost_first(lib: Library, n: int) -> float:
+    """Expire, one of n nested, the innermost first and the others one by one."""
+    return await _all_expire(lib, n, [float(n - depth) for depth in range(n)])
+
+
+async def each_of_a_nest_expires(lib: Library, n: int) -> float:
+    """Expire, one of n nested, each left before the next outwards fires."""
+
+    async def over(depth: int) -> None:
+        with suppress(TimeoutError):
+            async with lib.timeout_at(at + depth):
+                if depth:
+                    await over(depth - 1)
+                await pause(LONG)
+
+    at = asyncio.get_running_loop().time() + 10.0
+    task = asyncio.create_task(over(n - 1))
+    await pause(5)
+    with counting() as instructions:
+        await task
+    return instructions.count / n
+
+
+async def chain_of_tasks_expires(lib: Library, n: int) -> float:
+    """Expire, one of n of one deadline, each in a task that the one around waits for."""
+
+    async def over(depth: int) -> None:
+        async with lib.timeout_at(at):
+            await (asyncio.create_task(over(depth - 1)) if depth else pause(LONG))
+
+    at = asyncio.get_running_loop().time() + 10.0
+    task = asyncio.create_task(over(n - 1))
+    await pause(5)
+    with counting() as instructions:
+        await asyncio.wait([task])
+    assert isinstance(task.exception(), TimeoutError)
+    return instructions.count / n
+
+
 async def after_others(lib: Library, n: int) -> float:
     """Enter and leave after n others in the same task."""
     for _ in range(n):
@@ -329,6 +398,11 @@ CASES: dict[str, Cost] = {
         one_tick,
         group_expires,
         nest_expires,
+        nest_expires_at_once,
+        nest_expires_outermost_first,
+        nest_expires_innermost_first,
+        each_of_a_nest_expires,
+        chain_of_tasks_expires,
         after_others,
         after_expired_ones,
         generations,

@@ -53,9 +53,7 @@ PLANTED = {
     ),
     "a tick that does not arm the next": Planted("timers", r"\bself\.arm\(head\)", "None"),
     "a turn that waits for itself": Planted("turns", r"_time_anew\(self, here\)(  # it was timed)", r"_retime(self)\1"),
-    "a deadline that moves without a word": Planted(
-        "budget", r"(?s)(def _reschedule\(.*?)here\.stamp = object\(\)", r"\1pass"
-    ),
+    "a deadline that moves without a word": Planted("budget", r"(?s)(def _reschedule\(.*?)here\.move\(\)", r"\1pass"),
     "a reader that walks what others write": Planted(
         "threads", r"\blist\(self\.by_name\.values\(\)\)", "self.by_name.values()", loops=2
     ),

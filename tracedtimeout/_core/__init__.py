@@ -29,5 +29,6 @@ given first, and tells others. The table of fields and their writers is a test: 
 Invariants. No path of a timeout waits for a lock. A timeout is out of its lane before its exit makes any call. A line
 without a call is one step: state and count stand on one. An effective deadline that is known holds for as long as the
 loop's stamp is the one it was found at; whatever moves, fires or is left with something beneath it replaces the stamp.
+Where nothing has moved since, it holds beyond that too, while the link is open whose deadline it is.
 A timeout keeps no frame and no traceback; a loop that is gone is held by nothing.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _spent
 from ._ended import Fired
@@ -68,40 +68,71 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
     """
     if not here.unwinding and self._stamp is here.stamp:
         return None  # nothing here has fired and is open
-    task, outer = self._task, _nearest_fired(self, here)
-    ender: Link | None = None
-    cancels, foreign, before = 0, False, cancelling_before(self)
-    while outer is not None:
-        if outer._state is EXPIRING:
-            its: Fired = outer._fired  # type: ignore[attr-defined]  # only timeouts fire
-            if outer._task is task:
-                if its.cancelling > before:  # else it had fired as `self` was entered
-                    ender, cancels = outer, cancels + 1
-            elif not foreign:
-                foreign = True
-                ender, cancels = ender or outer, cancels + 1
-        outer = outer._parent
+    task, before = self._task, cancelling_before(self)
     assert task is not None
+    around = _fired_around(self, here, before)
+    cancels = around.count + (around.other is not None)
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
-    return None if ender is None or asked > cancels else ender
+    return None if asked > cancels else around.own or around.other
+
+
+class _Around(NamedTuple):
+    """Those around a timeout that have fired and are yet to be left, as seen from its task."""
+
+    stamp: object
+    """The loop's, of that moment."""
+    start: Link | None
+    """None nearer than this has fired."""
+    before: int
+    """The number of times that the task had been asked to end before; -1 where the rest is not known."""
+    own: Link | None = None
+    """The outermost of the task."""
+    count: int = 0
+    """Those of the task that have fired since then."""
+    other: Link | None = None
+    """The nearest of another task, which the walk goes to."""
 
 
 _MOST_AROUND = 1_000
 
 
-def _nearest_fired(self: Facts, here: Any) -> Link | None:
-    """The nearest around `self` that has fired and is yet to be left; the exit of its parent need not look again."""
-    around, stamp, parent = here.around, here.stamp, self._parent
-    known, found = around.pop(self, (None, None))
-    outer, at_home = (found if known is stamp else parent), True
-    while outer is not None and outer._state is not EXPIRING:
-        at_home = at_home and (outer._bare or outer._here is here)  # another loop's may fire without a word
-        outer = outer._parent
-    if at_home and parent is not None and parent is not outer:
-        if len(around) >= _MOST_AROUND:
-            around.clear()
-        around[parent] = stamp, outer
-    return outer
+def _fired_around(self: Facts, here: Any, before: int) -> _Around:
+    """Those around `self` that have fired and are yet to be left; the exit of its parent need not look again."""
+    stamp, task, parent = here.stamp, self._task, self._parent
+    found, at_home = here.around.pop(self, None), True
+    if found is None or found.stamp is not stamp or found.before != before:
+        outer = start = parent if found is None or found.stamp is not stamp else found.start
+        own, count, other = None, 0, None
+        while outer is not None:
+            if outer._state is EXPIRING:
+                if own is None:
+                    start = outer
+                if outer._task is not task:
+                    other = outer
+                    break
+                if outer._fired.cancelling > before:  # type: ignore[attr-defined]  # else it had as `self` was entered
+                    own, count = outer, count + 1
+            at_home = at_home and (outer._bare or outer._here is here)  # another loop's may fire without a word
+            outer = outer._parent
+        if own is None and other is None:
+            start = None
+        found = _Around(stamp, start, before, own, count, other)
+    if at_home and parent is not None:
+        _keep_for(parent, here, found, task)
+    return found
+
+
+def _keep_for(parent: Any, here: Any, found: _Around, task: object) -> None:
+    stamp, start, before, own, count, other = found
+    if parent is other:
+        return
+    if parent._state is EXPIRING:
+        start = parent._parent
+        if parent._fired.cancelling > before:
+            own, count = None if parent is own else own, count - 1
+    if len(here.around) >= _MOST_AROUND:
+        here.around.clear()
+    here.around[parent] = _Around(stamp, start, before if parent._task is task else -1, own, count, other)
 
 
 def _found_by_code(self: Facts, here: Any, exc: BaseException) -> Fired | None:

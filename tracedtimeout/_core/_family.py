@@ -70,7 +70,8 @@ def hand_on(self: Link, here: Any) -> None:
         inner = None  # what an exception broke off
     if inner is None and not children:
         return
-    here.stamp = object()
+    reserving = more.__class__ is More and bool(more.reserving)
+    (here.move if reserving else here.lift)()
     outer = nearest_open(self)
     if outer is not None:
         _take_over(outer, self, here, inner, children)

@@ -75,7 +75,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
         passed = _passed_budget(parent, here, now)
     unfinished = None
     if self._has_beneath():
-        here.stamp = object()
+        here.lift()
         beneath = list(open_beneath(self))
         unfinished = [(each.name, at - each._started_at()) for each in beneath]
         if len(beneath) > 1 or self._inner is None:  # else it is its own task's

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Protocol
 
-from ._loop import state_of
+from ._loop import Stamp, state_of
 from ._more import More
 
 INF = math.inf
@@ -38,6 +38,10 @@ class State(Enum):
 
 
 CREATED, ACTIVE, EXPIRING, EXPIRED, FINISHED = State
+
+
+NOBODY = object()
+"""In the place of a link: there is none."""
 
 
 class Reader(Protocol):
@@ -83,7 +87,8 @@ class Link:
     _owner: Link | None
     """The link whose own deadline that is, as of `_stamp`; None where its own is. Frozen as it is left."""
     _stamp: object
-    """The loop's stamp as `_deadline` and `_owner` were worked out; None where they are to be worked out anew."""
+    """The loop's stamp as `_deadline` and `_owner` were worked out; None where they are to be worked out anew. Of one
+    that has fired, what `beyond` found."""
     _task: asyncio.Task[Any] | None
     """The task that entered it, while it is open: task -> context -> link -> task would be a cycle."""
     _inner: Link | None
@@ -106,6 +111,10 @@ class Link:
     def _outwards(self) -> Link | None:
         """The next link for who finds that this one binds nothing new."""
         return self._parent
+
+    def _passed_by(self, here: object) -> Any:
+        """The next outwards, as far as is known, that has not fired on the loop of `here`; itself if it has not."""
+        return self
 
     def _binds(self, reader: object) -> bool:
         """True if the link still means anything to `reader`: the table "after it ended" of docs/timeouts.md.
@@ -152,13 +161,16 @@ class Link:
         The walk goes outwards to the first link that is still known, and keeps what it finds in all that it passed.
         """
         stamp = here.stamp
-        if self._stamp is stamp:
+        if self._is_known(stamp):
             return self._deadline
         passed: list[Link] = [self]
         link = self._parent
-        while link is not None and not (link._stamp is stamp and link._state is ACTIVE):
-            passed.append(link)
-            link = link._parent
+        while link is not None and not link._is_known(stamp):
+            if (outer := beyond(link, here)) is not link:
+                link = outer
+            else:
+                passed.append(link)
+                link = link._parent
         base, owner = (INF, None) if link is None else (link._deadline, link._owner or link)
         known = True
         while passed:
@@ -175,7 +187,32 @@ class Link:
                 when = instant(link, here)
                 if when < base:
                     base, owner = when, link
+        if self._state is EXPIRING:
+            self._stamp = None
         return base
+
+    def _is_known(self, stamp: Stamp) -> bool:
+        """True if its effective deadline is known as of `stamp`, its own loop's.
+
+        What was known before still holds where nothing has moved since, and the link is open whose deadline it is: what
+        has fired or was left meanwhile had a later one.
+        """
+        its = self._stamp
+        if self._state is not ACTIVE or its.__class__ is not Stamp:
+            return False
+        if its is not stamp and (its.moved is not stamp.moved or (self._owner or self)._state is not ACTIVE):
+            return False
+        self._stamp = stamp
+        return True
+
+    def _not_before(self, here: Any) -> float:
+        """An instant that its effective deadline is not before: what was known of that, if nothing moved since.
+
+        What fires or is left only makes way for later ones. So firing asks this, and n that fire one by one make for no
+        walk, where each replaces the stamp (8,800 instructions each at 60 deep, and 3,500 at 15).
+        """
+        stamp = self._stamp
+        return self._deadline if stamp.__class__ is Stamp and stamp.moved is here.stamp.moved else -INF
 
 
 def reader_here() -> Any:
@@ -217,10 +254,25 @@ def in_force(self: Link, here: Any) -> float:
     return self._effective(here) if self._here is here and self._state is ACTIVE else earliest(self, here)[0]
 
 
+def beyond(link: Any, here: object) -> Any:
+    """The first link from `link` outwards that is not one of those that have fired on the loop of `here`.
+
+    One that fired never binds again: each keeps where this leads, so that no run of them is walked twice.
+    """
+    run = []
+    while link is not None and (outer := link._passed_by(here)) is not link:
+        run.append(link)
+        link = outer
+    for each in run:
+        each._stamp = NOBODY if link is None else link
+    return link
+
+
 def live(link: Any, here: object) -> Any:
     """The first link that binds what is opened now, from `link` outwards; None with none."""
     while link is not None and not link._binds(here):
-        link = link._outwards()
+        outer = beyond(link, here)
+        link = link._outwards() if outer is link else outer
     return link
 
 

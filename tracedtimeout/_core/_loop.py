@@ -35,6 +35,16 @@ _SHOWN = 0.25
 """Seconds after which the rate of a clock shows that is read once a turn."""
 
 
+class Stamp:
+    """The moment at which an effective deadline was worked out."""
+
+    __slots__ = ("moved",)
+
+    def __init__(self, moved: object) -> None:
+        self.moved = moved
+        """Stands for the last move of a deadline of the loop that others lie beneath: another for each."""
+
+
 class LoopState(Lanes):
     """One loop's clocks, timers and figures; found by `state_of`.
 
@@ -62,16 +72,15 @@ class LoopState(Lanes):
             self._is_real()
         self.thread = get_ident()
         """The loop's thread, the only writer of all this."""
-        self.stamp = object()
+        self.stamp = Stamp(object())
         """Replaced when a deadline moves, fires or is left that others lie beneath: see `_link`."""
         self.forked = False
         """This process is a fork of the loop's: nothing of it goes on here."""
         self.unwinding: dict[int, Any] = {}
         """Weak references, by `id`, to timeouts that have fired and are yet to be left: no lane holds them."""
-        self.around: dict[Any, tuple[object, Any]] = {}
-        """By links whose child was left by a cancellation: the stamp of then, and the nearest around that had fired.
-        Else a deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is
-        left."""
+        self.around: dict[Any, Any] = {}
+        """By links whose child was left by a cancellation: those around that had fired then, see `_deciding`. Else a
+        deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is left."""
         self.figures = LoopFigures()
         self.timeouts: dict[str, Delays | Limited] = {}
         """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
@@ -95,6 +104,14 @@ class LoopState(Lanes):
             if found.figures.name == name:  # else it is one of many past the cap
                 by_name[name] = limited(found, name)
         return found.delays if isinstance(found, Limited) else found
+
+    def lift(self) -> None:
+        """Replace the stamp: one that others lie beneath was left, or fired. None of theirs is earlier than it was."""
+        self.stamp = Stamp(self.stamp.moved)
+
+    def move(self) -> None:
+        """Replace the stamp: one that others lie beneath moved."""
+        self.stamp = Stamp(object())
 
     def granted(self, kind: str, name: str, delay: float) -> float:
         """The seconds that a timeout gets that asks for `delay`: those that are configured, for a limit in code."""
@@ -222,7 +239,7 @@ def forget_after_fork() -> None:
     """In the child of a fork: the loops of the parent are not its own."""
     for state in states():
         state.forked = True
-        state.stamp = object()  # no exit takes the short way
+        state.move()  # no exit takes the short way
         loop = state.loop()
         if loop is not None:
             with contextlib.suppress(AttributeError):

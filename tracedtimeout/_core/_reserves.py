@@ -94,7 +94,7 @@ def _set_anew(self: Any, here: Any) -> None:
 def _rearm_from_elsewhere(self: Link) -> None:
     if self._state is ACTIVE:
         here = self._here
-        here.stamp = object()
+        here.move()
         _set_anew(self, here)
         rearm(self, here)
 

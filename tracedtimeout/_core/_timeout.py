@@ -13,7 +13,7 @@ from ._arguments import YEARS, check_clock, seconds_of
 from ._entering import timed_at
 from ._facts import Facts
 from ._lanes import Lane
-from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED, reader_here
+from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED, NOBODY, beyond, reader_here
 from ._loop import state_of
 from ._reserves import forget_reserve, rearm
 from .figures._series import NEVER
@@ -88,6 +88,13 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             return fired.passed._parent
         return self._parent
 
+    def _passed_by(self, here: object) -> Any:
+        fired = self._fired
+        if self._state is not EXPIRING or self._here is not here or fired is None or fired.passed is not None:
+            return self  # what lies beyond budgets that its clean-up is free of depends on who asks
+        outer: Any = self._stamp
+        return self._parent if outer is None else None if outer is NOBODY else outer
+
     def _end(self, owner: str) -> None:
         _firing.end(self, owner)
 
@@ -99,8 +106,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         if self._state is ACTIVE:
             _retime(self)
 
-    def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
-        _timer_ran(self, when, lane, now, seen)
+    def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
+        _timer_ran(self, when, lane, now, by_timer)
 
 
 _entering.timeout_class = Timeout
@@ -164,7 +171,7 @@ def _reschedule(self: Timeout, when: float | None) -> None:
         forget_reserve(self)
         more.reserve = None
     if self._has_beneath():
-        here.stamp = object()
+        here.move()
     self._stamp = None
     self._when = moved
     here.place(self, timed_at(self, here))
@@ -185,7 +192,7 @@ def _time_anew(self: Timeout, here: Any) -> None:
     here.place(self, timed_at(self, here))
 
 
-def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
+def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, by_timer: bool) -> None:
     """Its timer ran. Enclosing timeouts of the task that are due as well fire first, save where it was due as it was
     set and needed none: then theirs run after this."""
     if self._state is not ACTIVE or self._lane is not lane:
@@ -195,16 +202,28 @@ def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, seen: set[Any
     if when is not self._when and timed_at(self, here) > now:
         _time_anew(self, here)  # it was timed for a budget around it that has been left
         return
-    outer, due = self._parent, []
-    while seen is not None and outer is not None and outer not in seen:
-        if outer._task is not self._task and outer._state not in LEFT and not outer._bare:
-            break
-        seen.add(outer)
-        if outer._state is ACTIVE and not outer._bare and timed_at(outer, here) <= now:
-            due.append(outer)
-        outer = outer._parent
-    for each in reversed(due):
-        if each._state is ACTIVE:
-            _firing.fire(cast(Timeout, each), now)
+    if by_timer and self._parent is not None:
+        for each in reversed(_due_around(self, here, now)):
+            if each._state is ACTIVE:
+                _firing.fire(each, now)
     if self._state is ACTIVE:
         _firing.fire(self, now)
+
+
+def _due_around(self: Timeout, here: Any, now: float) -> list[Timeout]:
+    """The timeouts of the task around `self` that are due, outwards as far as that may be."""
+    due: list[Timeout] = []
+    outer = self._parent
+    while outer is not None:
+        if (skipped := beyond(outer, here)) is not outer:
+            outer = skipped
+            continue
+        if outer._task is not self._task and outer._state not in LEFT and not outer._bare:
+            break
+        if outer._state is ACTIVE and not outer._bare:
+            if outer._not_before(here) > now or outer._effective(here) > now:
+                break
+            if timed_at(outer, here) <= now:
+                due.append(cast(Timeout, outer))
+        outer = outer._parent
+    return due
