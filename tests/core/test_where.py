@@ -141,6 +141,31 @@ async def test_code_of_others_is_passed_over_for_ones_own() -> None:
     assert await where(mine()) == f"tests.core.test_where:{line} in mine"
 
 
+def module(name: str, code: str, **names: object) -> dict[str, Any]:
+    """The names of a module of another package."""
+    made: dict[str, Any] = {"__name__": name, **names}
+    exec(compile(code, f"/site/{name.replace('.', '/')}.py", "exec"), made)  # noqa: S102
+    return made
+
+
+async def test_ones_own_code_is_that_which_opened_it() -> None:
+    """Not that which called it: the place is in the package of the code that opened the timeout, or made `wait_for`."""
+    database = module("database.wire", "async def read():\n    await sleep(9)\n", sleep=asyncio.sleep)
+    shop = module(
+        "shop.orders",
+        "async def query():\n    await read()\n"
+        "async def order():\n    async with timeout(1):\n        await query()\n"
+        "def waits():\n    return wait_for(query(), 1)\n",
+        read=database["read"],
+        timeout=timeout,
+        wait_for=wait_for,
+    )
+    for awaitable in (shop["order"](), shop["waits"]()):
+        with pytest.raises(DeadlineExceeded) as caught:
+            await awaitable
+        assert caught.value.where == "shop.orders:2 in query"
+
+
 async def test_without_a_frame_of_ones_own_it_is_the_librarys() -> None:
     """Code opened by a package of which no frame waits: the innermost frame outside the standard library will do."""
     library: dict[str, Any] = {"asyncio": asyncio, "__name__": "library.pool"}

@@ -5,12 +5,27 @@ from __future__ import annotations
 BOUND = "a bound of memory: one more is no matter"
 CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
+UNASKED = "nobody asks, where nothing has fired"
+TWICE = "asked if the exit is broken off after it, and this branch is of what the garbage collector has counted"
 
 SURVIVORS: dict[str, dict[str, str]] = {
     "_budget": {
         "Budget.__init__: self._state = CREATED -> pass": f"{SAME}: `open` sets it before anybody asks",
         "Budget.open: self._stamp = here.stamp -> pass": CACHE,
         "Budget.open: self._effective(here) -> pass": CACHE,
+    },
+    "_ending": {
+        "close: handled = True -> handled = False": UNASKED,
+        "close: opener, stopping = (None, 0.0) -> opener, stopping = (None, 1.0)": UNASKED,
+        "broken_off: lane.pop(self, None) -> pass": f"{SAME}: who calls it has done so, and a tick does it again",
+        "broken_off: lane.pending[self] = None -> pass": f"{SAME}: who calls it has done so",
+        "broken_off: if pending and task is not None and (task.cancelling() > cancelling_before(self)): -> if pending and task is not None and (task.cancelling() >= cancelling_before(self)):": (
+            f"{SAME}: the step that takes a cancellation back says that it is over"
+        ),
+        "_settle: if here.around and (not here.unwinding): -> if here.around or not here.unwinding:": CACHE,
+        "_settle: if not self._lane and (not here.idle): -> if not self._lane or not here.idle:": "one sweep more",
+        "_count: ended.counted = True -> pass": TWICE,
+        "_count: ended.counted = True -> ended.counted = False": TWICE,
     },
     "_lanes": {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",

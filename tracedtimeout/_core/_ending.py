@@ -90,6 +90,9 @@ def broken_off(self: Facts) -> None:
     assert lane is not None
     lane.pop(self, None)
     lane.pending[self] = None  # if this breaks off too, a tick goes on with it
+    if get_ident() != here.thread and here.is_open():
+        here.soon(here.clear_up)  # where it is counted, once: an exit that is on its way there comes first
+        return
     if self._ended is None:
         self._ended = Ended(Outcome.FAILED, elapsed, "", None)
     ended = self._ended

@@ -1,0 +1,280 @@
+"""Leaving: what an exit tells, frees and takes back, also one that is refused, broken off, or in another thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from tests.support import figures, running_loop, running_task
+from tests.support.watching import Ended, at_once
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, checkpoint, remaining, timeout
+from tracedtimeout._core import _observers
+from tracedtimeout._core._loop import state_of
+from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout.testing import VirtualClockLoop
+
+pytestmark = pytest.mark.loops("virtual")
+
+
+def recorded(metric: _metrics.Metric, *labels: str) -> _process.Histogram:
+    """All that was recorded under these labels."""
+    found = _process.snapshot()[metric][labels]
+    assert isinstance(found, _process.Histogram)
+    return found
+
+
+# Refused
+
+
+async def test_what_is_refused_tells_what_was_left_and_whose() -> None:
+    """It has the deadline of the one around it from then on, and keeps no task."""
+    refused = timeout(5.0, name="refused", at_least=0.5)
+    async with timeout(1.0, name="around"):
+        await asyncio.sleep(0.75)
+        with pytest.raises(DeadlineExceeded) as caught:
+            await refused.__aenter__()
+    assert (caught.value.rejected, caught.value.owner, caught.value.limit) == (True, "around", 0.25)
+    assert (refused.deadline(), refused.owner, refused.limit, refused.source) == (1.0, "around", 0.25, "inherited")
+    assert (refused.outcome, refused._task) == (Outcome.REJECTED, None)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "outcome"), [(0.5, Outcome.FAILED), (1.0, Outcome.EXPIRED), (1.5, Outcome.EXPIRED)]
+)
+async def test_a_refusal_expires_who_has_nothing_left(blocked: float, outcome: Outcome) -> None:
+    """With some time left it is an error of the body's; with none it tells that the deadline has passed."""
+    with pytest.raises(DeadlineExceeded):
+        async with timeout(1.0) as around:
+            running_loop().block(blocked)
+            async with timeout(5.0, at_least=2.0):
+                pytest.fail("its body ran")
+    assert around.outcome is outcome
+
+
+async def test_observers_are_told_of_a_refusal_with_its_error() -> None:
+    """It opens and ends at once."""
+    told: list[object] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.append((ended.outcome, type(ended.error)))
+
+    _observers.add(opened)
+    with suppress(DeadlineExceeded):
+        async with timeout(1.0, at_least=2.0):
+            pytest.fail("its body ran")
+    assert told == [(Outcome.REJECTED, DeadlineExceeded)]
+
+
+# What an exit leaves
+
+
+async def test_one_that_fails_is_kept_by_nobody() -> None:
+    """Nor one with a reserve, by those around it."""
+    async with timeout(9.0):
+        for reserve in (None, 1.0):
+            failing = timeout(5.0, reserve=reserve)
+            with suppress(ValueError):
+                async with failing:
+                    raise ValueError
+            gone = weakref.ref(failing)
+            del failing
+            async with timeout(1.0):  # the context leads to the last one
+                pass
+            gc.collect()
+            assert gone() is None
+
+
+async def test_what_was_known_of_a_nest_that_ended_is_forgotten() -> None:
+    """A nest that is cancelled is walked once; with the last that had fired, what was found is let go of."""
+    with suppress(TimeoutError):
+        async with timeout(1.0), timeout(8.0), timeout(9.0):
+            await asyncio.sleep(50.0)
+    assert state_of(asyncio.get_running_loop()).around == {}
+
+
+async def test_one_that_expired_beneath_another_that_is_open_leaves_that_in_force() -> None:
+    """Left out of order: the inner one still bounds what comes, until it is left."""
+    inner = timeout(3.0)
+    with suppress(TimeoutError):
+        async with timeout(1.0):
+            await inner.__aenter__()
+            await asyncio.sleep(50.0)
+    assert remaining() == 2.0
+    await inner.__aexit__(None, None, None)
+    assert remaining() == float("inf")
+
+
+async def test_one_that_was_moved_is_counted_as_used() -> None:
+    """In time is in time, however short: a share of its limit was used."""
+    async with timeout(9.0, name="moved") as moved:
+        moved.reschedule(running_loop().time() + 0.5)
+        await asyncio.sleep(0.25)
+    assert moved.outcome is Outcome.COMPLETED
+    assert recorded(_metrics.UTILIZATION, "moved").total == 0.5
+
+
+# Errors that code keeps for later
+
+
+async def test_an_expiry_found_by_code_and_raised_late_is_as_it_was() -> None:
+    """Raised in the place of the cancellation, it is what leaves, with that alone in its context."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(1.0, name="own") as own:
+            running_loop().block(1.5)
+            with pytest.raises(DeadlineExceeded) as found:
+                checkpoint()
+            try:
+                await asyncio.sleep(50.0)
+            except asyncio.CancelledError:
+                raise found.value  # noqa: B904  # kept for later
+    assert caught.value is found.value
+    assert isinstance(caught.value.__context__, asyncio.CancelledError)
+    assert own.outcome is Outcome.EXPIRED
+
+
+async def test_an_expiry_of_another_raised_late_has_ours_in_its_context() -> None:
+    """As any error of a body that was ended: who reads it sees that the timeout inside had fired as well."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(1.0, name="outer") as outer:
+            running_loop().block(1.5)
+            with pytest.raises(DeadlineExceeded) as found:
+                checkpoint()
+            outer.reschedule(running_loop().time() + 9.0)
+            async with timeout(-1.0, name="inner") as inner:
+                try:
+                    await asyncio.sleep(50.0)
+                except asyncio.CancelledError:
+                    raise found.value  # noqa: B904  # kept for later
+    assert caught.value is found.value
+    context = caught.value.__context__
+    assert isinstance(context, DeadlineExceeded)
+    assert (context.name, inner.outcome) == ("inner", Outcome.INHERITED)
+
+
+# In another thread
+
+
+def elsewhere(step: Callable[[], None]) -> None:
+    """Run `step` in another thread, to its end."""
+    thread = threading.Thread(target=step)
+    thread.start()
+    thread.join()
+
+
+async def test_left_twice_in_another_thread_it_is_counted_once() -> None:
+    """The second exit is an error, also before the loop has heard of the first."""
+    held, failed = timeout(5.0, name="held"), list[BaseException]()
+    await held.__aenter__()
+
+    def leave() -> None:
+        for _ in range(2):
+            try:
+                at_once(held.__aexit__(ValueError, ValueError(), None))
+            except AssertionError as exc:
+                failed.append(exc)
+
+    elsewhere(leave)
+    await asyncio.sleep(0)
+    assert ([str(each) for each in failed], held.outcome) == (
+        ["a Timeout that is finished cannot be left"],
+        Outcome.FAILED,
+    )
+    assert figures("held")["duration"] == {"failed": 1}
+
+
+def test_left_in_another_thread_once_its_loop_is_closed_it_keeps_no_task() -> None:
+    """Nobody runs there who could let go of it later."""
+    loop, tasks = VirtualClockLoop(), list[weakref.ref[asyncio.Task[None]]]()
+    held = list[Timeout]()
+
+    async def main() -> None:
+        tasks.append(weakref.ref(running_task()))
+        held.append(timeout(5.0))
+        await held[0].__aenter__()
+        await timeout(None).__aenter__()
+
+    loop.run_until_complete(main())
+    loop.close()
+    elsewhere(lambda: at_once(held[0].__aexit__(ValueError, ValueError(), None)))
+    gc.collect()
+    assert (held[0].outcome, tasks[0](), held[0]._inner) == (Outcome.FAILED, None, None)
+
+
+# Broken off
+
+
+class Strike(BaseException):
+    """As a signal's handler raises."""
+
+
+class StruckLoop(VirtualClockLoop):
+    """A loop at whose clock's next reading an exception is raised, once that is asked for."""
+
+    strikes = False
+
+    def time(self) -> float:
+        if self.strikes:
+            self.strikes = False
+            raise Strike
+        return super().time()
+
+
+@pytest.fixture
+def struck() -> StruckLoop:
+    return StruckLoop()
+
+
+def test_an_exit_that_is_broken_off_is_over(struck: StruckLoop) -> None:
+    """It is counted once, as failed, in no time; observers hear of it; it binds nothing, and nobody keeps it."""
+    told: list[object] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.append((ended.name, ended.outcome))
+
+    async def main() -> None:
+        _observers.add(opened)
+        async with timeout(9.0, name="around") as around:
+            broken = timeout(5.0, name="broken")
+            await broken.__aenter__()
+            await asyncio.sleep(0.5)
+            struck.strikes = True
+            with pytest.raises(Strike):
+                await broken.__aexit__(None, None, None)
+            assert (broken.outcome, broken.expired(), broken._task) == (Outcome.FAILED, False, None)
+            assert (remaining(), around.deadline(), state_of(struck).pending) == (8.5, 9.0, {})
+            assert told == [("broken", Outcome.FAILED)]
+        assert [(each.name, each.seconds, each.count) for each in around.spent] == [("broken", 0.0, 1)]
+        assert figures("broken") == {"duration": {"failed": 1}, "limit": 1}
+        assert recorded(_metrics.DURATION, "broken", "failed").total == 0.0
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
+def test_what_lies_beneath_an_exit_that_is_broken_off_has_the_next_deadline(struck: StruckLoop) -> None:
+    """A child task's timeout is bound, and ended, by the one around from then on."""
+
+    async def main() -> None:
+        child = Ended()
+        with suppress(TimeoutError):
+            async with timeout(3.0, name="around"):
+                broken = timeout(2.0, name="broken")
+                await broken.__aenter__()
+                task = asyncio.create_task(child.watch(delay=8.0))
+                await asyncio.sleep(0.5)
+                struck.strikes = True
+                with pytest.raises(Strike):
+                    await broken.__aexit__(None, None, None)
+                assert child.timeout.deadline() == 3.0
+                await asyncio.sleep(50.0)
+        await task
+        assert (child.at, child.owner) == (3.0, "around")
+
+    struck.run_until_complete(main())
+    struck.close()
