@@ -51,7 +51,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only
     ) -> None:
         super().__init__(when)
         self.name = name or ""
-        """Empty where its user called it nothing."""
+        """The name that the caller gave; empty if none."""
         self._began: float | None = None
         self._took: float | None = None
 
@@ -89,7 +89,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only
         return self.when()
 
     def remaining(self) -> float:
-        """Seconds left to it, or that were left at the end; ``inf`` with none."""
+        """Seconds to the deadline, or that were left as the timeout was left; ``inf`` with no deadline."""
         when = self.when()
         if when is None:
             return math.inf
@@ -97,26 +97,26 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only
 
     @property
     def requested(self) -> float | None:
-        """Seconds from entry to its deadline; None with none."""
+        """Seconds from entry to the deadline; None with no deadline."""
         when = self.when()
         return None if when is None else when - (_now() if self._began is None else self._began)
 
     @property
     def limit(self) -> float:
-        """The same; ``inf`` with none."""
+        """Seconds from entry to the deadline; ``inf`` with no deadline."""
         requested = self.requested
         return math.inf if requested is None else max(0.0, requested)
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was entered, or from entry to exit."""
+        """Seconds since the timeout was entered, or from entry to exit."""
         if self._began is None:
             return 0.0
         return _now() - self._began if self._took is None else self._took
 
     @property
     def overrun(self) -> float:
-        """Seconds past its deadline on exit."""
+        """Seconds from the deadline to the exit; 0.0 for an exit in time."""
         return max(0.0, self.elapsed - self.limit)
 
 

@@ -52,7 +52,7 @@ def kept(metric: _metrics.Metric, labels: tuple[str, ...]) -> dict[int, Exemplar
 
 
 def reset() -> None:
-    """Forget them (in a forked child, and for tests)."""
+    """Forget all exemplars (in a forked child, and for tests)."""
     _durations.clear()
     _expirations.clear()
 

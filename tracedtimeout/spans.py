@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import ItemsView, Iterator, Mapping
 from contextvars import Token
-from typing import Literal
+from typing import Any, Literal
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, get_current
@@ -96,7 +96,7 @@ class SpanObserver:
             raise
 
     def _afterwards(self, before: Context, timeout: View) -> None:
-        """Create the span of a timeout that is over, if it is worth one."""
+        """Create the span of a timeout that is over, if its end is worth one."""
         if timeout.outcome not in _TROUBLE:
             return
         start = time.time_ns() - round(timeout.elapsed * 1e9)
@@ -147,7 +147,7 @@ class _Inside(Context):
             raise
 
     def _stand_aside(self) -> None:
-        """Have the span current that was before, and once that is left, the one before it."""
+        """Make the span current that was before, and once that is left, the span before that."""
         self.before = before = _standing(self.before)
         if (span := before.get(_CURRENT_SPAN)) is not None:
             dict.__setitem__(self, _CURRENT_SPAN, span)
@@ -226,8 +226,7 @@ def _source_afterwards(timeout: View) -> str:
 
 def _end(span: Span, timeout: View) -> None:
     if span.is_recording():
-        outcome = timeout.outcome
-        assert outcome is not None
+        outcome: Any = timeout.outcome  # `timeout` has ended
         span.set_attribute(OUTCOME, str(outcome))
         if more := _at_end(timeout, outcome):
             span.set_attributes(more)
@@ -238,7 +237,7 @@ def _end(span: Span, timeout: View) -> None:
 
 
 def _end_anyway(span: Span | None) -> None:
-    """End `span`, if something broke off what was to be told of it."""
+    """End `span`, whatever broke off the telling of its attributes."""
     if span is not None and span.is_recording():
         span.end()
 

@@ -38,7 +38,7 @@ class Budget(Link):
         self._state = CREATED
         self._name = name
         self.stands_for: Budget | None = None
-        """The one in another library's context that this link was put in for."""
+        """The budget in another library's context that this link was put in for."""
 
     @property
     def _here(self) -> Any:
@@ -67,7 +67,7 @@ class Budget(Link):
             inner._end(owner)
 
     def open(self) -> None:
-        """Put it in force in this context."""
+        """Put the budget in force in this context."""
         here = self._reader
         self._parent = live(_context.inherited(), here)
         self._task = None if here is NO_LOOP else tasks.current_task(asyncio.get_running_loop())

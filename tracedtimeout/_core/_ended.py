@@ -22,7 +22,7 @@ class Fired(NamedTuple):
     owner: str
     """The name of the timeout whose own deadline it was."""
     own: bool
-    """True if it was the timeout's own deadline."""
+    """True if the timeout's own deadline fired."""
     enforced: bool
     """True if the timeout's own timer ran: for its own deadline, or for that of a budget directly around it."""
     cancelling: int
@@ -31,11 +31,11 @@ class Fired(NamedTuple):
     """True if the task was cancelled for it: once, and to be uncancelled once. (`wait_for` with no time cancels what it
     waits for instead.)"""
     places: list[_where.Place] | None = None
-    """The frames that it waited in, if that was in a gather or a TaskGroup; else the traceback tells."""
+    """The frames that the task waited in, if that was in a gather or a TaskGroup; else the traceback tells."""
     spent: _spent.Raw = None
     unfinished: list[tuple[str, float]] | None = None
     passed: Link | None = None
-    """The last of the budgets directly around it whose deadlines had passed: they bind its clean-up no more."""
+    """The last budget directly around the timeout whose deadline had passed: such bind the clean-up no more."""
     interrupted: bool = False
     """True if somebody else cancelled the task while the awaitable of `wait_for` was ending."""
 
@@ -67,7 +67,7 @@ class Ended:
         """The place of that code."""
         self.counted = False
         self.raised: weakref.ref[BaseException] | None = None
-        """The exception that it raised, which tells where it waited, for as long as somebody holds it."""
+        """The exception that the timeout raised, which tells where the task waited, while somebody holds it."""
         self.where: Where | None = None
         """Once somebody has asked."""
 

@@ -36,7 +36,7 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     Returns what to raise in the place of `exc`; None to let it pass.
 
     Raises:
-        AssertionError: it is not entered, or has been left: as asyncio's.
+        AssertionError: `self` is not entered, or has been left: as asyncio's.
     """
     here, task, state = self._here, self._task, self._state
     if (state is not ACTIVE and state is not EXPIRING) or task is None:
@@ -141,7 +141,7 @@ def _settle(
 
 
 def keep_told(self: Any, closers: _observers.Closers) -> None:
-    """Have those be told of the end of `self` who were told that it is open."""
+    """Keep `closers`: the observers that were told that `self` is open, and are to be told of its end."""
     self._extend().closers = closers
 
 

@@ -103,7 +103,7 @@ def entered(delay: float | None, name: str, kind: str, at_least: float, reserve:
 
 
 def beneath(self: Any, here: LoopState, now: float) -> float:
-    """Find its place beneath what binds it; returns when to time it. Refuses it where it needs more than is left."""
+    """Find the links that bind `self`; returns when to time it. Refuses `self` where it needs more than they leave."""
     more = self._more
     options = more.__class__ is More
     parent = self._parent = live(self._parent, here)
@@ -130,8 +130,8 @@ def beneath(self: Any, here: LoopState, now: float) -> float:
 
 
 def timed_at(self: Any, here: Any) -> float:
-    """When to time it: its own deadline, or that of a bare budget directly around it. The timeouts around it time
-    their own. What is spent for good (another thread's) has nobody left to time it."""
+    """The instant to time `self` at: its own deadline, or that of a bare budget directly around it. The timeouts around
+    it time their own. A budget that is spent for good (another thread's) has nobody left to time it."""
     timed: float = self._when
     link = self._parent
     while link is not None:
@@ -148,7 +148,7 @@ def timed_at(self: Any, here: Any) -> float:
 
 
 def place(self: Any, here: LoopState, timed: float, now: float) -> None:
-    """Queue it where its deadline is out of order, another's or has passed, or where it has none."""
+    """Queue `self` where its deadline is out of order, another's or has passed, or where it has none."""
     series = self._series
     if series.limit and series.lane.tail != series.lane.tail and 0.0 < series.limit < INF:  # the lane was recycled
         series.lane = here.lane_of(series.limit)
@@ -197,7 +197,7 @@ def beside(self: Any, parent: Any, more: Any) -> None:
 
 
 def announce(self: Any) -> None:
-    """Tell the observers that it is open."""
+    """Tell the observers that `self` is open."""
     closers = None
     try:
         closers = _observers.opened(self, keep_told)
@@ -213,12 +213,12 @@ def announce(self: Any) -> None:
 
 
 def tell(self: Any, closers: Closers) -> None:
-    """Tell the observers that it completed in time."""
+    """Tell the observers that `self` completed in time."""
     _observers.closed(self, closers, in_time=True)
 
 
 def broken_off(self: Any, exc: BaseException) -> None:
-    """Undo an entry that an exception broke off: it was never there."""
+    """Undo the entry of `self` that an exception broke off: `self` was never there."""
     if self._ended is not None:
         tell_end(self, exc)
         return  # refused

@@ -21,11 +21,11 @@ class Spent(NamedTuple):
 
     name: str
     seconds: float
-    """All of them together; of those that ran side by side, the time in which any of them did."""
+    """Seconds of all these timeouts; of several side by side, the time in which any of them ran."""
     count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody misses
     unfinished: bool = False
     at_once: int = 1
-    """The most of them that ran side by side."""
+    """The most of these timeouts that ran side by side."""
 
     def __str__(self) -> str:
         times = f" ({self.at_once} at once)" if self.at_once > 1 else f" (x{self.count})" if self.count > 1 else ""

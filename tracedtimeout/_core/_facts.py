@@ -22,16 +22,16 @@ class Facts(Link):
     __slots__ = ("_ended", "_fired", "_lane", "_series", "_started")
 
     _lane: Any  # Lane, or None
-    """The lane that it queues in, or queued in last; None before it is entered."""
+    """The lane that the timeout queues in, or queued in last; None before the entry."""
     _series: Any  # Series | Varied | None
-    """The series that counts it; None if it was made without a loop."""
+    """The series that counts the timeout; None if it was made without a loop."""
     _started: float | None
     """On the stopwatch. None where it began as it was made, the delay of its lane before its own deadline: a number
     less to keep, and exactly the delay in the code."""
     _fired: Fired | None
-    """Once its deadline has fired."""
+    """The facts of the expiry, once the deadline has fired."""
     _ended: float | Ended | None
-    """Once it was left: the seconds that it took, if it completed in time, else `Ended`."""
+    """The seconds from entry to exit, once the timeout completed in time; any other end is an `Ended`."""
 
     def deadline(self) -> float | None:
         """The effective deadline, on the event loop's clock: the earliest of its own and those around it that bind.
@@ -60,20 +60,20 @@ class Facts(Link):
 
     @property
     def name(self) -> str:
-        """The name that its user gave it, or that of the code that opened it."""
+        """The name that the caller gave the timeout, or that of the code that opened it."""
         more = self._more
         named: str | None = more.name if more.__class__ is More else None
         return self._series.name if named is None else named
 
     @property
     def kind(self) -> str:
-        """The way it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
+        """The way the timeout was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
         series = self._series
         return "timeout_at" if series is None else cast(str, series.kind)
 
     @property
     def outcome(self) -> Outcome | None:
-        """The way it ended; None before."""
+        """The way the timeout ended; None before."""
         ended = self._ended
         if ended.__class__ is Ended:
             return ended.outcome
@@ -81,7 +81,7 @@ class Facts(Link):
 
     @property
     def error(self) -> BaseException | None:
-        """The exception that leaves it, while its observers are told of its end; else None."""
+        """The exception that leaves the timeout, while observers are told of the end; else None."""
         more = self._more
         return more.error if more.__class__ is More else None
 
@@ -93,7 +93,7 @@ class Facts(Link):
 
     @property
     def requested(self) -> float | None:
-        """Seconds from entry to its own deadline, or in the code where its limit is configured; None with none."""
+        """Seconds from entry to the own deadline, or in code where the limit is configured; None with no deadline."""
         said: float | None = self._more.said if self._more.__class__ is More else None
         if said is not None or self._when == INF:
             return said
@@ -115,7 +115,7 @@ class Facts(Link):
 
     @property
     def source(self) -> str:
-        """The source of its deadline: ``own``, ``inherited``, ``header`` or ``none``."""
+        """The source of the effective deadline: ``own``, ``inherited``, ``header`` or ``none``."""
         when, owner = self._bound()
         if when == INF:
             return "none"
@@ -125,7 +125,7 @@ class Facts(Link):
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was entered, or from entry to exit."""
+        """Seconds since the entry, or from entry to exit."""
         ended = self._ended
         if ended is None:
             return 0.0 if self._state is CREATED else cast(float, self._here.stopwatch() - self._started_at())
@@ -133,7 +133,7 @@ class Facts(Link):
 
     @property
     def overrun(self) -> float:
-        """Seconds past the effective deadline on exit; 0.0 if it was left before."""
+        """Seconds from the effective deadline to the exit; 0.0 for an exit in time."""
         return max(0.0, self.elapsed - self.limit)
 
     @property
@@ -143,7 +143,7 @@ class Facts(Link):
 
     @property
     def where(self) -> Where | None:
-        """The place its task was waiting in when its deadline fired.
+        """The place the task was waiting in when the deadline fired.
 
         None if it did not, and once the exception that tells is gone and nobody had asked.
         """
@@ -189,7 +189,7 @@ class Facts(Link):
         return cast(float, self._when - self._lane.delay)
 
     def _bound(self) -> tuple[float, Link | None]:
-        """The effective deadline on its loop's clock, and whose it is."""
+        """The effective deadline on the loop's clock, and its owner."""
         state = self._state
         if self._ended is not None:
             return self._deadline, None if self._deadline == INF else self._owner or self

@@ -96,7 +96,7 @@ def end_beneath(self: Link, here: Any, owner: str) -> None:
 
 
 def open_beneath(self: Link) -> Iterator[Link]:
-    """Those open directly beneath `self`; those in budgets there in their place."""
+    """The timeouts open directly beneath `self`; for a budget there, the timeouts in it."""
     waiting = [self]
     while waiting:
         for each in _listed(waiting.pop()):
@@ -219,7 +219,7 @@ def _end_unless_supervised(self: Link, task: object, owner: str) -> None:
 
 
 def _listed(self: Link) -> list[Link]:
-    """Those listed as directly beneath `self`, as it stands."""
+    """The links listed as directly beneath `self` at this moment."""
     inner, more = self._inner, self._more
     found = [] if inner is None else [inner]
     return found + _each(more.children) if more.__class__ is More else found

@@ -267,7 +267,7 @@ class Lanes:
         return found
 
     def _tick(self) -> None:
-        """Give their turn to those that are due, and stand at the next."""
+        """Have the timeouts that are due fire, and set the timer to the next."""
         try:
             self.armed = self.heal_at = INF  # what breaks off below is healed by the next entry
             now = self.clock() + self.resolution  # see is_due
@@ -307,7 +307,7 @@ class Lanes:
                 return lanes, list(map(next, map(iter, map(dict.values, lanes)), repeat(INF)))
 
     def clear_up(self) -> None:
-        """Leave those that are `pending`."""
+        """Leave the timeouts that are `pending`."""
         raise NotImplementedError
 
     def _sweep(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from . import _names
 
 KINDS = frozenset({"timeout", "wait_for", "with_timeout"})
-"""Those that ask for seconds in code; a `timeout_at` and a request have a deadline that somebody else made."""
+"""The kinds that ask for seconds in code; a `timeout_at` and a request have a deadline that somebody else made."""
 
 OTHERS = "*"
 """Stands for every name that has no limit of its own."""

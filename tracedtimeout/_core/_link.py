@@ -70,12 +70,12 @@ NO_LOOP: Reader = _NoLoop()
 
 
 class Link:
-    """One deadline of the chain: what a `Timeout` and a `Budget` are. Its loop's thread writes it."""
+    """One deadline of the chain: a `Timeout` or a `Budget`. The loop's thread alone writes a link."""
 
     __slots__ = ("_deadline", "_inner", "_more", "_owner", "_parent", "_spent", "_stamp", "_state", "_task", "_when")
 
     _bare = False
-    """It has no timer: a budget."""
+    """True for a link without a timer: a budget."""
 
     _state: State
     _parent: Link | None
@@ -90,22 +90,22 @@ class Link:
     """The loop's stamp as `_deadline` and `_owner` were worked out; None where they are to be worked out anew. Of one
     that has fired, what `beyond` found."""
     _task: asyncio.Task[Any] | None
-    """The task that entered it, while it is open: task -> context -> link -> task would be a cycle."""
+    """The task that entered the link, while that is open: task -> context -> link -> task would be a cycle."""
     _inner: Link | None
-    """The one opened directly beneath it in its own task, while that is open."""
+    """The link opened directly beneath this one in the same task, while that is open."""
     _spent: Any
-    """The time that those beneath it took: None, (name, seconds) of the only one, or a dict of `_spent`'s."""
+    """The time that the links beneath took: None, (name, seconds) of the only one, or a dict of `_spent`'s."""
     _more: Any
     """`More`; None or closers (see `_observers`) where nothing else is there to know."""
 
     @property
     def _here(self) -> Any:
-        """The state of its loop, or `NO_LOOP`."""
+        """The state of the link's loop, or `NO_LOOP`."""
         raise NotImplementedError
 
     @property
     def name(self) -> str:
-        """The name that its user gave it, or that of the code that opened it."""
+        """The name that the caller gave the timeout, or that of the code that opened it."""
         raise NotImplementedError
 
     def _outwards(self) -> Link | None:
@@ -126,7 +126,7 @@ class Link:
         return state is ACTIVE or (state is not FINISHED and self._here is not reader)
 
     def _started_at(self) -> float:
-        """The instant it was entered, on the stopwatch."""
+        """The instant of the entry, on the stopwatch."""
         raise NotImplementedError
 
     def _end(self, owner: str) -> None:
@@ -138,7 +138,7 @@ class Link:
         raise NotImplementedError
 
     def _retime(self) -> None:
-        """Have its timer stand where its deadlines do now."""
+        """Have the link's timer stand where its deadlines do now."""
 
     def _extend(self) -> More:
         """Its `More`: from here on it is not the common case, and is left with care."""

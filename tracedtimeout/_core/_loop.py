@@ -85,9 +85,9 @@ class LoopState(Lanes):
         self.timeouts: dict[str, Delays | Limited] = {}
         """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
         self.series: dict[str, dict[str, Delays | Limited]] = {"timeout": self.timeouts}
-        """Those of every kind."""
+        """Series of every kind, by kind, name and delay."""
         self.sites: dict[int, Delays] = {}
-        """The same of default names, by the `id` of the code, which `_names.sites` keeps alive."""
+        """Series of default names, by the `id` of the code, which `_names.sites` keeps alive."""
         _process.register(self)  # last: whoever reads figures finds them whole
 
     def __del__(self) -> None:

@@ -23,17 +23,17 @@ class More:
     """The number of times that its task had been asked to end as it was entered."""
     reschedules = 0
     moved_at = -NEVER
-    """When it was moved last, on the stopwatch: no timer is late before that."""
+    """The instant of the last reschedule, on the stopwatch: no timer is late before that."""
     closers: Any = None
     """Observers to be told of its end."""
     token: object = None
     """The token that exceptions raised by code for this deadline carry."""
     error: BaseException | None = None
-    """The exception that leaves it, while its observers are told."""
+    """The exception that leaves the timeout, while its observers are told."""
     children: dict[Any, None] | None = None
-    """Those opened directly beneath it in other tasks, and beside `_inner` in its own. Weak references to those with
-    no deadline of their own, which are not kept when they are dropped."""
+    """The links opened directly beneath this one in other tasks, and beside `_inner` in its own. Weak references to
+    those with no deadline of their own, which are not kept when they are dropped."""
     ending: list[Any] | None = None
-    """Those that were open beneath it as it fired: what of them nobody supervises ends when it is left."""
+    """The timeouts open beneath this one as it fired: as it is left, those end that nobody supervises."""
     reserving: dict[Any, None] | None = None
-    """Of those directly beneath it, those that hold a reserve or have one that does beneath them."""
+    """The links directly beneath this one that hold a reserve, or have a link beneath them that does."""

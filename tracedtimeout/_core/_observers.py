@@ -69,7 +69,7 @@ def forget_after_fork() -> None:
 
 
 Keep = Callable[["View", Closers], None]
-"""Called with those that were told of a beginning that was broken off: they are to be told of the end."""
+"""Called with the observers that were told of an entry that was broken off: they are to be told of the end."""
 
 
 def opened(timeout: View, keep: Keep) -> Closers | None:
@@ -95,7 +95,7 @@ def opened(timeout: View, keep: Keep) -> Closers | None:
 
 
 def told(timeout: View, observers: Iterable[Observer], keep: Keep) -> Closers | None:
-    """`opened`, of those given."""
+    """`opened`, of the observers given."""
     closers: list[tuple[object, Closer]] = []
     closer: Closer | None = None
     try:

@@ -16,7 +16,7 @@ OPEN = (ACTIVE, EXPIRING)
 
 
 def open_timeouts() -> list[Timeout]:
-    """Those of every loop of the process: what is timed, what is unwinding, and what the tasks' contexts lead to."""
+    """The open links of every loop of the process: in lanes, unwinding, or in the contexts of tasks."""
     found: dict[int, Timeout] = {}
     for state in states():
         listed: list[Any] = state.entries()

@@ -19,7 +19,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
 
     is_deadline: bool
-    """`DeadlineExceeded` is what it ends with."""
+    """The outcomes of timeouts that end with `DeadlineExceeded`."""
     is_error: bool
     """An error of a span; a cancellation is none."""
     is_overdue: bool

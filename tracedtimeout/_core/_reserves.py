@@ -13,7 +13,7 @@ from .figures._series import NEVER
 
 
 def set_before(self: Link, here: Any) -> None:
-    """Set its own deadline to stand its reserve before the enclosing one, and no later than asked."""
+    """Set the deadline of `self` to its reserve before the enclosing one, and no later than asked."""
     more, parent = self._more, self._parent
     around = INF if parent is None else in_force(parent, here)
     when = min(more.asked, around - more.reserve)
@@ -21,7 +21,7 @@ def set_before(self: Link, here: Any) -> None:
 
 
 def hold_reserve(self: Link) -> None:
-    """Have those around `self` know that what moves them moves it."""
+    """Have the links around `self` know that `self` moves with them."""
     link = self
     while (outer := nearest_open(link)) is not None and at_home(outer, self._here):
         if not _know(outer, link):
@@ -50,7 +50,7 @@ def rearm(self: Link, here: Any) -> None:
 
 
 def inherit_reserves(self: Link, more: Any) -> None:
-    """Know those that a child of `self`, which was left, knew: `more` is its."""
+    """Have `self` know the reserves that its child knew, which was left; `more` is the child's."""
     if more.__class__ is More and more.reserving:
         theirs = self._extend()
         theirs.reserving = {**(theirs.reserving or {}), **more.reserving}

@@ -61,10 +61,10 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             raise TypeError("a timeout is an `async with` block and no decorator: write @with_timeout(seconds)")
 
     def reschedule(self, when: float | None) -> None:
-        """Move its own deadline, and with it, at once, that of every timeout nested inside.
+        """Move the timeout's own deadline, and with it, at once, that of every timeout nested inside.
 
         Raises:
-            RuntimeError: it has not been entered, or has expired or been left.
+            RuntimeError: the timeout has not been entered, or has expired or been left.
             TypeError, ValueError: `when` is not a number.
         """
         _reschedule(self, when)
@@ -180,7 +180,7 @@ def _reschedule(self: Timeout, when: float | None) -> None:
 
 
 def _retime(self: Timeout) -> None:
-    """Have its timer stand where its deadlines do now, unless its turn has come."""
+    """Have the timer of `self` stand where its deadlines do now, unless its turn has come."""
     here = self._here
     if self._lane is not here.loose or here.loose.get(self, math.inf) > here.clock():
         _time_anew(self, here)
@@ -193,8 +193,8 @@ def _time_anew(self: Timeout, here: Any) -> None:
 
 
 def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, by_timer: bool) -> None:
-    """Its timer ran. Enclosing timeouts of the task that are due as well fire first, save where it was due as it was
-    set and needed none: then theirs run after this."""
+    """Have `self`, whose timer ran, fire. Enclosing timeouts of the task that are due as well fire first, save where
+    `self` was due as it was set and needed no timer: then theirs run after this."""
     if self._state is not ACTIVE or self._lane is not lane:
         lane.pop(self, None)  # what an exception broke off
         return

@@ -17,11 +17,11 @@ class View(Protocol):
 
     @property
     def name(self) -> str:
-        """The name that its user gave it, or that of the code that opened it."""
+        """The name that the caller gave the timeout, or that of the code that opened it."""
 
     @property
     def kind(self) -> str:
-        """The way it was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
+        """The way the timeout was made: ``timeout``, ``timeout_at``, ``wait_for``, ``with_timeout`` or ``request``."""
 
     @property
     def limit(self) -> float:
@@ -29,7 +29,7 @@ class View(Protocol):
 
     @property
     def requested(self) -> float | None:
-        """Seconds from entry to its own deadline, or in the code where its limit is configured; None with none."""
+        """Seconds from entry to the own deadline, or in code where the limit is configured; None with no deadline."""
 
     @property
     def owner(self) -> str:
@@ -37,23 +37,23 @@ class View(Protocol):
 
     @property
     def source(self) -> str:
-        """The source of its deadline: ``own``, ``inherited``, ``header`` or ``none``."""
+        """The source of the effective deadline: ``own``, ``inherited``, ``header`` or ``none``."""
 
     @property
     def outcome(self) -> Outcome | None:
-        """The way it ended; None before."""
+        """The way the timeout ended; None before."""
 
     @property
     def error(self) -> BaseException | None:
-        """The exception that leaves it, while its observers are told of its end; else None."""
+        """The exception that leaves the timeout, while observers are told of the end; else None."""
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was entered, or from entry to exit."""
+        """Seconds since the entry, or from entry to exit."""
 
     @property
     def overrun(self) -> float:
-        """Seconds past the effective deadline on exit; 0.0 if it was left before."""
+        """Seconds from the effective deadline to the exit; 0.0 for an exit in time."""
 
     @property
     def reschedules(self) -> int:
@@ -61,14 +61,14 @@ class View(Protocol):
 
     @property
     def where(self) -> Where | None:
-        """The place its task was waiting in when its deadline fired.
+        """The place the task was waiting in when the deadline fired.
 
         None if it did not, and once the exception that tells is gone and nobody had asked.
         """
 
     @property
     def spent(self) -> tuple[Spent, ...]:
-        """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
+        """The time that nested timeouts took, longest first; last, those still open when this one fired."""
 
     def deadline(self) -> float | None:
         """The effective deadline, on the event loop's clock; None with none."""

@@ -37,7 +37,7 @@ class OffLoop:
         return run
 
     def _thread(self) -> ThreadPoolExecutor:
-        """One for each process: in the child of a fork no thread of its parent runs."""
+        """The executor of this process: in the child of a fork no thread of the parent runs."""
         if self._process != os.getpid():
             self._process = os.getpid()
             self._under_way = {}

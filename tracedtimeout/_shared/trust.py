@@ -8,4 +8,4 @@ HEADERS = ("deadline-budget", "grpc-timeout", "connect-timeout-ms", "x-envoy-exp
 
 accept: Collection[str] = HEADERS
 maximum: float | None = None
-"""Seconds that it grants no more than; None for no such bound."""
+"""The most seconds that a header may grant; None for no such bound."""

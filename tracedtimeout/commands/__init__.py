@@ -19,7 +19,7 @@ COMMANDS = {
     "suggest": "the limits that Prometheus's rules suggest, as a file for TRACEDTIMEOUT_LIMITS",
     "top": "the timeouts of a running process, from its live page",
 }
-"""Each command, and its line in the list. The module of its name raises an ImportError that names a missing extra."""
+"""Commands by name, with a line for the list. The module of one raises an ImportError that names a missing extra."""
 
 
 def main(arguments: list[str]) -> int | str:

@@ -51,7 +51,7 @@ EXCLUDE = "TRACEDTIMEOUT_INSTRUMENT_EXCLUDE"
 NAMES = "TRACEDTIMEOUT_INSTRUMENT_NAMES"
 
 _NEVER = ("asyncio", "tracedtimeout")
-"""asyncio's own use of its timeouts, and ours."""
+"""Packages whose own use of asyncio's timeouts is never watched."""
 
 
 class TracedTimeoutInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # untyped in older releases

@@ -154,7 +154,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
 
     @_harmless
     def begin(self) -> None:
-        """It was entered."""
+        """Note that the timeout was entered."""
         call = self._call
         if call is None or watcher is None:
             return
@@ -181,7 +181,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
         self._fired = Fired(now, self.name, True, True, 0, places=places)
 
     def done(self) -> None:
-        """It was done as it fired: it did not fire."""
+        """Take a firing back: the task had ended as the timer ran, so asyncio cancelled nothing."""
         self._fired = None
 
     @_harmless
@@ -193,7 +193,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
 
     @_harmless
     def end(self, error: BaseException | None, *, converted: bool) -> None:
-        """It was left by `error`, into which asyncio converted a cancellation of its own or not."""
+        """Count the exit by `error`; `converted` if asyncio made it of its own cancellation."""
         figures, fired, call = self._figures, self._fired, self._call
         if figures is None or call is None or self.outcome is not None or self._here.forked:
             return

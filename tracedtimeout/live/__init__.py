@@ -56,7 +56,7 @@ def live_app(*, every: float = 0.5, keep: int = 50) -> LiveApp:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look at everything."""
+    """All that the page shows, at one instant."""
 
     at: float
     tree: _tree.Tree
@@ -88,7 +88,7 @@ class LiveApp:
         await serve(scope, receive, send, self._answer, "the live page")
 
     def look(self) -> Picture:
-        """Everything now, or as it was less than an update ago."""
+        """The picture of now, or of less than an update ago."""
         now = time.monotonic()
         if self._picture is None or now - self._looked > 0.8 * self._every:
             self._looked = now

@@ -77,7 +77,7 @@ class Recent:
 
 
 def _message(timeout: View, outcome: Outcome) -> str:
-    """The message of its DeadlineExceeded; of another's exception only the type, for its words may hold anything."""
+    """The message of the timeout's DeadlineExceeded; of a foreign one the type alone: its words may be private."""
     if isinstance(timeout.error, DeadlineExceeded) and timeout.error.name == timeout.name:
         return words(timeout.error)
     if outcome is Outcome.INHERITED:

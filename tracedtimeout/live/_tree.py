@@ -30,10 +30,10 @@ def _started(link: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One open deadline; those nested in it follow it, a level deeper."""
+    """One open timeout or budget; its children follow, a level deeper."""
 
     key: str
-    """The same for as long as it is open."""
+    """Identifies the row for as long as the timeout is open."""
     name: str
     kind: str
     depth: int
@@ -45,11 +45,11 @@ class Node:
     """The seconds in the code, where configuration has another limit; else None."""
     where: str
     unwinding: float | None = None
-    """Seconds since it expired and its work was cancelled, if it is yet to be left; else None."""
+    """Seconds since the timeout fired, if its body has not ended yet; else None."""
 
     @property
     def used(self) -> float:
-        """The share of its seconds that has passed: 0.0 with no limit, 1.0 and no more once they have."""
+        """The share of the limit that has passed, 1.0 at most; 0.0 with no limit."""
         return min(1.0, self.elapsed / self.limit) if self.limit > 0.0 else 1.0
 
 
@@ -156,7 +156,7 @@ def _granted(link: Link, elapsed: float) -> tuple[float, str, float | None]:
 
 
 def _waiting(task: Any) -> str:
-    """Where it waits, in code that is not an installed package's if there is any."""
+    """The place where `task` waits, in code that is not an installed package's if there is any."""
     found = [] if task is None else _where.places(task)
     own = [place for place in found if not place.code.co_filename.startswith(_where._SITE)]
     return str(_where.innermost(own, "") or _where.innermost(found, "") or "")

@@ -197,7 +197,7 @@ def _with_histograms(
 def _timed(
     start_ns: Mapping[AggregationTemporality, int], before_ns: float, now_ns: int, parents: Table, metric: Metric
 ) -> Metric:
-    """A sum with its exemplars, and the start it counts from: the SDK takes an observable's first collection for it.
+    """A sum with its exemplars and the start of its count, for which the SDK takes an observable's first collection.
 
     `parents` are the figures that the SDK still holds from before a fork, and takes a delta's difference from.
     """

@@ -53,7 +53,7 @@ class Pipeline:
         return here[:1] == [self] and any(each.askers for each in here)
 
     def _here(self) -> list[Pipeline]:
-        """Those at its provider; the first is the one that exports."""
+        """The pipelines at the provider of this one; the first is the one that exports."""
         provider = self.provider
         both = (None if provider is None else _pipelines.get(provider), _of_global)
         here = [each for each in both if each is not None and each.provider is provider]
@@ -61,7 +61,7 @@ class Pipeline:
 
     @property
     def provider(self) -> MeterProvider | None:
-        """The one that it is at now; None if that is gone."""
+        """The provider that the pipeline exports to now; None if that is gone."""
         if self._provider is None:
             provider = metrics.get_meter_provider()
             if isinstance(provider, _ProxyMeterProvider):

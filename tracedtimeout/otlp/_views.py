@@ -50,7 +50,7 @@ def streams(provider: Any, reader: MetricReader, metric: Metric) -> Iterator[Str
 
 
 def wants_exemplars(provider: Any) -> bool:
-    """True if its filter lets exemplars pass: ``OTEL_METRICS_EXEMPLAR_FILTER``, or the argument."""
+    """True if the provider's filter lets exemplars pass: ``OTEL_METRICS_EXEMPLAR_FILTER``, or the argument."""
     chosen = getattr(getattr(provider, "_sdk_config", None), "exemplar_filter", None)
     return not isinstance(chosen, AlwaysOffExemplarFilter)
 
@@ -82,7 +82,7 @@ def _preferred(reader: Any) -> object:
 
 
 def _keeps(aggregation: object, metric: Metric) -> bool:
-    """True if there is anything to export; logs it if that is not quite what was asked for."""
+    """True unless a view drops `metric`; logs a view whose aggregation or bounds are not followed."""
     if isinstance(aggregation, DropAggregation):
         return False
     if isinstance(aggregation, ExplicitBucketHistogramAggregation):

@@ -41,7 +41,7 @@ class Collector:
     """
 
     installed = False
-    """True if `install` registered it, and not its user."""
+    """True if `install` registered the collector, and not a user."""
 
     def collect(self) -> Iterator[Metric]:
         figures = build.snapshot()
@@ -66,7 +66,7 @@ def metrics_app(*, registry: CollectorRegistry | None = None) -> MetricsApp:
 
 
 Page = tuple[bytes, Headers]
-"""One scrape, encoded."""
+"""The body of a scrape, and its headers."""
 
 
 class MetricsApp:

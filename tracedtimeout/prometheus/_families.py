@@ -66,7 +66,7 @@ def _buckets(
 
 
 def _shown(exemplar: _exemplars.Exemplar | None) -> Exemplar | None:
-    """As OpenMetrics has it; the older text format leaves it out."""
+    """The exemplar as OpenMetrics has it; the older text format leaves exemplars out."""
     if exemplar is None:
         return None
     span, value, unix_time = exemplar

@@ -51,7 +51,7 @@ class Processes:
             return _read([file for file in files if self._is_readable(file)])
 
     def _files(self) -> list[Path]:
-        """Those with anything in them: a process that starts makes its file and then fills it."""
+        """The files that hold anything: a process that starts makes its file and then fills it."""
         found = []
         try:
             there = sorted(self.folder.iterdir())  # a glob would show no files where no descriptor is left

@@ -14,7 +14,7 @@ _KEY = create_key("tracedtimeout-deadline")
 
 
 def with_deadline(context: Context, seconds: float) -> Context:
-    """`context` and in it a deadline `seconds` from now; it is in force wherever that Context is attached."""
+    """`context` with a deadline `seconds` from now, in force wherever that Context is attached."""
     remote = Budget(seconds, name=REMOTE)
     remote._state = ACTIVE
     return set_value(_KEY, remote, context)

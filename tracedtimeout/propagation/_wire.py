@@ -20,7 +20,7 @@ DEADLINE_BUDGET, GRPC_TIMEOUT, CONNECT_TIMEOUT, ENVOY_TIMEOUT = HEADERS
 """The first is ours: an RFC 9651 item, milliseconds left and, as ``sent``, the unix time in milliseconds at which that
 was so."""
 EMITTED = (DEADLINE_BUDGET, GRPC_TIMEOUT)
-"""Those written unless others are asked for."""
+"""The headers that are written unless others are asked for."""
 
 MOST_NS = 2**63 - 1
 """Longer deadlines, 292 years, are read and written as this one."""
@@ -39,7 +39,7 @@ class Parsed(NamedTuple):
 
 
 Said = tuple[int | None, int | None]
-"""`Parsed`, as it is read from each request: to give it its names costs 0.3 us."""
+"""The fields of `Parsed` without their names, which cost 0.3 us a request."""
 
 
 def decode(header: str, value: str) -> int | None:

@@ -19,7 +19,7 @@ WAITS = frozenset({"acquire", "get", "join", "wait", "__enter__", "_accept"})
 """Functions in which a thread waits for others."""
 
 READS = frozenset({"read", "readinto", "readline", "recv", "recv_into", "recvfrom", "select", "poll", "control"})
-"""Functions in which it waits for a file: that is work, but in `SERVERS`."""
+"""Functions in which a thread waits for a file: that is work, but in `SERVERS`."""
 
 SERVERS = frozenset({"serve_forever", "_run_once", "wait_result_broken_or_wakeup"})
 """Functions that wait for clients, timers or processes when they wait for a file."""
@@ -60,7 +60,7 @@ class Others:
         )
 
     def working(self, jobs: frozenset[int]) -> Working | None:
-        """One that works; None if all wait. `jobs` are idents of those that the loop has given a job."""
+        """A thread that works; None if all wait. `jobs` are idents of threads that the loop has given a job."""
         for _, ident, thread, frame in self._ours(jobs):
             if not _waits(frame, has_job=ident in jobs) or _runs(thread):
                 own = next((each for each in _stack(frame) if not _is_standard(each.f_code.co_filename)), frame)
@@ -69,7 +69,7 @@ class Others:
         return None
 
     def _ours(self, jobs: frozenset[int]) -> Iterator[tuple[Place | None, int, threading.Thread | None, FrameType]]:
-        """Those that may have work of the loop, with the place where they waited before it was made."""
+        """The threads that may have work of the loop, with the places where they waited before the loop was made."""
         for ident, thread, frame in _others():
             known, idle = self._before.get(ident, (thread, None))
             if ident in jobs or ident not in self._before or known is not thread or idle is not None:

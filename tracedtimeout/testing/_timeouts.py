@@ -45,11 +45,11 @@ class Timeouts:
         return len(self.budgets(name))
 
     def closed(self, name: str | None = None) -> list[Closed]:
-        """The facts of those that have ended, in the order in which they did."""
+        """The facts of the timeouts that have ended, in the order in which they did."""
         return [each for each in self._closed if name in (None, each.name)]
 
     def open(self, name: str | None = None) -> list[str]:
-        """The names of those that are open now."""
+        """The names of the timeouts that are open now."""
         return [each for each in self._open.values() if name in (None, each)]
 
     def expired(self, name: str | None = None) -> int:
@@ -57,7 +57,7 @@ class Timeouts:
         return self.outcomes(name).count(Outcome.EXPIRED)
 
     def outcomes(self, name: str | None = None) -> list[Outcome]:
-        """The outcome of each, in the order in which they ended; it equals its word, ``expired``."""
+        """The outcomes of the timeouts, in the order in which they ended; each equals its word, ``expired``."""
         return [each.outcome for each in self.closed(name)]
 
     def owners(self, name: str | None = None) -> list[str]:
@@ -65,7 +65,7 @@ class Timeouts:
         return [each.owner for each in self.closed(name)]
 
     def budgets(self, name: str | None = None) -> list[float]:
-        """The seconds that each had as it was entered, in that order; ``inf`` for no deadline."""
+        """The seconds that each timeout had as it was entered, in that order; ``inf`` for no deadline."""
         return [limit for each, limit in self._opened if name in (None, each)]
 
     def __repr__(self) -> str:

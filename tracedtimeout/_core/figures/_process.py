@@ -90,7 +90,7 @@ def retire(writer: Writer) -> None:
 
 
 def writers() -> list[Any]:
-    """Those whose loops are alive. Safe in any thread."""
+    """The writers whose loops are alive. Safe in any thread."""
     return [writer for reference in list(_writers.values()) if (writer := reference()) is not None]
 
 

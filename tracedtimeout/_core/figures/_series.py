@@ -65,18 +65,18 @@ class Series:
         self.limit = limit
         """Seconds, exactly as in the code; `NEVER` with no limit."""
         self.lane = lane
-        """Where its timeouts queue."""
+        """The lane in which the timeouts of this series queue."""
         self.varied: Varied = figures.varied_of(kind, lane)
-        """Where one of its timeouts is counted whose limit turns out to be another: that of one around it."""
+        """The series of a timeout whose limit turns out to be another: that of one around it."""
         self.entered = 0
         self.quick = 0
-        """Of those completed, those up to the first bound."""
+        """Completed timeouts that took no longer than the first bound."""
         self.bounds = bounds_of(limit)
         self.quick_up_to = self.bounds[0]
         self.counts = [0] * (len(self.bounds) + 1)
-        """Of the others, by `bounds`."""
+        """The other completed timeouts, by `bounds`."""
         self.seconds = 0.0
-        """Seconds that those completed took."""
+        """Seconds that the completed timeouts took."""
 
     def completed(self) -> tuple[Histogram, Histogram]:
         """The durations, and the utilizations, of what completed in time."""
@@ -114,12 +114,12 @@ class Varied:
         self.varied = self
         self.quick_up_to = -1.0  # no exit is quick in the way of a `Series`
         self.entered = 0
-        """Those with no limit."""
+        """Entries with no limit."""
         self.seen = 0
-        """Of the others, those whose limit is above `low` and up to `high`: of one bucket."""
+        """Other entries whose limit is above `low` and up to `high`: of one bucket."""
         self.low, self.high, self.bucket = 0.0, 0.0, 0
         self.granted = 0.0
-        """The limits of all of them together."""
+        """The limits of these entries, added up."""
         first = _metrics.DURATION.bounds[0]
         self.roomy = first / _metrics.UTILIZATION.bounds[0]
         """A limit of so many seconds is used up to the first bucket at most by what is in the first of durations."""
@@ -128,7 +128,7 @@ class Varied:
         self.quick = 0
         self.seconds = self.ratios = 0.0
         self.tight: Varied = self if tight is None else tight
-        """The same, of those with less of a limit than that: none of their exits is so."""
+        """The series of timeouts with a smaller limit than `roomy`: none of their exits is quick."""
 
     def grant(self, limit: float) -> None:
         """Record an entry whose limit is not of the bucket of the last one."""
@@ -163,7 +163,7 @@ def bounds_of(limit: float) -> list[float]:
 
 
 def forget_bounds() -> None:
-    """Have them worked out anew: other buckets were chosen."""
+    """Have all bounds worked out anew: other buckets were chosen."""
     _bounds.clear()
 
 
@@ -176,7 +176,7 @@ class Figures:
     def __init__(self, name: str) -> None:
         self.name = name
         self.series: list[Series] = []
-        """Those of its limits."""
+        """The series of this name, one for each limit."""
         self.varied: dict[str, Varied] = {}
         """By kind."""
         self.unlimited = 0

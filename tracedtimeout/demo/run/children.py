@@ -41,10 +41,10 @@ class Child:
         return cls(name, process, log)
 
     async def watch(self) -> None:
-        """Return when it has ended.
+        """Return when the process has ended.
 
         Raises:
-            ChildEndedError: it did so by itself.
+            ChildEndedError: the process ended by itself.
         """
         status = await self._process.wait()
         if not self._asked:
@@ -52,20 +52,20 @@ class Child:
             raise ChildEndedError(f"{ended}\n{self.last_words()}".strip())
 
     async def end(self) -> str:
-        """Ask it to end and wait until it has; returns what it wrote to stdout."""
+        """Ask the process to end and wait for the end; returns what it wrote to stdout."""
         self._asked = True
         told, _ = await self._process.communicate(b"")
         return told.decode()
 
     async def kill(self) -> None:
-        """End it now, if it has not."""
+        """Kill the process, if it still runs."""
         self._asked = True
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
 
     def last_words(self) -> str:
-        """The end of what it wrote to stderr."""
+        """The last 15 lines that the process wrote to stderr."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
 
 

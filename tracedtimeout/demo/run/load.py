@@ -42,9 +42,9 @@ class Customer:
     every: float
     first: float
     budget: int | None = None
-    """Milliseconds that it says it will wait."""
+    """Milliseconds that the customer's header grants."""
     leaves_after: float | None = None
-    """Seconds after which it hangs up."""
+    """Seconds after which the customer hangs up."""
 
 
 CUSTOMERS = (

@@ -19,7 +19,7 @@ BESIDES, WIDEST = 58, 50
 
 
 def show(console: Console, looks: Mapping[str, Look], lines: Sequence[Line] | None, spans: Sequence[Span]) -> None:
-    """Print it all; no comparison where `lines` is None, no trace where none has expired."""
+    """Print the whole summary; no comparison where `lines` is None, no trace where none has expired."""
     for service, look in looks.items():
         console.print(Text(f"\n{service}", "bold"), names(look), sep="\n")
     if lines is not None:

@@ -34,7 +34,7 @@ SPANS = 2000
 """Spans that are kept: the last half minute."""
 
 MISSED = (b"deadline-missed", b"1")
-"""On an answer that its handler made after its own deadline."""
+"""The header of an answer that a handler made after the request's deadline."""
 
 AFTER = {Outcome.LATE, Outcome.SUPPRESSED, Outcome.REPLACED}
 
