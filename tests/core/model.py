@@ -151,12 +151,14 @@ class Model(Reference):
 
 def end_the_unsupervised() -> None:
     """When a timeout that fired is left, those of other tasks still open beneath it end, on the loop's next turn."""
-    loop = _loop()
+    loop, ending = _loop(), []
     for each in loop.open:
         outer = each.supervised_by()
         if outer is not None and outer._state == "expired" and not each.owner:
             each.owner = outer.owner
-            loop.call_soon(each.end, outer.owner)
+            ending.append(each)
+    for each in loop.in_order(ending):
+        loop.call_soon(each.end, each.owner)
 
 
 @contextmanager

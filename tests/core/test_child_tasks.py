@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -183,6 +183,36 @@ async def test_a_grandchild_ends_with_what_fired() -> None:
             await asyncio.sleep(20.0)
     await task
     assert (child.owner, grandchild.owner, child.at, grandchild.at) == ("owner", "owner", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "done", "cancelled within"])
+@pytest.mark.parametrize("through_a_budget", [False, True])
+async def test_a_grandchild_ends_though_its_parent_ends_by_itself(how: str, through_a_budget: bool) -> None:
+    """A child that is cancelled, or done, just as it would end leaves none of its own children running."""
+    grandchild = Ended()
+    started: list[asyncio.Task[None]] = []
+
+    async def child() -> None:
+        bound = budget(90.0) if through_a_budget else nullcontext()
+        with bound:
+            async with timeout(90.0, name="parent"):
+                started.append(asyncio.create_task(grandchild.watch(sleep=50.0)))
+                await asyncio.sleep(1.0 if how == "done" else 60.0)
+
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="owner"):
+            task = asyncio.create_task(child())
+            try:
+                await asyncio.sleep(60.0)
+            finally:
+                if how == "cancelled within":
+                    task.cancel()
+    if how == "cancelled":
+        task.cancel()
+    await asyncio.wait([task])
+    assert (task.cancelled(), task.done()) == (how != "done", True)
+    await started[0]
+    assert (grandchild.at, grandchild.owner, grandchild.timeout.outcome) == (1.0, "owner", Outcome.INHERITED)
 
 
 async def test_spent_adds_up_across_child_tasks() -> None:

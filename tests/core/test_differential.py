@@ -185,6 +185,15 @@ _SLEEP = (p.Sleep(1.0),)
 _scene, _slow_scene = strategies._scene, strategies._slow_scene
 BENEATH_A_BUDGET = _scene(1.0, p.Spawn, 0.0, (p.Bare(1.0, (_slow_scene(0.0, p.Spawn, 1.0, 1.0, _SLEEP),)),), _SLEEP)
 """A timeout whose nearest budget was set before the one around that fired, and which is opened after."""
+CUT_OFF = p.Within(1.0, (p.Spawn((p.Within(1.0, (p.Spawn((p.Within(1.0, _SLEEP),)), p.Cancel(0, 0.0), *_SLEEP)),)),
+                         p.Reschedule(0, 0.0), *_SLEEP))  # fmt: skip
+"""Three orphans deep: the second is cancelled from outside as the first fires."""
+LISTED_ANEW = p.Within(1.0, (
+    p.Try((p.Within(0.0, (p.Spawn((strategies._caught(p.Within(None, _SLEEP), (p.Within(None, (p.Sleep(2.0),)),)),)),
+                          *_SLEEP)),),
+          "TimeoutError", (p.Within(None, (p.Spawn((p.Within(None, (p.Sleep(2.0),)),)), *_SLEEP)),), "swallow"),
+))  # fmt: skip
+"""Two orphans that end at once, one of them handed on to the timeout around it after that had fired."""
 DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, _SLEEP),), (p.Within(0.0, _SLEEP),))
 """A timeout that is due when the one around it is left."""
 
@@ -193,6 +202,8 @@ DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, 
 @given(strategies.unsupervised)
 @example((BENEATH_A_BUDGET,))
 @example((DUE_AND_ORPHANED,))
+@example((CUT_OFF,))
+@example((LISTED_ANEW,))
 def test_what_nobody_supervises_ends_with_the_timeout_around_it(program: Body) -> None:
     """Programs with tasks that outlive their creators agree with the model, and on whose deadline it was."""
     agree(program, OURS_NAMED, MODEL)

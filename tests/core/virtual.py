@@ -15,7 +15,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """An event loop with no selector, whose clock jumps to the next timer; it stops when none is left.
 
     Timers that come due in the same iteration, a crowd, run in the order of asyncio's heap, or in that which `orders`
-    has for the crowd of that number. `crowds` has the size of each, and the `progress` that its user had made by then.
+    has for the crowd of that number. So do those that the model of the budget ends at once. `crowds` has the size of
+    each, and the `progress` that its user had made by then.
     `delayed` says whether the clock was moved while handles of the same iteration had still to run.
     """
 
@@ -41,6 +42,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self.now
 
+    def in_order(self, crowd: list[Any]) -> list[Any]:
+        """`crowd`, of which nothing says who comes first, in the order that is chosen for it."""
+        if len(crowd) > 1:
+            crowd = [crowd[place] for place in self._orders.get(len(self.crowds), range(len(crowd)))]
+            self.crowds.append((len(crowd), self.progress))
+        return crowd
+
     def _run_once(self) -> None:
         timers = self._scheduled
         while timers and timers[0].cancelled():
@@ -56,10 +64,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             timer._scheduled = False
             if not timer.cancelled():
                 due.append(timer)
-        if len(due) > 1:
-            due = [due[place] for place in self._orders.get(len(self.crowds), range(len(due)))]
-            self.crowds.append((len(due), self.progress))
-        self._ready.extend(due)
+        self._ready.extend(self.in_order(due))
         self._left = len(self._ready)
         while self._left:
             self._left -= 1

@@ -70,6 +70,9 @@ def hand_on(self: Link, here: Any) -> None:
         inner = None  # what an exception broke off
     if inner is None and not children:
         return
+    if more.__class__ is More and more.ending_for is not None and self._state is FINISHED:
+        for each in list(open_beneath(self)):
+            _end_unless_supervised(each, here, self._task, more.ending_for)
     reserving = more.__class__ is More and bool(more.reserving)
     (here.move if reserving else here.lift)()
     outer = nearest_open(self)
@@ -91,7 +94,7 @@ def end_beneath(self: Link, here: Any, owner: str) -> None:
     if more.__class__ is More and more.ending:
         ending, more.ending = more.ending, None
         for each in ending:
-            _end_unless_supervised(each, self._task, owner)
+            _end_unless_supervised(each, here, self._task, owner)
     hand_on(self, here)
 
 
@@ -212,9 +215,14 @@ def _end_here(self: Link, owner: str) -> None:
     self._end(owner)
 
 
-def _end_unless_supervised(self: Link, task: object, owner: str) -> None:
-    """End `self`, for `owner`, unless it is of `task`, or its own task is waited for."""
+def _end_unless_supervised(self: Link, here: object, task: object, owner: str) -> None:
+    """End `self`, for `owner`, unless it is of `task`, or its own task is waited for.
+
+    It may be left in its own way before its turn comes, or when its task was asked to end before: see `hand_on`.
+    """
     if self._task is not task and self._state is ACTIVE and not _is_supervised(self):
+        if at_home(self, here):
+            self._extend().ending_for = owner
         tell(self, _end_here, owner)
 
 
