@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-Program = Callable[[int], Awaitable[object]]
-"""Does its thing as often as it is told."""
+Program = Callable[[int], Awaitable[float | None]]
+"""Does a thing as often as it is told; returns the seconds that count of that, None if all do."""
 
 
 class Pair(NamedTuple):
@@ -30,7 +30,7 @@ def compare(
     turns: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Pair:
-    """Run both in turns, who goes first changing each time, with the garbage collector on as in life."""
+    """Run both programs in turns, who goes first changing each time, with the garbage collector on as in life."""
     for program in (theirs, ours):
         runner.run(_once(program, times))
     samples: list[tuple[float, float]] = []
@@ -46,25 +46,16 @@ def compare(
     )
 
 
-def net(runner: asyncio.Runner, without: Program, theirs: Program, ours: Program, times: int, *, turns: int) -> Pair:
-    """As `compare`, of what each costs more than the same `without` it, by processor time."""
-    programs = (without, theirs, ours)
-    for program in programs:
-        runner.run(_once(program, times))
-    samples = [[_timed(runner, program, times, time.process_time) for program in programs] for _ in range(turns)]
-    bare, other, mine = (statistics.median(sample[i] for sample in samples) / times * 1e6 for i in range(3))
-    return Pair(other - bare, mine - bare, (mine - bare) / (other - bare))
-
-
 def _timed(runner: asyncio.Runner, program: Program, times: int, clock: Callable[[], float]) -> float:
     gc.collect()
     loop = runner.get_loop()
     task = loop.create_task(_once(program, times))
     start = clock()
-    loop.run_until_complete(task)
-    return clock() - start
+    counted = loop.run_until_complete(task)
+    return clock() - start if counted is None else counted
 
 
-async def _once(program: Program, times: int) -> None:
-    await program(times)
+async def _once(program: Program, times: int) -> float | None:
+    counted = await program(times)
     await asyncio.sleep(0)  # asyncio sweeps its cancelled timers in the next turn of the loop: each pays for its own
+    return counted

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from time import perf_counter
 from typing import Any
 
 import anyio
@@ -56,6 +57,22 @@ async def nested(times: int) -> None:
                     pass
 
 
+async def bare_rising(times: int) -> None:
+    for _ in range(times):
+        async with asyncio.timeout(5):
+            async with asyncio.timeout(6):
+                async with asyncio.timeout(7):
+                    pass
+
+
+async def rising(times: int) -> None:
+    for _ in range(times):
+        async with tracedtimeout.timeout(5):
+            async with tracedtimeout.timeout(6):
+                async with tracedtimeout.timeout(7):
+                    pass
+
+
 async def bare_unlimited(times: int) -> None:
     for _ in range(times):
         async with asyncio.timeout(None):
@@ -68,10 +85,21 @@ async def unlimited(times: int) -> None:
             pass
 
 
+async def bare_each_another(times: int) -> None:
+    for i in range(times):
+        async with asyncio.timeout(5 + i % 7):
+            pass
+
+
 async def each_another(times: int) -> None:
     for i in range(times):
         async with tracedtimeout.timeout(5 + i % 7, name="varying"):
             pass
+
+
+async def bare_in_a_child_task(times: int) -> None:
+    async with asyncio.timeout(60):
+        await asyncio.create_task(bare(times))
 
 
 async def in_a_child_task(times: int) -> None:
@@ -98,16 +126,6 @@ async def wait_for(times: int) -> None:
         await tracedtimeout.wait_for(answer(), 5, name="wait_for")
 
 
-async def bare_task(seconds: float) -> None:
-    async with asyncio.timeout(5):
-        await asyncio.sleep(seconds)
-
-
-async def our_task(seconds: float) -> None:
-    async with tracedtimeout.timeout(5, name="task"):
-        await asyncio.sleep(seconds)
-
-
 async def bare_task_of_ten(seconds: float) -> None:
     for _ in range(10):
         async with asyncio.timeout(5):
@@ -127,6 +145,68 @@ def crowd(task: Callable[[float], Awaitable[None]], seconds: float) -> Program:
         await asyncio.gather(*[task(seconds) for _ in range(times)])
 
     return program
+
+
+SOON = 5e-5
+"""Seconds after which a timeout expires that is to: the program spins until then, so that no sleep is counted."""
+
+
+def expiring(make: Opened, inner: int = 0) -> Program:
+    """A timeout that expires around `inner` others: entered, fired and left."""
+
+    async def program(times: int) -> float:
+        counted = 0.0
+        for _ in range(times):
+            start = perf_counter()
+            try:
+                async with make(SOON):
+                    await _nested(make, inner)
+            except TimeoutError:
+                counted += perf_counter() - start - spun[0]
+        return counted
+
+    async def _nested(make: Opened, depth: int) -> None:
+        if depth:
+            async with make(60):
+                await _nested(make, depth - 1)
+        spun[0] = _spin()
+        await asyncio.sleep(60)
+
+    spun = [0.0]
+    return program
+
+
+def _spin() -> float:
+    """Keep the processor busy until whatever expires `SOON` is due; returns the seconds that this took."""
+    start = now = perf_counter()
+    while now < start + 2 * SOON:
+        now = perf_counter()
+    return now - start
+
+
+def storm(make: Opened) -> Program:
+    """As many timeouts as told, each in a task of its own, that all expire in one tick: fired and left."""
+
+    async def program(times: int) -> float:
+        delay = times * 5e-5  # longer than it takes to enter them all
+        tasks = [asyncio.create_task(_in_vain(make, delay)) for _ in range(times)]
+        await asyncio.sleep(0)
+        due = perf_counter() + delay
+        while perf_counter() < due:
+            pass
+        start = perf_counter()
+        await asyncio.wait(tasks)
+        return perf_counter() - start
+
+    return program
+
+
+async def _in_vain(make: Opened, delay: float) -> None:
+    try:
+        async with make(delay):
+            await asyncio.sleep(3600)
+    except TimeoutError:
+        pass
 
 
 def opened_by(make: Opened) -> Program:
