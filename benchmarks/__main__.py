@@ -19,7 +19,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -106,8 +106,8 @@ def main() -> int:
     return 0
 
 
-def elsewhere(options: list[str], *, python: bool) -> Measured:
-    """What a process of its own measures, with the hot path in Python or in C."""
+def elsewhere(options: Sequence[str], *, python: bool) -> Measured:
+    """The figures that a process of its own measures, with the hot path in Python or in C."""
     environment = os.environ | {"TRACEDTIMEOUT_NO_EXTENSIONS": "1" if python else "0"}
     command = [sys.executable, "-m", "benchmarks", "--here", *options]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
@@ -269,7 +269,7 @@ def _named(seconds: float) -> tracedtimeout.Timeout:
 def _again(program: Program) -> Program:
     """The same under another identity."""
 
-    def again(times: int) -> Awaitable[object]:
+    def again(times: int) -> Awaitable[float | None]:
         return program(times)
 
     return again
