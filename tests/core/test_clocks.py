@@ -11,6 +11,7 @@ import pytest
 
 from tracedtimeout import Outcome, timeout
 from tracedtimeout._core._loop import LoopState, state_of
+from tracedtimeout.testing import VirtualClockLoop
 
 PAST = 1.0
 """Seconds, of a clock in a test's hands, after which its rate shows."""
@@ -70,6 +71,17 @@ def test_a_clock_that_stands_still_is_virtual() -> None:
     state.decide()
     assert not state.undecided
     assert not state.timed_apart
+
+
+def test_our_virtual_clock_is_not_asked() -> None:
+    """It says what it is: moved as far as time has gone on while a machine paused, it would look real."""
+    loop = VirtualClockLoop()
+    state = state_of(loop)
+    loop.block(PAST)
+    state._since = (0.0, state._since[1] - PAST)
+    state.rest()
+    assert not state.timed_apart
+    loop.close()
 
 
 @pytest.mark.slow

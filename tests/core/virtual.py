@@ -20,6 +20,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     `delayed` says whether the clock was moved while handles of the same iteration had still to run.
     """
 
+    _tracedtimeout_virtual = True  # said, and not found out: a machine that pauses might make it look real
     _ready: Any
     _scheduled: Any
 

@@ -65,7 +65,7 @@ class LoopState(Lanes):
         self.stopwatch = time.monotonic if uvloop else clock
         self.timed_apart = uvloop
         """Durations are measured by another clock than deadlines: uvloop's is rounded to the millisecond."""
-        self.undecided = not (plain or uvloop)
+        self.undecided = not (plain or uvloop or getattr(loop, "_tracedtimeout_virtual", False))
         """True while it is not known whether the clock is a real one: see `decide`."""
         self._since = (clock(), time.monotonic())
         if self.undecided and self._goes_on():

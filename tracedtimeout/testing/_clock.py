@@ -46,6 +46,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         thread_patience: real seconds for one thread.
     """
 
+    _tracedtimeout_virtual = True
+    """For the state of the loop, which need not find it out: a machine that pauses might make it look real."""
+
     def __init__(
         self, *, patience: float = PATIENCE, threads: bool = True, thread_patience: float = THREAD_PATIENCE
     ) -> None:
