@@ -13,6 +13,7 @@ from ._facts import Facts
 from ._firing import cancelling_before
 from ._link import EXPIRING, Link
 from ._outcome import Outcome
+from ._tuples import importing
 
 is_answer: Callable[[BaseException], bool] = lambda exc: False  # noqa: E731  # replaced by a name for a callable
 """The predicate by which an exception is an answer to a request, and no failure: doors register it by `answers_are`."""
@@ -71,11 +72,12 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
     task, before = self._task, cancelling_before(self)
     assert task is not None
     around = _fired_around(self, here, before)
-    cancels = around.count + (around.other is not None)
+    cancels = around.fired + (around.other is not None)
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
     return None if asked > cancels else around.own or around.other
 
 
+@importing
 class _Around(NamedTuple):
     """Those around a timeout that have fired and are yet to be left, as seen from its task."""
 
@@ -87,8 +89,8 @@ class _Around(NamedTuple):
     """The number of times that the task had been asked to end before; -1 where the rest is not known."""
     own: Link | None = None
     """The outermost of the task."""
-    count: int = 0
-    """Those of the task that have fired since then."""
+    fired: int = 0
+    """The number of timeouts of the task that have fired since then."""
     other: Link | None = None
     """The nearest of another task, which the walk goes to."""
 
@@ -99,10 +101,12 @@ _MOST_AROUND = 1_000
 def _fired_around(self: Facts, here: Any, before: int) -> _Around:
     """Those around `self` that have fired and are yet to be left; the exit of its parent need not look again."""
     stamp, task, parent = here.stamp, self._task, self._parent
-    found, at_home = here.around.pop(self, None), True
+    found: _Around | None = here.around.pop(self, None)
+    at_home = True
     if found is None or found.stamp is not stamp or found.before != before:
-        outer = start = parent if found is None or found.stamp is not stamp else found.start
-        own, count, other = None, 0, None
+        outer: Any = parent if found is None or found.stamp is not stamp else found.start
+        start = outer
+        own, fired, other = None, 0, None
         while outer is not None:
             if outer._state is EXPIRING:
                 if own is None:
@@ -110,29 +114,29 @@ def _fired_around(self: Facts, here: Any, before: int) -> _Around:
                 if outer._task is not task:
                     other = outer
                     break
-                if outer._fired.cancelling > before:  # type: ignore[attr-defined]  # else it had as `self` was entered
-                    own, count = outer, count + 1
+                if outer._fired.cancelling > before:  # else it had fired as `self` was entered
+                    own, fired = outer, fired + 1
             at_home = at_home and (outer._bare or outer._here is here)  # another loop's may fire without a word
             outer = outer._parent
         if own is None and other is None:
             start = None
-        found = _Around(stamp, start, before, own, count, other)
+        found = _Around(stamp, start, before, own, fired, other)
     if at_home and parent is not None:
         _keep_for(parent, here, found, task)
     return found
 
 
 def _keep_for(parent: Any, here: Any, found: _Around, task: object) -> None:
-    stamp, start, before, own, count, other = found
+    stamp, start, before, own, fired, other = found
     if parent is other:
         return
     if parent._state is EXPIRING:
         start = parent._parent
         if parent._fired.cancelling > before:
-            own, count = None if parent is own else own, count - 1
+            own, fired = None if parent is own else own, fired - 1
     if len(here.around) >= _MOST_AROUND:
         here.around.clear()
-    here.around[parent] = _Around(stamp, start, before if parent._task is task else -1, own, count, other)
+    here.around[parent] = _Around(stamp, start, before if parent._task is task else -1, own, fired, other)
 
 
 def _found_by_code(self: Facts, here: Any, exc: BaseException) -> Fired | None:
