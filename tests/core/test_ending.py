@@ -15,6 +15,7 @@ from tests.support import figures, running_loop, running_task
 from tests.support.watching import Ended, at_once
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, checkpoint, remaining, timeout
 from tracedtimeout._core import _observers
+from tracedtimeout._core._exceeded import Where
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import VirtualClockLoop
@@ -123,7 +124,13 @@ async def test_one_that_was_moved_is_counted_as_used() -> None:
 
 
 async def test_an_expiry_found_by_code_and_raised_late_is_as_it_was() -> None:
-    """Raised in the place of the cancellation, it is what leaves, with that alone in its context."""
+    """Raised in the place of the cancellation, it is what leaves, with that alone in its context, which tells where."""
+    places: list[Where | None] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: places.append(ended.where)
+
+    _observers.add(opened)
     with pytest.raises(DeadlineExceeded) as caught:
         async with timeout(1.0, name="own") as own:
             running_loop().block(1.5)
@@ -136,6 +143,24 @@ async def test_an_expiry_found_by_code_and_raised_late_is_as_it_was() -> None:
     assert caught.value is found.value
     assert isinstance(caught.value.__context__, asyncio.CancelledError)
     assert own.outcome is Outcome.EXPIRED
+    traceback = caught.value.__context__.__traceback__
+    assert traceback is not None
+    assert [place and (place.line, place.path) for place in places] == [(traceback.tb_lineno, __file__)]
+
+
+async def test_an_expiry_found_by_code_waited_nowhere() -> None:
+    """Nobody was waiting as the deadline was found to have passed."""
+    places: list[Where | None] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: places.append(ended.where)
+
+    _observers.add(opened)
+    with suppress(TimeoutError):
+        async with timeout(1.0):
+            running_loop().block(1.5)
+            checkpoint()
+    assert places == [None]
 
 
 async def test_an_expiry_of_another_raised_late_has_ours_in_its_context() -> None:

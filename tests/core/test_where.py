@@ -166,6 +166,14 @@ async def test_ones_own_code_is_that_which_opened_it() -> None:
         assert caught.value.where == "shop.orders:2 in query"
 
 
+async def test_what_the_standard_library_waits_in_is_where_it_is_awaited() -> None:
+    """With no frame but its own, the place is the line of the code that opened the timeout."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        await wait_for(asyncio.Event().wait(), 1)
+    line = inspect.getsourcelines(test_what_the_standard_library_waits_in_is_where_it_is_awaited)[1] + 3
+    assert caught.value.where == f"tests.core.test_where:{line} in {caught.value.where.function}"
+
+
 async def test_without_a_frame_of_ones_own_it_is_the_librarys() -> None:
     """Code opened by a package of which no frame waits: the innermost frame outside the standard library will do."""
     library: dict[str, Any] = {"asyncio": asyncio, "__name__": "library.pool"}

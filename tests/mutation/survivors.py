@@ -5,6 +5,9 @@ from __future__ import annotations
 BOUND = "a bound of memory: one more is no matter"
 CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
+ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
+PLACED = "queued by its deadline and counted by its limit, whatever its series"
+TWIN = "the compiled hot path alone comes here, which no mutant is tried with"
 UNASKED = "nobody asks, where nothing has fired"
 TWICE = "asked if the exit is broken off after it, and this branch is of what the garbage collector has counted"
 
@@ -27,6 +30,27 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_count: ended.counted = True -> pass": TWICE,
         "_count: ended.counted = True -> ended.counted = False": TWICE,
     },
+    "_ended": {
+        "Fired: cancels: bool = True -> cancels: bool = False": "who is not cancelled says so, and so does who is",
+        "where_of: if ended.where is None and ended.fired is not None: -> if ended.where is None or ended.fired is not None:": CACHE,
+    },
+    "_entering": {
+        "bind_to: bind(self, here, kind, self.name, None if self._when is NEVER else 0.0) -> bind(self, here, kind, self.name, 0.0 if self._when is NEVER else None)": PLACED,
+        "bind_to: bind(self, here, kind, self.name, None if self._when is NEVER else 0.0) -> bind(self, here, kind, self.name, None if self._when is not NEVER else 0.0)": PLACED,
+        "entered: raise AssertionError('entering a timeout never waits') -> pass": "never come to",
+        "beneath: if parent._stamp is here.stamp and parent._state is ACTIVE: -> if parent._stamp is here.stamp and parent._state is not ACTIVE:": CACHE,
+        "beneath: return timed_at(self, here) if parent._bare or parent._state is not ACTIVE else self._when -> return timed_at(self, here) if parent._bare or parent._state is ACTIVE else self._when": CACHE,
+        "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail == series.lane.tail and (0.0 < series.limit < INF):": CACHE,
+        "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail != series.lane.tail and (0.0 <= series.limit < INF):": CACHE,
+        "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit <= INF):": CACHE,
+        "completed: self._state = FINISHED -> pass": TWIN,
+        "completed: self._ended = elapsed -> pass": TWIN,
+        "completed: counts[i] += 1 -> pass": TWIN,
+        "completed: counts[i] += 1 -> counts[i] -= 1": TWIN,
+        "completed: counts[i] += 1 -> counts[i] += 2": TWIN,
+        "completed: series.seconds += elapsed -> pass": TWIN,
+        "completed: series.seconds += elapsed -> series.seconds -= elapsed": TWIN,
+    },
     "_lanes": {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
@@ -36,6 +60,11 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: _MOST = 10000 -> _MOST = 10001": BOUND,
         "checked: known[name] = short -> pass": CACHE,
         "of_caller: sites[id(code)] = site -> pass": CACHE,
+    },
+    "_open": {
+        "_context_of: if get_context is not None: -> if not get_context is not None:": ELEVEN,
+        "_context_of: if get_context is not None: -> if get_context is None:": ELEVEN,
+        "_context_of: return next((each for each in gc.get_referents(task) if isinstance(each, Context)), None) -> return None": ELEVEN,
     },
     "_spent": {
         "module: MOST = 64 -> MOST = 65": BOUND,

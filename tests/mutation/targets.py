@@ -47,7 +47,6 @@ TESTS = [
     "tests/export/test_spans.py",
     "tests/export/test_from_zero.py",
     "tests/use/test_kit.py",
-    "tests/use/test_live.py",
     "tests/use/test_surface.py",
     "tests/use/test_views.py",
     "tests/wire/test_trust.py",
@@ -72,7 +71,7 @@ EACH = ("lines.py",)
 LONGEST = 1.5
 """Seconds of a test that is asked, unless it is one of those."""
 
-ENOUGH = 10.0
+ENOUGH = 6.0
 """Seconds of tests, as they take with no fault, after which a mutant has survived."""
 
 

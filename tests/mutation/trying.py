@@ -177,7 +177,7 @@ def _alone(module: str, mutant: Mutant) -> str:
 
 def _tests_of(module: str) -> list[str]:
     own = Path("tests/core") / of(module)
-    return [*[str(own)] * own.exists(), "tests/core/test_timeout.py", "tests/core/test_corners.py"]
+    return [*[str(own)] * own.exists(), "tests/core/test_timeout.py", "tests/core/test_wait_for.py"]
 
 
 class _First:

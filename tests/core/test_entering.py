@@ -1,0 +1,183 @@
+"""Entering: what is timed for what lies around it, and what an entry that is broken off takes back."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from tests.faults.strikes import OURS, Strikes
+from tests.support import figures, running_loop, running_task
+from tests.support.watching import Ended, now
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, remaining, timeout, timeout_at, wait_for
+from tracedtimeout._core._lanes import MOST
+from tracedtimeout._core._loop import state_of
+from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout.testing import run
+
+pytestmark = pytest.mark.loops("virtual")
+
+
+def test_one_made_without_a_loop_tells_its_times_once_entered() -> None:
+    """On the clock of the loop that it is entered on, from that moment."""
+    made = Timeout(5.0, name="made")
+
+    async def main() -> None:
+        await asyncio.sleep(2.0)
+        async with made:
+            await asyncio.sleep(0.5)
+            assert (made.requested, made.limit, made.elapsed, made.deadline()) == (3.0, 3.0, 0.5, 5.0)
+
+    run(main())
+
+
+# What is needed
+
+
+async def test_what_is_needed_exactly_is_enough() -> None:
+    """`at_least` refuses less, and not as much."""
+    async with timeout(1.0), timeout(5.0, at_least=1.0) as inner:
+        assert inner.remaining() == 1.0
+
+
+async def test_what_is_needed_is_compared_with_a_deadline_that_was_moved() -> None:
+    """That of the outermost, which the one between does not know yet."""
+    async with timeout(9.0) as outer, timeout(9.0):
+        outer.reschedule(now() + 0.5)
+        with pytest.raises(DeadlineExceeded) as caught:
+            async with timeout(9.0, at_least=1.0):
+                pytest.fail("its body ran")
+        assert (caught.value.rejected, caught.value.limit) == (True, 0.5)
+
+
+@pytest.mark.parametrize("at_least", [0.0, 0.5])
+async def test_of_deadlines_that_are_equal_its_own_is_the_one_it_names(at_least: float) -> None:
+    """However it is entered."""
+    async with timeout_at(5.0, name="outer"), timeout_at(5.0, at_least=at_least, name="inner") as inner:
+        assert (inner.owner, inner.source) == ("inner", "own")
+        child = Ended()
+        task = asyncio.create_task(child.watch(name="child", delay=5.0))
+        await asyncio.sleep(0)
+        assert (child.timeout.owner, child.timeout.source) == ("child", "own")
+        task.cancel()
+        await asyncio.wait([task])
+
+
+# What is counted
+
+
+async def test_limits_that_are_those_of_others_are_counted_as_they_are() -> None:
+    """What was granted, and the share of that which was used, and not what the code asked for."""
+    for _ in range(3):
+        async with timeout(0.5), timeout(5.0, name="inner"):
+            await asyncio.sleep(0.125)
+    found = _process.snapshot()
+    limits, used = found[_metrics.LIMIT]["inner",], found[_metrics.UTILIZATION]["inner",]
+    assert isinstance(limits, _process.Histogram)
+    assert isinstance(used, _process.Histogram)
+    assert (limits.total, used.total, sum(limits.counts), sum(used.counts)) == (1.5, 0.75, 3, 3)
+
+
+# When it is timed
+
+
+async def cancellations() -> int:
+    """How often the task had been cancelled, when it is."""
+    try:
+        await asyncio.sleep(50.0)
+    except asyncio.CancelledError:
+        return running_task().cancelling()
+    pytest.fail("not cancelled")
+
+
+async def test_one_inside_a_budget_is_timed_for_that_alone() -> None:
+    """Not for the timeouts around the budget, nor for what is around those: they time themselves, and cancel once."""
+    for outermost, outer in ((None, 1.0), (1.0, 5.0)):
+        with budget(outermost), suppress(TimeoutError):
+            async with timeout(outer):
+                with budget(8.0):
+                    async with timeout(9.0) as inner:
+                        times = await cancellations()
+        assert (times, inner.expired()) == (1, False)
+
+
+async def test_a_budget_around_one_that_was_left_first_ends_what_is_inside() -> None:
+    """The timeout between them is passed by."""
+    outermost, between = budget(1.0), timeout(5.0)
+    with outermost:
+        await between.__aenter__()
+        with budget(3.0):
+            await between.__aexit__(None, None, None)
+            with pytest.raises(DeadlineExceeded):
+                async with timeout(9.0) as inner:
+                    await asyncio.sleep(50.0)
+    assert (now(), inner.outcome, inner.owner) == (1.0, Outcome.INHERITED, "_budget")
+
+
+async def test_clean_up_inside_a_budget_is_timed_for_that() -> None:
+    """Beneath a timeout that has fired, the budget is what binds; and one around that, as its deadline says."""
+    with budget(3.0), suppress(TimeoutError):
+        async with timeout(1.0):
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                with budget(9.0), suppress(TimeoutError):
+                    async with timeout(9.5) as inner:
+                        deadline = inner.deadline()
+                        await asyncio.sleep(50.0)
+                assert now() == deadline
+
+
+# A lane of its own
+
+
+@pytest.mark.parametrize("delay", [0.5, 5.0])
+async def test_a_delay_whose_lane_was_given_away_has_one_again(delay: float) -> None:
+    """The next time that it is used, while there are few."""
+    here = state_of(asyncio.get_running_loop())
+    async with timeout(delay, name="fetch"):
+        pass
+    for number in range(MOST):
+        async with timeout(10.0 + number, name=f"name {number // 10}"):
+            pass
+    assert delay not in here.by_delay
+    async with timeout(delay, name="fetch"):
+        pass
+    async with timeout(delay, name="fetch") as again:
+        assert again in here.by_delay[delay]
+
+
+# Broken off
+
+
+class Strike(BaseException):
+    """As a signal's handler raises."""
+
+
+async def test_an_entry_that_is_broken_off_once_it_is_made_is_left() -> None:
+    """Nothing is in force, or counted as open, of a `wait_for` that was struck as it had entered its timeout."""
+
+    async def waits() -> None:
+        await wait_for(asyncio.sleep(0), 5.0, reserve=1.0, name="waits")
+
+    await waits()
+    lines = Strikes(OURS)
+    lines.start()
+    await waits()
+    lines.stop()
+    last = max(number for number, line in enumerate(lines.lines) if line.function == "entered")
+
+    def strike() -> None:
+        raise Strike
+
+    strikes = Strikes(OURS, at=last, act=strike)
+    strikes.start()
+    with pytest.raises(Strike):
+        await waits()
+    strikes.stop()
+    assert strikes.struck is not None
+    assert strikes.struck.function == "entered"
+    assert (remaining(), state_of(running_loop()).entries()) == (float("inf"), [])
+    assert figures("waits")["duration"] == {"completed": 2, "failed": 1}
+    assert "active" not in figures("waits")
