@@ -52,6 +52,14 @@ class Admission:
         self._needed = 0.0 if dark else max(at_least, _ANY)
         self._maximum_is_enough = maximum is None or maximum >= self._needed
         self._dark_below = max(at_least, _ANY) if dark else None
+        self._plain = at_least == 0.0 and not dark
+
+    def enter_plainly(self, name: str) -> Timeout | None:
+        """The timeout of a request with no header, entered; None, and nothing, where more is to be looked at."""
+        if self._plain and _context.current.get() is None:
+            request: Timeout = enter(self.default, name, "request")
+            return request
+        return None
 
     def admit(
         self, name: str, lines: Sequence[tuple[object, object]], *, stays: bool = False, queued: bool = False

@@ -86,6 +86,11 @@ class Opened:
         request: Timeout = self._request
         return request
 
+    def of(self, request: Timeout) -> Opened:
+        """Take over `request`, which was entered plainly; returns itself."""
+        self._request = request
+        return self
+
     def leave(self, exc: BaseException | None = None) -> BaseException | None:
         """Leave it with what was raised; returns what its deadline makes of that, None if it has not ended it."""
         request = self._request
@@ -140,6 +145,15 @@ class Opened:
         self._bound.close()
         if self._since is not None:
             self._terms.count_outlived(self._name, time.monotonic() - self._since)
+
+
+def leave_plainly(request: Timeout) -> None:
+    """Leave what was entered plainly, and whose body raised nothing."""
+    try:
+        leave(request)
+    finally:
+        if _context.current.get() is not request:  # one that was left beneath it may be open for good
+            _context.current.set(None)
 
 
 def _found_by_code(request: Timeout, exc: BaseException) -> bool:

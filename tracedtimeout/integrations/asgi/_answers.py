@@ -37,40 +37,35 @@ class Response:
     """An HTTP response: once it has started, all that can be done is to cut it off, which is what servers do when the
     application raises."""
 
-    __slots__ = ("_last", "_name", "_read", "_receive", "_send", "scope", "started")
+    __slots__ = ("_last", "_name", "_send", "scope")
+
+    _reads_with: Receive | None = None
+    """What reads the request's body, where it may have one."""
+    _read = False
+    """The body of the request has been read to its end."""
 
     def __init__(self, send: Send, scope: Scope, name: str) -> None:
         self._send = send
         self._name = name
         """The request's."""
-        self._receive: Receive = _nothing
-        self._read = False
-        """The body of the request has been read to its end."""
         self.scope = scope
-        self.started = False
         self._last: Message | None = None
-        """The last message after the start."""
+        """The last message from the start on; None before."""
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass on a message of the application."""
-        if self.started:
+        if self._last is not None:
             self._last = message
         elif message["type"] == "http.response.start":
             if message.get("status") == _ERROR and self._is_ours(exc := sys.exception()):
                 raise exc
-            self.started = True
+            self._last = message
         return self._send(message)
 
-    def reading(self, receive: Receive) -> Receive:
-        """`receive` of a request that may have a body: noted when the application has read all of that."""
-        self._receive = receive
-        return self._receive_and_note
-
-    async def _receive_and_note(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            self._read = True
-        return message
+    @property
+    def started(self) -> bool:
+        """True once the application has begun its response."""
+        return self._last is not None
 
     async def expire(self) -> bool:
         """Answer 504 if the response has not started.
@@ -124,8 +119,28 @@ class Response:
         if not self._read and _brings_a_body(self.scope):
             headers.append(_CLOSE)  # else the server has to read the rest before the next request
         sending = _refuse(send, self.scope, headers)
-        reads = not (self._read or overdue or self._receive is _nothing)
-        return _taken(_while_reading(self._receive, sending) if reads else sending)
+        if self._read or overdue or self._reads_with is None:
+            return _taken(sending)
+        return _taken(_while_reading(self._reads_with, sending))
+
+
+class ResponseToBody(Response):
+    """The response to a request that may have a body: notes when the application has read all of that."""
+
+    __slots__ = ("_read", "_reads_with")
+
+    def __init__(self, send: Send, scope: Scope, name: str, receive: Receive) -> None:
+        super().__init__(send, scope, name)
+        self._reads_with = receive
+        self._read = False
+
+    async def receive(self) -> Message:
+        """The next message for the application."""
+        assert self._reads_with is not None
+        message = await self._reads_with()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._read = True
+        return message
 
 
 async def _taken(sending: Awaitable[None]) -> bool:
@@ -157,10 +172,6 @@ async def _while_reading(receive: Receive, sending: Awaitable[None]) -> None:
         await sending
     finally:
         reading.cancel()
-
-
-async def _nothing() -> Message:
-    return {"type": "http.disconnect"}
 
 
 async def _read_all(receive: Receive) -> None:
