@@ -116,6 +116,7 @@ PRIVATE_NAMES_OF_DOOR = {
     "_core._arguments.seconds_of",
     "_core._budget.Budget",
     "_core._deciding.answers_are",
+    "_core._entering.enter_granted",
     "_core._firing.listeners",
     "_core._hot.enter",
     "_core._hot.leave",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
 
-from tests.services.asgi_servers import serving
-from tracedtimeout import budget, remaining, timeout
+from tests.services.asgi_servers import figures, serving
+from tracedtimeout import View, budget, remaining, timeout
+from tracedtimeout._core import _observers
+from tracedtimeout._core.figures._metrics import ACTIVE
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
 
 BODY = b"z" * 2_000_000
@@ -115,3 +118,49 @@ async def test_a_default_bounds_what_a_header_may_ask(caplog: pytest.LogCaptureF
         await door(http(headers=[(b"deadline-budget", value)]), None, None)  # type: ignore[arg-type]  # as above
     assert [left <= limit for left, limit in zip(seen, (2.0, 0.5, 2.0), strict=True)] == [True] * 3
     assert [record.getMessage()[:26] for record in caplog.records] == ["a caller asks for 60.000 s"]
+
+
+async def test_nothing_of_a_request_is_left_in_the_context_it_was_served_in() -> None:
+    """Whoever goes on in that context is bound by nothing of it: its deadline, its caller's, or what it left open."""
+    seen: list[float] = []
+
+    async def leaves_one_open(scope: Any, receive: Any, send: Any) -> None:
+        await timeout(1.0).__aenter__()
+
+    door = DeadlineMiddleware(leaves_one_open, default=20.0, route_of=lambda scope: "/x")
+    for headers in ([], [(b"deadline-budget", b"500")], [], [(b"deadline-budget", b"30")]):
+        await door(http(headers=headers), None, None)  # type: ignore[arg-type]  # as above
+        seen.append(remaining())
+    assert seen == [math.inf] * 4
+
+
+async def test_a_second_mounted_application_inherits_too() -> None:
+    """The scope of the outer request is its own again after a door beneath it: whoever is asked next, in whatever task,
+    inherits from an open request."""
+    seen: list[float] = []
+
+    async def outer_app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend([await served(scope), await served(scope)])
+
+    await DeadlineMiddleware(outer_app, default=3.0)(http(), None, None)  # type: ignore[arg-type]  # as above
+    assert [left <= 3.0 for left in seen] == [True, True]
+
+
+async def test_an_entry_that_is_broken_off_was_never_there() -> None:
+    """Ctrl-C as the request of a caller with a deadline is entered: it is not open, and its caller's binds nothing."""
+
+    def interrupt(request: View) -> None:
+        raise KeyboardInterrupt
+
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        pytest.fail("ran")
+
+    door = DeadlineMiddleware(never, default=20.0, route_of=lambda scope: "/x")
+    _observers.add(interrupt)
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                await door(http(headers=[(b"deadline-budget", b"500")]), None, None)  # type: ignore[arg-type]  # as above
+    finally:
+        _observers.remove(interrupt)
+    assert (remaining(), figures(ACTIVE)) == (math.inf, {})

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from importlib.metadata import entry_points
 
@@ -205,6 +205,33 @@ def test_hostile_lines_never_raise(lines: list[tuple[object, object]]) -> None:
 
 
 # Outgoing
+
+
+NOW_MS = 1_763_823_600_123
+AS_WE_WRITE_THEM = st.builds(
+    "{};sent={}".format, st.integers(0, 10**13), st.integers(-(10**5), 10**5).map(lambda ms: NOW_MS + ms)
+)
+
+
+@given(AS_WE_WRITE_THEM | st.from_regex("[0-9 ;=sent\u0661]{1,40}", fullmatch=True), st.booleans())
+def test_what_our_doors_write_is_read_at_once_and_alike(value: str, is_text: bool) -> None:
+    """The short way to read a deadline-budget gives what the long one does, and counts the same; in a loop and not."""
+    line = ("deadline-budget", value) if is_text else (b"deadline-budget", value.encode("latin-1", "replace"))
+
+    def told(lines: Iterable[tuple[object, object]]) -> tuple[object, ...]:
+        _process.reset()
+        seconds = received.seconds(
+            [(b"deadline-budget", b"1;sent=0")], now_ns=0
+        )  # the first of a loop goes the long way
+        assert seconds == 0.001
+        seconds = received.seconds(lines, now_ns=NOW_MS * 10**6)
+        return seconds, counted(RECEIVED), counted(TRANSIT), counted(HEADERS_IGNORED)
+
+    async def in_a_loop() -> tuple[tuple[object, ...], ...]:
+        return told([line]), told(iter([line]))
+
+    short, long = asyncio.run(in_a_loop())
+    assert short == long == told(iter([line])) == told([line])
 
 
 def test_nothing_is_injected_without_a_budget() -> None:

@@ -15,10 +15,11 @@ from . import _context
 from ._arguments import seconds_of, shown
 from ._exceeded import DeadlineExceeded, exceeded_message
 from ._family import join, left, open_beneath
-from ._link import ACTIVE, BUDGET, CREATED, FINISHED, INF, NO_LOOP, Link, earliest, in_force, live, reader_here
+from ._link import ACTIVE, BUDGET, CREATED, FINISHED, INF, NO_LOOP, REMOTE, Link, earliest, in_force, live, reader_here
 from ._loop import tasks
 from .figures._series import NEVER
 
+new = object.__new__
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -89,6 +90,17 @@ class Budget(Link):
             self._task = None
             if _context.current.get() is self:
                 _context.current.set(self._parent)
+
+
+def granted(here: Any, task: Any, now: float, when: float) -> Budget:
+    """A caller's budget until `when`, in force around nothing yet, for `task`: in a third of the time of two calls."""
+    self: Any = new(Budget)
+    self._reader, self._name, self._started, self._state, self._task = here, REMOTE, now, ACTIVE, task
+    self._when = self._deadline = when
+    self._stamp = here.stamp
+    self._parent = self._owner = self._inner = self._spent = self._more = self.stands_for = None
+    made: Budget = self
+    return made
 
 
 def remaining() -> float:

@@ -18,7 +18,7 @@ from ._delays import Delays, Limited, limited
 from ._lanes import LINGER, Lanes
 from .figures import _process
 from .figures._process import LoopFigures
-from .figures._series import NEVER, Histogram
+from .figures._series import NEVER
 
 if sys.version_info >= (3, 12):
     tasks: Any = (
@@ -151,8 +151,7 @@ class LoopState(Lanes):
 
     def forget(self) -> None:
         """Begin the figures anew."""
-        self.figures.by_name.clear()
-        self.figures.timer_lag = Histogram(self.figures.timer_lag.bounds)
+        self.figures.forget()
         for by_name in self.series.values():
             by_name.clear()
         self.sites.clear()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core import _context
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import Budget
-from tracedtimeout._core._hot import enter
+from tracedtimeout._core._entering import enter_granted
+from tracedtimeout._core._hot import enter, leave
 from tracedtimeout._core._link import BUDGET, REMOTE
 from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core.figures import _metrics, _process
@@ -54,19 +56,24 @@ class Admission:
         self._dark_below = max(at_least, _ANY) if dark else None
         self._plain = at_least == 0.0 and not dark
 
-    def enter_plainly(self, name: str) -> Timeout | None:
-        """The timeout of a request with no header, entered; None, and nothing, where more is to be looked at."""
-        if self._plain and _context.current.get() is None:
-            request: Timeout = enter(self.default, name, "request")
-            return request
-        return None
+    def enter_plainly(self, name: str, lines: list[tuple[object, object]] | None) -> Timeout | None:
+        """`admit`, where there is nothing around the request but what its caller granted, which is its parent then.
+
+        None, and nothing is entered or counted, where more is to be looked at.
+        """
+        if not self._plain or _context.inherited() is not None:
+            return None
+        request: Timeout = enter(self.default, name, "request") if lines is None else self.admit(name, lines)[0]
+        return request
 
     def admit(
         self, name: str, lines: Sequence[tuple[object, object]], *, stays: bool = False, queued: bool = False
-    ) -> tuple[Timeout, Budget | None, bool]:
-        """The timeout of the request `name`, entered; with it, opened, the deadline that its caller granted.
+    ) -> tuple[Timeout, Budget | None, float | None]:
+        """The timeout of the request `name`, entered; with it, opened, the deadline that its caller granted, if that is
+        the earlier one.
 
-        The flag is True where it came with no deadline, so that `default` is its own.
+        The number is the seconds granted: None where it came with no deadline, so that `default` is its own; 0.0 where
+        it is told as refused, and runs in the dark.
 
         Args:
             lines: its header lines; those that are none of ours are skipped.
@@ -76,23 +83,28 @@ class Admission:
         Raises:
             DeadlineExceeded: the request is refused.
         """
-        granted, told = self.granted(name, lines, queued=queued)
+        if self._dark_below is None:
+            counted, told = _attached.overrule(), False
+            granted = _received.seconds(lines, accept=self._accept, queued=queued, counted=counted)
+        else:
+            granted, told = self.granted(name, lines, queued=queued)
         if granted is None:
-            return self.admit_unasked(name, stays), None, not told
-        if self._untold and self._maximum is not None and granted > self._maximum:
-            self._untold = False
-            _log.info(
-                "a caller asks for %.3f s of %r and gets the default of %.3f s: maximum= lets callers ask for more",
-                granted,
-                name,
-                self._maximum,
-            )
-        of_terms = self._maximum is not None and granted >= self._maximum  # equal: the terms end it
-        bound = Budget(math.inf if of_terms else granted, name=REMOTE)
+            return self.admit_unasked(name, stays), None, 0.0 if told else None
+        maximum, needed = self._maximum, self._needed
+        if maximum is not None and granted >= maximum:  # equal: the terms end it
+            if self._untold and granted > maximum:
+                self._tell(name, granted)
+            if self._maximum_is_enough and _context.inherited() is None:
+                needed = 0.0  # as nearly always: asking costs 4 us
+            return enter(maximum, name, "request", needed), None, granted
+        if granted >= needed:
+            request = enter_granted(granted, maximum, name)
+            if request is not None:
+                return request, request._parent, granted
+        bound = Budget(granted, name=REMOTE)
         bound.open()
-        enough = granted >= self._needed and self._maximum_is_enough and bound._parent is None  # as nearly always
         try:
-            return enter(self._maximum, name, "request", 0.0 if enough else self._needed), bound, False
+            return enter(maximum, name, "request", needed), bound, granted
         except BaseException:
             bound.close()
             raise
@@ -139,7 +151,34 @@ class Admission:
         _process.count(_metrics.REJECTIONS, (_process.label(name), reason, "dark"))
         return (granted if left > 0.0 else None), True
 
+    def _tell(self, name: str, granted: float) -> None:
+        self._untold = False
+        _log.info(
+            "a caller asks for %.3f s of %r and gets the default of %.3f s: maximum= lets callers ask for more",
+            granted,
+            name,
+            self._maximum,
+        )
+
     def count_outlived(self, name: str, elapsed: float) -> None:
         """Count a request that took so many seconds, if the `default` that is not enforced would have cut it."""
         if self.unenforced is not None and elapsed > self.unenforced:
             _process.count(_metrics.REJECTIONS, (_process.label(name), "expired", "dark"))
+
+
+def leave_plainly(request: Timeout) -> None:
+    """Leave what was entered plainly, and whose body raised nothing."""
+    bound: Any = request._parent
+    try:
+        leave(request)
+    finally:
+        if bound is not None:
+            bound.close()
+        if _context.current.get() is not request:  # one that was left beneath it may be open for good
+            _context.current.set(None)
+
+
+def budget_around(request: Timeout) -> Budget | None:
+    """What the caller granted to a request that was entered plainly, and is open."""
+    bound: Any = request._parent
+    return bound if isinstance(bound, Budget) else None

@@ -15,7 +15,7 @@ from tracedtimeout._core._link import NO_LOOP, REMOTE, reader_here
 from tracedtimeout.propagation._received import lines_of
 
 from . import _answered, _endpoints, _logged, _threads  # noqa: F401  # two tell the core of answers and of endpoints
-from ._admission import Admission
+from ._admission import Admission, budget_around
 from ._naming import packages
 
 Carrier = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
@@ -32,14 +32,17 @@ class Opened:
 
     # fmt: off
     __slots__ = (
-        "_before", "_bound", "_carrier", "_name", "_outer", "_queued", "_request", "_since", "_stays", "_terms",
+        "_before", "_bound", "_carrier", "_granted", "_name", "_outer", "_queued", "_request", "_since", "_stays",
+        "_terms",
     )
     # fmt: on
 
     _request: Any
     """Once it is entered: its `Timeout`, in a thread its `Budget`."""
     _bound: Any
-    """The `Budget` that its carrier granted, in a thread or the terms did."""
+    """The `Budget` that its carrier granted, where that is the earlier deadline; in a thread, that or the terms'."""
+    _granted: float | None
+    """Seconds; see `Admission.admit`."""
     _since: float | None
     """Set where a `default` that is not enforced is its own: in a thread the time of its entry, else 0."""
 
@@ -48,12 +51,12 @@ class Opened:
     ) -> None:
         self._terms, self._name, self._carrier = terms, name, carrier
         self._queued, self._stays, self._outer = queued, stays, outer
-        self._request = self._bound = self._before = self._since = None
+        self._request = self._bound = self._granted = self._before = self._since = None
 
     @property
     def granted(self) -> bool:
         """True once it is entered and if its carrier granted a deadline that is believed."""
-        return self._bound is not None
+        return bool(self._granted)
 
     def enter(self) -> Timeout:
         """Enter it.
@@ -69,9 +72,10 @@ class Opened:
             _context.inherit_own(asyncio.current_task(), self._outer)
         try:
             if lines:
-                self._request, self._bound, unasked = terms.admit(
+                self._request, self._bound, self._granted = terms.admit(
                     self._name, lines, stays=self._stays, queued=self._queued
                 )
+                unasked = self._granted is None
             else:
                 unasked = not self._stays
                 if terms.at_least:
@@ -88,7 +92,7 @@ class Opened:
 
     def of(self, request: Timeout) -> Opened:
         """Take over `request`, which was entered plainly; returns itself."""
-        self._request = request
+        self._request, self._bound = request, budget_around(request)
         return self
 
     def leave(self, exc: BaseException | None = None) -> BaseException | None:
@@ -145,15 +149,6 @@ class Opened:
         self._bound.close()
         if self._since is not None:
             self._terms.count_outlived(self._name, time.monotonic() - self._since)
-
-
-def leave_plainly(request: Timeout) -> None:
-    """Leave what was entered plainly, and whose body raised nothing."""
-    try:
-        leave(request)
-    finally:
-        if _context.current.get() is not request:  # one that was left beneath it may be open for good
-            _context.current.set(None)
 
 
 def _found_by_code(request: Timeout, exc: BaseException) -> bool:

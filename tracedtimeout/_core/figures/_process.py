@@ -27,11 +27,13 @@ _log = logging.getLogger("tracedtimeout")
 class LoopFigures:
     """All the figures of one loop."""
 
-    __slots__ = ("by_name", "timer_lag")
+    __slots__ = ("by_name", "headers", "timer_lag")
 
     def __init__(self) -> None:
         self.by_name: dict[str, Figures] = {}
         self.timer_lag = Histogram(_metrics.TIMER_LAG.bounds)
+        self.headers: dict[Metric, dict[str, Histogram]] = {_metrics.RECEIVED: {}, _metrics.TRANSIT: {}}
+        """By the headers that requests came with."""
 
     def of(self, label: str) -> Figures:
         """The figures of the name that is counted as `label`."""
@@ -40,10 +42,27 @@ class LoopFigures:
             figures = self.by_name[label] = Figures(label)
         return figures
 
+    def of_header(self, metric: Metric, header: str) -> Histogram:
+        """What `metric`, one of `headers`, is of `header`."""
+        found = self.headers[metric].get(header)
+        if found is None:
+            found = self.headers[metric][header] = Histogram(metric.bounds)
+        return found
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.by_name.clear()
+        self.timer_lag = Histogram(_metrics.TIMER_LAG.bounds)
+        for by_header in self.headers.values():
+            by_header.clear()
+
     def add_to(self, table: Table) -> None:
         for figures in list(self.by_name.values()):
             figures.add_to(table)
         merge(table, _metrics.TIMER_LAG, (), self.timer_lag)
+        for metric, by_header in self.headers.items():
+            for header, histogram in list(by_header.items()):
+                merge(table, metric, (header,), histogram)
 
 
 class Writer(Protocol):

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from tracedtimeout import DeadlineExceeded
 from tracedtimeout._shared.asgi import Receive, Scope, Send
+from tracedtimeout.integrations._admission import leave_plainly
 from tracedtimeout.integrations._naming import MARK
-from tracedtimeout.integrations._opened import Opened, leave_plainly
+from tracedtimeout.integrations._opened import Opened
 from tracedtimeout.integrations.door import Door, plainly
 from tracedtimeout.propagation import HEADERS
 
@@ -107,18 +108,17 @@ class DeadlineMiddleware:
             if line[0] in _OURS:
                 lines = _ours(scope)
                 break
-        else:
+        try:
             if SCOPE not in scope:
-                request = self._enter_plainly(name)
-        if request is None:
-            outer = scope.get(SCOPE)
-            opened = self._door.open(name, lines, outer=outer)
-            try:
+                request = self._enter_plainly(name, lines)
+            if request is None:
+                outer = scope.get(SCOPE)
+                opened = self._door.open(name, lines, outer=outer)
                 request = opened.enter()
-            except DeadlineExceeded:
-                if not await answer.expire():
-                    raise
-                return
+        except DeadlineExceeded:
+            if not await answer.expire():
+                raise
+            return
         answers[request] = answer
         scope[SCOPE] = request
         try:
