@@ -179,6 +179,6 @@ def leave_plainly(request: Timeout) -> None:
 
 
 def budget_around(request: Timeout) -> Budget | None:
-    """What the caller granted to a request that was entered plainly, and is open."""
+    """The deadline that the caller granted to a request that was entered plainly, and is open; None if it granted none."""
     bound: Any = request._parent
     return bound if isinstance(bound, Budget) else None

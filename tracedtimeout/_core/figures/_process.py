@@ -43,7 +43,7 @@ class LoopFigures:
         return figures
 
     def of_header(self, metric: Metric, header: str) -> Histogram:
-        """What `metric`, one of `headers`, is of `header`."""
+        """The figures of `metric`, one of `headers`, for `header`."""
         found = self.headers[metric].get(header)
         if found is None:
             found = self.headers[metric][header] = Histogram(metric.bounds)
