@@ -10,26 +10,26 @@ from tracedtimeout._core._facts import Facts
 from tracedtimeout._core._link import Link
 
 WRITERS = {
-    "_deadline": {"_budget", "_deciding", "_ending", "_entering", "_hot_py", "_link"},
-    "_ended": {"_ending", "_entering", "_hot_py"},
-    "_fired": {"_entering", "_firing", "_hot_py", "_wait_for"},
-    "_inner": {"_budget", "_ending", "_entering", "_family", "_hot_py"},
-    "_lane": {"_entering", "_hot_py", "_lanes", "_wait_for"},
-    "_more": {"_budget", "_entering", "_hot_py", "_link"},
-    "_owner": {"_budget", "_deciding", "_ending", "_entering", "_hot_py", "_link"},
-    "_parent": {"_budget", "_entering", "_hot_py", "_link"},
-    "_series": {"_entering", "_hot_py"},
-    "_spent": {"_budget", "_entering", "_family", "_hot_py"},
-    "_stamp": {"_budget", "_ending", "_entering", "_firing", "_hot_py", "_link", "_timeout", "_wait_for"},
-    "_started": {"_budget", "_ending", "_entering", "_hot_py", "_reserves", "_timeout"},
-    "_state": {"_budget", "_ending", "_entering", "_firing", "_hot_py", "_wait_for"},
-    "_task": {"_budget", "_ending", "_entering", "_hot_py"},
-    "_when": {"_budget", "_entering", "_hot_py", "_reserves", "_timeout"},
+    "_deadline": {"_budget", "_deciding", "_ending", "_entering", "_granting", "_hot_py", "_link"},
+    "_ended": {"_ending", "_entering", "_granting", "_hot_py"},
+    "_fired": {"_entering", "_firing", "_granting", "_hot_py", "_wait_for"},
+    "_inner": {"_budget", "_ending", "_entering", "_family", "_granting", "_hot_py"},
+    "_lane": {"_entering", "_granting", "_hot_py", "_lanes", "_wait_for"},
+    "_more": {"_budget", "_entering", "_granting", "_hot_py", "_link"},
+    "_owner": {"_budget", "_deciding", "_ending", "_entering", "_granting", "_hot_py", "_link"},
+    "_parent": {"_budget", "_entering", "_granting", "_hot_py", "_link"},
+    "_series": {"_entering", "_granting", "_hot_py"},
+    "_spent": {"_budget", "_entering", "_family", "_granting", "_hot_py"},
+    "_stamp": {"_budget", "_ending", "_entering", "_firing", "_granting", "_hot_py", "_link", "_timeout", "_wait_for"},
+    "_started": {"_budget", "_ending", "_entering", "_granting", "_hot_py", "_reserves", "_timeout"},
+    "_state": {"_budget", "_ending", "_entering", "_firing", "_granting", "_hot_py", "_wait_for"},
+    "_task": {"_budget", "_ending", "_entering", "_granting", "_hot_py"},
+    "_when": {"_budget", "_entering", "_granting", "_hot_py", "_reserves", "_timeout"},
 }
 """The modules that write a field. They are listed, so that a new one is a decision; the lists may only shrink.
 
-`_hot_py` and `_entering` enter, `_hot_py` and `_ending` leave, `_firing` fires: each edge of a life has one writer. A
-field that an entry fills in, and an exit empties, has both.
+`_hot_py`, `_entering` and `_granting` enter, `_hot_py` and `_ending` leave, `_firing` fires: each edge of a life has
+one writer. A field that an entry fills in, and an exit empties, has both.
 """
 
 TAKING = ("Lock", "Semaphore", "Condition", ".acquire")

@@ -8,14 +8,13 @@ from bisect import bisect_left
 from types import FrameType
 from typing import Any
 
-from . import _context, _names, _observers
+from . import _names, _observers
 from ._arguments import check_options
-from ._budget import granted
 from ._ended import Ended
 from ._ending import close, keep_told, refuse, tell_end
 from ._family import join, let_go
 from ._link import ACTIVE, CREATED, FINISHED, INF, Link, instant, live
-from ._loop import LoopState, deadline_in, state_of, tasks
+from ._loop import LoopState, deadline_in, state_of
 from ._more import More
 from ._observers import Closers
 from ._outcome import Outcome
@@ -168,46 +167,6 @@ def counted(self: Any, now: float) -> Any:
     if varied.low < limit <= varied.high:
         varied.seen += 1; varied.granted += limit; return self  # one step
     varied.grant(limit); return self
-
-
-def enter_granted(seconds: float, delay: float | None, name: str) -> Any:
-    """A request of `delay` seconds, entered; its parent is a budget of the fewer `seconds` that its caller granted.
-
-    None, and nothing is open, in any but the common case. As the budget's `open` and `enter`, in half of the time.
-    """
-    loop = asyncio.get_running_loop()
-    task: Any = tasks.current_task(loop)
-    here: Any = getattr(loop, "_tracedtimeout", None)
-    if here is None or task is None or task.cancelling() or _context.inherited() is not None:
-        return None
-    now = here.clock()
-    when, own = now + seconds, NEVER if delay is None else now + delay
-    if not now < when < own or (named := here.series.get("request", {}).get(name)) is None:
-        return None
-    varied = named[delay].varied
-    if varied.roomy > seconds:
-        varied = varied.tight
-    self = new(timeout_class)
-    self._parent = self._owner = bound = granted(here, task, now, when)
-    self._series, self._when, self._deadline, self._state, self._task = varied, own, when, ACTIVE, task
-    self._started = here.stopwatch() if here.timed_apart else now
-    self._lane, self._stamp = here.untimed, here.stamp
-    self._inner = self._spent = self._more = self._fired = self._ended = None
-    bound._inner = self
-    try:
-        here.place(self, when)
-        if _observers.installed:
-            announce(self)
-        _context.current.set(self)
-        if varied.low < seconds <= varied.high:
-            varied.seen += 1; varied.granted += seconds; return self  # one step
-        varied.grant(seconds); return self
-    except BaseException as exc:
-        self._state = FINISHED
-        self._lane.pop(self, None)
-        broken_off(self, exc)
-        bound.close()
-        raise
 
 
 def completed(self: Any, series: Any, elapsed: float) -> None:

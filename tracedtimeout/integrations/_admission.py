@@ -11,7 +11,7 @@ from tracedtimeout import DeadlineExceeded, remaining
 from tracedtimeout._core import _context
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import Budget
-from tracedtimeout._core._entering import enter_granted
+from tracedtimeout._core._granting import enter_granted
 from tracedtimeout._core._hot import enter, leave
 from tracedtimeout._core._link import BUDGET, REMOTE
 from tracedtimeout._core._timeout import Timeout
@@ -179,6 +179,6 @@ def leave_plainly(request: Timeout) -> None:
 
 
 def budget_around(request: Timeout) -> Budget | None:
-    """The deadline that the caller granted to a request that was entered plainly, and is open; None if it granted none."""
+    """The deadline that its caller granted to a request that was entered plainly; None if it granted none."""
     bound: Any = request._parent
     return bound if isinstance(bound, Budget) else None

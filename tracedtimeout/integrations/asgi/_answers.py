@@ -40,7 +40,7 @@ class Response:
     __slots__ = ("_last", "_name", "_send", "scope")
 
     _reads_with: Receive | None = None
-    """What reads the request's body, where it may have one."""
+    """It reads the request's body, where it may have one."""
     _read = False
     """The body of the request has been read to its end."""
 
