@@ -161,7 +161,7 @@ def core_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
 
 
 def telemetry_rows(runner: asyncio.Runner, turns: int) -> Iterator[Row]:
-    """The same with OpenTelemetry's SDK."""
+    """A timeout that is counted, with OpenTelemetry's SDK."""
     p = _programs
     for what, sampler in (("sampled span", ALWAYS_ON), ("span that is not sampled", ALWAYS_OFF)):
         provider = _provider(sampler)
@@ -267,7 +267,7 @@ def _named(seconds: float) -> tracedtimeout.Timeout:
 
 
 def _again(program: Program) -> Program:
-    """The same under another identity."""
+    """`program` under another identity."""
 
     def again(times: int) -> Awaitable[float | None]:
         return program(times)

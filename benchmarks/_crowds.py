@@ -30,7 +30,7 @@ def costs(make: Make, sizes: tuple[int, ...] = SIZES, turns: int = 5) -> dict[in
 
 
 async def _among(make: Make, size: int, turns: int) -> float:
-    """Enter them all, one task each, and leave them all, oldest first: the time of both, per timeout."""
+    """Enter `size` timeouts, one task each, and leave them, oldest first: microseconds of both, per timeout."""
     samples = []
     times = max(1, 20_000 // size)
     for _ in range(turns):

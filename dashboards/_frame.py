@@ -96,7 +96,7 @@ def _datasource() -> dashboard.DatasourceVariable:
 
 
 def _places() -> list[dashboard.QueryVariable]:
-    """Where it runs, each of what those before it leave; clusters and namespaces need not be labelled."""
+    """The variables that say where a service runs. Each offers what those before it leave; clusters may be missing."""
     found, variables = "", []
     for name, values in (("cluster", ".*"), ("namespace", ".*"), ("job", ".+"), ("instance", ".+")):
         series = f"tracedtimeout_active{{{found}}}" if found else "tracedtimeout_active"

@@ -85,7 +85,7 @@ class Timeout(asyncio.Timeout):  # type: ignore[misc]  # final for typing only
         self.reschedules += self._began is not None  # asyncio's calls it on entry
 
     def deadline(self) -> float | None:
-        """Its own: there is no other."""
+        """The timeout's own deadline: there is no other."""
         return self.when()
 
     def remaining(self) -> float:

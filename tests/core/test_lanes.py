@@ -31,7 +31,7 @@ class Fake:
         self._fired = fired
         self._loop = loop
 
-    def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
+    def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
         lane.pop(self)
         self._fired.append((self._loop.time(), self.number))
 
@@ -183,7 +183,7 @@ def test_an_entry_that_raises_does_not_keep_the_others_from_firing() -> None:
     """What is due behind it fires in the next iteration: nobody is lost with it."""
 
     class Faulty(Fake):
-        def _timer_ran(self, when: float, lane: Lane, now: float, seen: set[Any] | None) -> None:
+        def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
             super()._timer_ran(when, lane, now, seen)
             raise ValueError("mine")
 

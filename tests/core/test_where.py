@@ -170,8 +170,9 @@ async def test_what_the_standard_library_waits_in_is_where_it_is_awaited() -> No
     """With no frame but its own, the place is the line of the code that opened the timeout."""
     with pytest.raises(DeadlineExceeded) as caught:
         await wait_for(asyncio.Event().wait(), 1)
-    line = inspect.getsourcelines(test_what_the_standard_library_waits_in_is_where_it_is_awaited)[1] + 3
-    assert caught.value.where == f"tests.core.test_where:{line} in {caught.value.where.function}"
+    here = test_what_the_standard_library_waits_in_is_where_it_is_awaited
+    line = inspect.getsourcelines(here)[1] + 3
+    assert caught.value.where == f"tests.core.test_where:{line} in {here.__name__}"
 
 
 async def test_without_a_frame_of_ones_own_it_is_the_librarys() -> None:

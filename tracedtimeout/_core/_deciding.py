@@ -79,27 +79,27 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
 
 @importing
 class _Around(NamedTuple):
-    """Those around a timeout that have fired and are yet to be left, as seen from its task."""
+    """The timeouts around one that have fired and are yet to be left, as seen from the task of that one."""
 
     stamp: object
-    """The loop's, of that moment."""
+    """The stamp of the loop, of that moment."""
     start: Link | None
-    """None nearer than this has fired."""
+    """The nearest link that may have fired: none nearer has."""
     before: int
     """The number of times that the task had been asked to end before; -1 where the rest is not known."""
     own: Link | None = None
-    """The outermost of the task."""
+    """The outermost timeout of the task that has fired."""
     fired: int = 0
     """The number of timeouts of the task that have fired since then."""
     other: Link | None = None
-    """The nearest of another task, which the walk goes to."""
+    """The nearest timeout of another task that has fired, where the walk ends."""
 
 
 _MOST_AROUND = 1_000
 
 
 def _fired_around(self: Facts, here: Any, before: int) -> _Around:
-    """Those around `self` that have fired and are yet to be left; the exit of its parent need not look again."""
+    """The timeouts around `self` that have fired and are yet to be left; the exit of the parent need not look again."""
     stamp, task, parent = here.stamp, self._task, self._parent
     found: _Around | None = here.around.pop(self, None)
     at_home = True

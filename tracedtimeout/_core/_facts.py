@@ -51,7 +51,7 @@ class Facts(Link):
         return max(0.0, left)
 
     def when(self) -> float | None:
-        """Its own deadline, on the event loop's clock; None with none."""
+        """The timeout's own deadline, on the event loop's clock; None with no deadline."""
         return None if self._when is NEVER else self._when
 
     def expired(self) -> bool:

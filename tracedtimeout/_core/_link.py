@@ -81,11 +81,11 @@ class Link:
     _parent: Link | None
     """The next outwards, which may have been left: those are passed by."""
     _when: float
-    """Its own deadline; `NEVER` with none."""
+    """The link's own deadline; `NEVER` with none."""
     _deadline: float
-    """The effective deadline, as of `_stamp`. Frozen as it is left."""
+    """The effective deadline, as of `_stamp`. Frozen as the link is left."""
     _owner: Link | None
-    """The link whose own deadline that is, as of `_stamp`; None where its own is. Frozen as it is left."""
+    """The link whose own deadline that is, as of `_stamp`; None where its own is. Frozen as the link is left."""
     _stamp: object
     """The loop's stamp as `_deadline` and `_owner` were worked out; None where they are to be worked out anew. Of one
     that has fired, what `beyond` found."""
@@ -141,7 +141,7 @@ class Link:
         """Have the link's timer stand where its deadlines do now."""
 
     def _extend(self) -> More:
-        """Its `More`: from here on it is not the common case, and is left with care."""
+        """The link's `More`: from here on the link is no common case, and is left with care."""
         more: Any = self._more
         if more.__class__ is not More:
             closers = more

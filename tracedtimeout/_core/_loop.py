@@ -75,7 +75,7 @@ class LoopState(Lanes):
         self.stamp = Stamp(object())
         """Replaced when a deadline moves, fires or is left that others lie beneath: see `_link`."""
         self.forked = False
-        """This process is a fork of the loop's: nothing of it goes on here."""
+        """True in a fork of the loop's process: nothing of the loop goes on here."""
         self.unwinding: dict[int, Any] = {}
         """Weak references, by `id`, to timeouts that have fired and are yet to be left: no lane holds them."""
         self.around: dict[Any, Any] = {}

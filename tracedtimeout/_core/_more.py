@@ -12,7 +12,7 @@ class More:
     class, for of most only a few are ever set."""
 
     name: str | None = None
-    """Its name, if that is not the name of the series."""
+    """The timeout's name, if that is not the name of the series."""
     at_least = 0.0
     reserve: float | None = None
     asked = NEVER
@@ -20,12 +20,12 @@ class More:
     said: float | None = None
     """The seconds in the code, where configuration has another limit."""
     cancelling = 0
-    """The number of times that its task had been asked to end as it was entered."""
+    """The number of times that the task had been asked to end as the timeout was entered."""
     reschedules = 0
     moved_at = -NEVER
     """The instant of the last reschedule, on the stopwatch: no timer is late before that."""
     closers: Any = None
-    """Observers to be told of its end."""
+    """Observers to be told of the timeout's end."""
     token: object = None
     """The token that exceptions raised by code for this deadline carry."""
     error: BaseException | None = None

@@ -122,7 +122,7 @@ def _closer_of(observer: Observer, timeout: View) -> Closer | None:
 
 
 def closed(timeout: View, closers: Closers, *, in_time: bool = False) -> None:
-    """Tell those that `opened` returned that `timeout` closed, the last one first: each is taken out and told once.
+    """Tell the observers in `closers` that `timeout` closed, the last one first: each is taken out and told once.
 
     Ctrl-C in one of them keeps the others from nothing: it is raised when all are told.
     """

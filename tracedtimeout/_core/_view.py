@@ -77,7 +77,7 @@ class View(Protocol):
         """Seconds left to the effective deadline, or that were left at the end; ``inf`` with none, never negative."""
 
     def when(self) -> float | None:
-        """Its own deadline, on the event loop's clock; None with none."""
+        """The timeout's own deadline, on the event loop's clock; None with no deadline."""
 
     def expired(self) -> bool:
         """True once the timeout has ended, or is ending, its body because a deadline passed."""

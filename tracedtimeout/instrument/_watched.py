@@ -170,7 +170,7 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
 
     @_harmless
     def fire(self, task: asyncio.Task[Any] | None, *, timed: bool = True) -> None:
-        """Its deadline passed, with `task` at work; whether a timer said so."""
+        """Take the facts of a deadline that passed, with `task` at work; `timed` if a timer said so."""
         when = self.when()
         if self._figures is None or when is None or self._here.forked:
             return

@@ -43,7 +43,7 @@ class Admission:
         self.default: float | None = None if dark else least
         """Seconds for a request that came with no deadline: no more than `maximum` either."""
         self.unenforced: float | None = least if dark else None
-        """Those seconds, in the dark: who outlives them is counted."""
+        """The seconds of `default` with `dark=True`: a request that outlives them is counted."""
         self._maximum = maximum
         self._untold = bound_by_default
         """No header has been cut by `default` yet: the first one is told."""

@@ -62,7 +62,7 @@ class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
 
 
 async def _bounded(details: Any) -> Any:
-    """The call as it is sent: under the least of its limits, and saying so.
+    """The details of a call as it is sent: under the least of its limits, and saying so.
 
     Raises:
         DeadlineExceeded: the budget is spent.
@@ -203,7 +203,7 @@ class DeadlineClientInterceptor(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """As `client_interceptors`, for blocking channels.
+    """The interceptor of blocking channels, which does what `client_interceptors` do.
 
     ``grpc.intercept_channel(channel, DeadlineClientInterceptor())``. A call under a `budget()`, or under the deadline
     that its job's context brought to the thread, carries what is left, takes no longer, and raises `DeadlineExceeded`

@@ -35,7 +35,7 @@ class Door:
     library: Any
     """httpx or httpx2."""
     body: Any
-    """The class of what its responses are read from."""
+    """The class of the bodies that responses are read from."""
 
     def __init__(self, transport: Any, hosts: Collection[str] | None, headers: Collection[str]) -> None:
         self._transport = transport
@@ -182,7 +182,7 @@ class AsyncBody:
 
 
 class SyncBody:
-    """As `AsyncBody`, of a blocking client."""
+    """A response's body of a blocking client: see `AsyncBody`."""
 
     library: Any
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 STEP = 0.005
 """Seconds between two interruptions: one that comes before its statement has begun in the thread is lost."""
 STEPS = 20
-"""Then it is left alone: SQLite's wait for another connection's lock cannot be interrupted."""
+"""Interruptions of one statement: SQLite's wait for another connection's lock cannot be interrupted."""
 
 
 async def interrupt(connection: aiosqlite.Connection) -> None:

@@ -7,7 +7,7 @@ import functools
 UNMATCHED = "_unmatched"
 OTHER = "_OTHER"
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-"""Those that OpenTelemetry's semantic conventions know; a client may send any other."""
+"""The methods that OpenTelemetry's semantic conventions know; a client may send any other."""
 MARK = "__tracedtimeout_exempt__"
 """Set on the endpoints that are exempt."""
 _MOST = 1024

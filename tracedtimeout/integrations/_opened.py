@@ -38,9 +38,9 @@ class Opened:
     # fmt: on
 
     _request: Any
-    """Once it is entered: its `Timeout`, in a thread its `Budget`."""
+    """The `Timeout` of the request once it is entered; in a thread its `Budget`."""
     _bound: Any
-    """The `Budget` that its carrier granted, where that is the earlier deadline; in a thread, that or the terms'."""
+    """The `Budget` that the carrier granted, where that is the earlier deadline; in a thread, that or the terms'."""
     _granted: float | None
     """Seconds; see `Admission.admit`."""
     _since: float | None
@@ -55,14 +55,14 @@ class Opened:
 
     @property
     def granted(self) -> bool:
-        """True once it is entered and if its carrier granted a deadline that is believed."""
+        """True once the request is entered, if its carrier granted a deadline that is believed."""
         return bool(self._granted)
 
     def enter(self) -> Timeout:
-        """Enter it.
+        """Enter the request.
 
         Raises:
-            DeadlineExceeded: it is refused.
+            DeadlineExceeded: the request is refused.
         """
         if self._request is not None:
             raise RuntimeError(ENTERED)
@@ -96,7 +96,7 @@ class Opened:
         return self
 
     def leave(self, exc: BaseException | None = None) -> BaseException | None:
-        """Leave it with what was raised; returns what its deadline makes of that, None if it has not ended it."""
+        """Leave the request with `exc`; returns what the deadline makes of that, None if the deadline ended nothing."""
         request = self._request
         try:
             if exc is None:

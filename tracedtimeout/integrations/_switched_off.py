@@ -12,7 +12,7 @@ from ._opened import Opened
 
 
 class SwitchedOff(Opened):
-    """No header of it is read; nothing of it is counted or logged, and nothing inherits from it."""
+    """No header of the request is read; nothing of it is counted or logged, and nothing inherits from it."""
 
     __slots__ = ()
 

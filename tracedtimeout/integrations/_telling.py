@@ -116,11 +116,11 @@ class Told:
 
     origin: Origin
     first: Origin
-    """Where its call went first, before redirects."""
+    """The origin that the call went to first, before redirects."""
     call: object
     started: float
     listed: bool
-    """True if its host is told of the budget."""
+    """True if the request's host is told of the budget."""
     headers: tuple[str, ...]
     ours: frozenset[str]
     asked: float
@@ -135,7 +135,7 @@ class Told:
         return self.ours.union(self.headers)
 
     def changes(self, left: float) -> Changes:
-        """The changes to its headers when `left` seconds of the budget are left."""
+        """The changes to the request's headers when `left` seconds of the budget are left."""
         if DISABLED:
             return {}
         if not self.listed:

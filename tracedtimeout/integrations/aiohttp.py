@@ -32,7 +32,7 @@ with extra("aiohttp"):
 __all__ = ["PRIVATE", "client_middleware", "server_middleware"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-"""As in aiohttp."""
+"""A handler, as in aiohttp."""
 _LAST_LOOK = 0.005
 """Seconds before the deadline of what may become a WebSocket."""
 

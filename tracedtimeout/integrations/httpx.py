@@ -55,7 +55,7 @@ class AsyncDeadlineTransport(AsyncDoor, httpx.AsyncBaseTransport):
 
 
 class DeadlineTransport(SyncDoor, httpx.BaseTransport):
-    """As `AsyncDeadlineTransport`, for `httpx.Client`; by default around a new `httpx.HTTPTransport`.
+    """The `AsyncDeadlineTransport` of `httpx.Client`; by default around a new `httpx.HTTPTransport`.
 
     No timer ends a blocking call: it looks at the budget before each phase and between the chunks of the body. So one
     that stalls within a body takes up to what was left when the body began.

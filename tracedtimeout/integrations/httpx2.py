@@ -55,7 +55,7 @@ class AsyncDeadlineTransport(AsyncDoor, httpx2.AsyncBaseTransport):
 
 
 class DeadlineTransport(SyncDoor, httpx2.BaseTransport):
-    """As `AsyncDeadlineTransport`, for `httpx2.Client`; by default around a new `httpx2.HTTPTransport`.
+    """The `AsyncDeadlineTransport` of `httpx2.Client`; by default around a new `httpx2.HTTPTransport`.
 
     No timer ends a blocking call: it looks at the budget before each phase and between the chunks of the body. So one
     that stalls within a body takes up to what was left when the body began.

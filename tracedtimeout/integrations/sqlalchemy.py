@@ -117,7 +117,7 @@ def _limit(sql: str, statement: str, context: ExecutionContext) -> None:
 
 
 def _marks(connection: Connection) -> dict[Any, Any]:
-    """Ours about a connection: in `record_info`, for `info` is not there while an engine gets to know its database."""
+    """The marks of a connection, in `record_info`: `info` is not there while an engine gets to know its database."""
     marks = connection.connection.record_info
     return {_LIMITED: True} if marks is None else marks  # None: it was detached from the pool
 

@@ -23,7 +23,7 @@ from tracedtimeout import timeout, timeout_at
 from .lifeline import on_parent_gone
 
 LOAD = "tracedtimeout-demo-load"
-"""Its user agent."""
+"""The user agent of the load."""
 
 UNANSWERED = 60.0
 """Seconds after which an answer is given up for lost."""

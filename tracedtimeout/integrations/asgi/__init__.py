@@ -172,7 +172,7 @@ class DeadlineMiddleware:
 
 _OURS = frozenset(header.encode() for header in HEADERS)
 _WITHOUT_A_BODY = frozenset({"GET", "HEAD"})
-"""As a rule, and theirs is the path where calls are counted."""
+"""Methods of requests without a body, as a rule: the door spares them what only a body needs."""
 
 
 def _ours(scope: Scope) -> list[tuple[object, object]]:

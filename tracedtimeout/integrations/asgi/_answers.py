@@ -40,7 +40,7 @@ class Response:
     __slots__ = ("_last", "_name", "_send", "scope")
 
     _reads_with: Receive | None = None
-    """It reads the request's body, where it may have one."""
+    """The function that reads the request's body, where there may be one."""
     _read = False
     """The body of the request has been read to its end."""
 
@@ -210,7 +210,7 @@ class Socket:
         return self._send(message)
 
     async def expire(self) -> bool:
-        """Close the WebSocket, or refuse it.
+        """Close the WebSocket, or refuse its handshake.
 
         False if it was closed before, or if the server does not take that, since its client does not read: the server
         has to cut the connection.

@@ -101,7 +101,7 @@ class Django:
         return self._all(sys.modules["django.urls"].get_resolver().url_patterns, "")
 
     def _all(self, patterns: Iterable[Any], prefix: str) -> Iterator[tuple[str, Route]]:
-        """Those of views that are classes: which methods a function serves, it alone knows."""
+        """The routes of views that are classes: which methods a function serves, it alone knows."""
         for pattern in patterns:
             route = prefix + str(pattern.pattern)
             beneath = getattr(pattern, "url_patterns", None)
@@ -137,7 +137,7 @@ def _view(function: Any) -> object:
 
 
 class Sanic:
-    """Sanic's table, once its server has started: until then there is none."""
+    """Sanic's table of routes, which is there once the server has started."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

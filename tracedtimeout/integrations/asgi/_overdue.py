@@ -27,10 +27,10 @@ the hot path hold one class.
 """
 
 late: dict[Timeout, asyncio.Task[bool]] = {}
-"""Those that run on, with what has answered, or is answering, in their application's stead."""
+"""The requests whose application runs on, with the task that has answered, or is answering, in its stead."""
 
 _abandoned: set[Timeout] = set()
-"""Those among them that run on in a thread."""
+"""The requests among them that run on in a thread."""
 
 
 def _fired(request: Timeout, task: asyncio.Task[Any] | None) -> None:
