@@ -184,7 +184,7 @@ def test_an_entry_that_raises_does_not_keep_the_others_from_firing() -> None:
 
     class Faulty(Fake):
         def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
-            super()._timer_ran(when, lane, now, seen)
+            super()._timer_ran(when, lane, now, by_timer)
             raise ValueError("mine")
 
     async def main() -> list[int]:
