@@ -60,7 +60,10 @@ WITHOUT = "not million and not loops_that_are_gone and not forked and not plante
 """Nor those whose names say that they take long."""
 
 RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.py")
-"""Few, and they notice much: asked before others that are quicker."""
+"""Few, and they notice much: asked before others that are quicker, but for those that are `QUICK`."""
+
+QUICK = 0.03
+"""Seconds of a test that is asked in any case."""
 
 LIKE = 3
 """Of a test with parameters so many are asked, the quickest; but for `EACH` one of them."""
@@ -72,7 +75,7 @@ LONGEST = 1.5
 """Seconds of a test that is asked, unless it is one of those."""
 
 ENOUGH = 6.0
-"""Seconds of tests, as they take with no fault, after which a mutant has survived."""
+"""Seconds of other tests, as they take with no fault, after which a mutant has survived."""
 
 
 def of(module: str) -> str:

@@ -27,7 +27,7 @@ import pytest
 from .mutants import Mutant, mutants
 from .reach import Line, Reach, functions, outermost, place
 from .rewritten import rewrite
-from .targets import EACH, ENOUGH, LEFT_OUT, LIKE, LONGEST, RANDOM, TESTS, WITHOUT, of
+from .targets import EACH, ENOUGH, LEFT_OUT, LIKE, LONGEST, QUICK, RANDOM, TESTS, WITHOUT, of
 
 PACKAGE = Path(__file__).parents[2] / "tracedtimeout"
 ENVIRONMENT = {
@@ -248,24 +248,24 @@ def _note(found: Found, told: Any) -> None:
 
 
 def _asked(module: str, mutant: Mutant, found: Found, now: list[CodeType]) -> list[str]:
-    """The tests that come to the mutant's lines: the module's own, the random ones, and as many as time allows."""
+    """The tests that come to the mutant's lines: the module's own, quick ones, and of others what time allows."""
     file = str(file_of(module))
     reached = {name for line in mutant.lines for name in found.tests.get((file, line), ())}
     if not reached:  # a line that is no step of its own
         reached = {name for code in now for name in found.tests.get((file, code.co_firstlineno + 1), ())}
 
     def order(name: str) -> tuple[int, float]:
-        test = _file(name)
-        return 0 if test == of(module) else 1 if test in RANDOM else 2, found.seconds[name]
+        test, seconds = _file(name), found.seconds[name]
+        return 0 if test == of(module) else 1 if seconds < QUICK else 2 if test in RANDOM else 3, seconds
 
     taken, left, times = list[str](), ENOUGH, Counter[str]()
     for name in sorted(reached, key=order):
         rank, seconds = order(name)
         times[name.partition("[")[0]] += 1
         few = times[name.partition("[")[0]] <= LIKE or _file(name) in EACH
-        if few and seconds < (3 * LONGEST if rank == 1 else LONGEST) and left > 0:
+        if few and seconds < (3 * LONGEST if rank == 2 else LONGEST) and left > 0:
             taken.append(name)
-            left -= seconds
+            left -= seconds if rank > 1 else 0.0
     return taken
 
 
