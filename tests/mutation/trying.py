@@ -52,7 +52,7 @@ OPTIONS = (
     WITHOUT,
     *(f"--ignore={each}" for each in LEFT_OUT),
 )
-SILENCE = 15.0
+SILENCE = 8.0
 """Seconds without a test that is over, after which a mutant is one that hangs."""
 MEMORY = 3 << 30
 """Bytes of address space for who allocates without end."""
