@@ -190,7 +190,7 @@ ROWS = {
     "memory-collected": Row(
         MEMORY,
         "the same with a collection at every allocation",
-        "python -m tests.memory collected 500",
+        "python -m tests.memory collected 2000",
         lines=1,
         size="10 of each",
     ),
