@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -300,6 +302,83 @@ def test_what_lies_beneath_an_exit_that_is_broken_off_has_the_next_deadline(stru
                 await asyncio.sleep(50.0)
         await task
         assert (child.at, child.owner) == (3.0, "around")
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The strikes that nobody could be told of."""
+    told: list[object] = []
+
+    def tell(args: sys.UnraisableHookArgs) -> None:
+        if args.exc_type is Strike:
+            told.append(Strike)
+
+    monkeypatch.setattr(sys, "unraisablehook", tell)
+    return told
+
+
+class StruckTable(dict[Outcome, _process.Histogram]):
+    """The durations of a name, at whose first reading an exception is raised."""
+
+    struck = False
+
+    def get(self, outcome: Outcome, default: Any = None) -> Any:
+        if not self.struck:
+            self.struck = True
+            raise Strike
+        return super().get(outcome, default)
+
+
+def test_a_count_of_what_was_dropped_that_is_broken_off_is_made_up_for(
+    struck: StruckLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timeout that fired, and that nobody left, is counted as the next one is left at the latest."""
+    told = unraisable(monkeypatch)
+
+    async def opened() -> None:
+        dropped = timeout(1.0, name="dropped")
+        await dropped.__aenter__()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(9.0)
+        dropped._series.figures.duration = StruckTable(dropped._series.figures.duration)
+
+    async def main() -> None:
+        await asyncio.create_task(opened())
+        await asyncio.sleep(0)
+        gc.collect()
+        assert told == [Strike]
+        async with timeout(1.0):
+            pass
+        assert figures("dropped")["duration"] == {"cancelled": 1}
+        assert not state_of(struck).unwinding
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
+def test_one_that_was_dropped_is_counted_once_though_its_exit_is_broken_off(
+    struck: StruckLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector tells of the timeout before it closes the coroutine, in which the timeout is left."""
+    told = unraisable(monkeypatch)
+
+    async def opened() -> None:
+        async with timeout(1.0, name="dropped"):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(9.0)
+            await struck.create_future()
+
+    async def main() -> None:
+        task = asyncio.create_task(opened())
+        await asyncio.sleep(2.0)
+        struck.set_exception_handler(lambda loop, context: None)
+        del task
+        struck.strikes = True
+        gc.collect()
+        assert told == [Strike]
+        assert figures("dropped")["duration"] == {"cancelled": 1}
 
     struck.run_until_complete(main())
     struck.close()

@@ -12,7 +12,8 @@ import gc
 import logging
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from .dropped import droppable
@@ -53,22 +54,14 @@ def main(where: str, rounds: int) -> None:
     logging.disable()
     wrong: list[str] = []
     sys.unraisablehook = lambda args: wrong.append(f"nobody can catch {args.exc_value!r}")
-    over = threading.Event()
-    thread = threading.Thread(target=_collect, args=(over,))
-    if where == "elsewhere":
-        gc.disable()
-        thread.start()
-    _run(rounds, wrong)
-    over.set()
-    if where == "elsewhere":
-        thread.join()
+    _run(rounds, wrong, elsewhere=where == "elsewhere")
     gc.collect()
     if active():
         wrong.append(f"{active():g} are active")
     sys.stdout.write("\n".join(wrong))
 
 
-def _run(rounds: int, wrong: list[str]) -> None:
+def _run(rounds: int, wrong: list[str], *, elsewhere: bool) -> None:
     loop = RealLoop()
     loop.unit = 0.001
 
@@ -77,11 +70,26 @@ def _run(rounds: int, wrong: list[str]) -> None:
             wrong.append(f"the loop is told of {context.get('exception')!r}: {context['message']}")
 
     loop.set_exception_handler(told)
-    loop.run_until_complete(work(LIBRARIES["ours"], rounds))
-    gc.collect()
+    with _collecting() if elsewhere else nullcontext():
+        loop.run_until_complete(work(LIBRARIES["ours"], rounds))
+    gc.collect()  # an exit in another thread is handed over: it is counted if its loop has a turn left, as from here on
     loop.run_until_complete(pause(5))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+
+
+@contextmanager
+def _collecting() -> Iterator[None]:
+    """Have another thread collect, and no other."""
+    over = threading.Event()
+    thread = threading.Thread(target=_collect, args=(over,))
+    gc.disable()
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _collect(over: threading.Event) -> None:

@@ -21,7 +21,7 @@ from ._ended import Ended, Fired
 from ._exceeded import DeadlineExceeded
 from ._facts import Facts
 from ._family import end_beneath, hand_on, let_go
-from ._firing import cancelling_before
+from ._firing import cancelling_before, counted_as_dropped
 from ._link import ACTIVE, BUDGET, EXPIRED, EXPIRING, FINISHED, REMOTE, Link, earliest
 from ._more import More
 from ._outcome import Outcome
@@ -96,7 +96,7 @@ def broken_off(self: Facts) -> None:
     if self._ended is None:
         self._ended = Ended(Outcome.FAILED, elapsed, "", None)
     ended = self._ended
-    if ended.__class__ is Ended and not ended.counted:
+    if ended.__class__ is Ended and not ended.counted and not counted_as_dropped(self, here):
         # fmt: off
         self._series.figures.record_exit(ended.outcome, elapsed, 0.0); ended.counted = True  # one step
         # fmt: on
@@ -181,8 +181,8 @@ def _step_out(self: Facts, fired: Fired) -> None:
 def _count(self: Facts, here: Any, ended: Ended, limit: float) -> None:
     figures, fired, outcome = self._series.figures, ended.fired, ended.outcome
     # fmt: off
-    if self._fired is not None and self._fired.cancels and here.unwinding.pop(id(self), None) is None:
-        ended.counted = True  # as dropped: the garbage collector tells weak references before it closes coroutines
+    if counted_as_dropped(self, here):
+        ended.counted = True
     elif outcome is Outcome.COMPLETED and limit > 0.0:
         figures.record_completed(ended.elapsed, limit); ended.counted = True  # one step
     else:
@@ -190,6 +190,7 @@ def _count(self: Facts, here: Any, ended: Ended, limit: float) -> None:
     # fmt: on
     if fired is None:
         return
+    here.unwinding.pop(id(self), None)  # not before: broken off, `broken_off` would take it for dropped
     if self._state is EXPIRED:
         figures.unwind.record(max(0.0, here.stopwatch() - fired.at))
     if fired.own:

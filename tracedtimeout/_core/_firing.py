@@ -33,6 +33,8 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
         owner = self.name if ended_by is None else ended_by
         fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1)
     key, unwinding, until_left = id(self), here.unwinding, _Unwinding(self, here)
+    if (broken_off := unwinding.get(key)) is not None:
+        broken_off.count()  # of another that stood at the same place in memory
     # One step: see the guide. One that fired unseen by `unwinding` would be taken for dropped as it is left, uncounted.
     _, self._state, self._fired, self._stamp, unwinding[key] = task.cancel(), EXPIRING, fired, None, until_left
     lane.pop(self, None)
@@ -43,19 +45,32 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
 class _Unwinding(weakref.ref["Facts"]):
     """A timeout that has fired and is yet to be left. Dropped instead, it is counted as that: nobody else can."""
 
-    __slots__ = ("figures", "key", "unwinding")
+    __slots__ = ("counted", "figures", "key", "unwinding")
 
     def __new__(cls, timeout: Facts, here: Any) -> Self:
-        return super().__new__(cls, timeout, _dropped)
+        return super().__new__(cls, timeout, cls.count)
 
     def __init__(self, timeout: Facts, here: Any) -> None:
-        super().__init__(timeout, _dropped)  # type: ignore[call-arg]  # typeshed has but __new__
+        super().__init__(timeout, type(self).count)  # type: ignore[call-arg]  # typeshed has but __new__
         self.key, self.unwinding, self.figures = id(timeout), here.unwinding, timeout._series.figures
+        self.counted = False
+
+    def count(self) -> None:
+        """Count the timeout, which was dropped, once. What breaks this off leaves it to `LoopState.clear_up`."""
+        if self.unwinding.get(self.key) is self:
+            if not self.counted:
+                # fmt: off
+                self.figures.record_exit(Outcome.CANCELLED, 0.0, 0.0); self.counted = True  # one step
+                # fmt: on
+            del self.unwinding[self.key]
 
 
-def _dropped(reference: Any) -> None:
-    if reference.unwinding.pop(reference.key, None) is reference:
-        reference.figures.record_exit(Outcome.CANCELLED, 0.0, 0.0)
+def counted_as_dropped(self: Facts, here: Any) -> bool:
+    """True if `self`, which was left after it fired, has been counted: the collector tells weak references first."""
+    if self._fired is None or not self._fired.cancels:
+        return False
+    reference = here.unwinding.get(id(self))
+    return reference is None or bool(reference.counted)
 
 
 def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:

@@ -8,6 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from threading import get_ident
 from types import CodeType, SimpleNamespace
 from typing import Any
@@ -30,6 +31,9 @@ else:
 
 _READINGS = 0.00005
 """Seconds for which a clock of an unknown loop is read to see how fast it goes on."""
+
+_A_FEW = 8
+"""Timeouts that are yet to be left at which `clear_up` looks; else a crowd would be looked at anew each time."""
 
 _SHOWN = 0.25
 """Seconds after which the rate of a clock shows that is read once a turn."""
@@ -190,12 +194,21 @@ class LoopState(Lanes):
         self._linger = LINGER
 
     def clear_up(self) -> None:
+        """Leave those that are `pending`, and count those of `unwinding` that were dropped, and are yet to be."""
+        if get_ident() != self.thread:
+            self.soon(self.clear_up)
+            return
         while self.pending:
-            entry, _ = self.pending.popitem()
+            entry = next(iter(self.pending))
             entry._clear_up()
+            self.pending.pop(entry, None)  # not before: what breaks this off is done again
+        with contextlib.suppress(RuntimeError):  # as in `_due`
+            for each in list(islice(self.unwinding.values(), _A_FEW)):
+                if each() is None:
+                    each.count()
 
     def rest(self) -> None:
-        if self.pending:
+        if self.pending or self.unwinding:
             self.clear_up()
         if self.undecided:
             self.decide()

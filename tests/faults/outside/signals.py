@@ -157,9 +157,12 @@ class Signals:
         if exc is not None and not isinstance(exc, Interrupt | Break):
             self._note(f"the loop is told of {exc!r}")
 
-    def _look_for_what_is_left(self) -> None:
+    def _cancel_all(self) -> None:
         for each in asyncio.all_tasks(self.loop):
-            each.cancel()
+            each.cancel()  # nobody else may hold the last one, and who waits for it
+
+    def _look_for_what_is_left(self) -> None:
+        self._cancel_all()
         with contextlib.suppress(BaseException):
             self.loop.run_until_complete(pause(100))
         try:
