@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import subprocess
 import sys
 from random import Random
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from tracedtimeout import Timeout
-from tracedtimeout._core import _hot, _hot_py
+from tracedtimeout import Timeout, View
+from tracedtimeout._core import _entering, _hot, _hot_py, _observers
+from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._core.figures._series import Histogram
 from tracedtimeout.testing import run
@@ -115,6 +118,101 @@ def test_nothing_is_awaited_in_vain(twin: Any) -> None:
         with pytest.warns(RuntimeWarning, match="coroutine 'aenter' was never awaited"):
             twin.aenter(t)
 
+    run(main())
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+@pytest.mark.parametrize("by_call", [True, False])
+def test_whom_an_exit_did_not_come_to_tell_is_told(twin: Any, by_call: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exit that breaks off as it turns to the observers is counted once, and they are told once."""
+    told: list[object] = []
+    closed = _observers.closed
+
+    def breaks_off(timeout: View, closers: Any, *, in_time: bool = False) -> None:
+        monkeypatch.setattr(_observers, "closed", closed)
+        raise MemoryError
+
+    def observer(timeout: View) -> Any:
+        return lambda timeout: told.append((timeout.name, timeout.outcome))
+
+    async def main() -> None:
+        for breaking in (False, True):  # the first time, its name is new
+            t = twin.enter(1.0, "t", "timeout")
+            if not breaking:
+                twin.leave(t)
+                continue
+            monkeypatch.setattr(_observers, "closed", breaks_off)
+            with pytest.raises(MemoryError):
+                twin.leave(t) if by_call else await twin.aexit(t, None, None, None)
+
+    _observers.add(observer)
+    try:
+        _process.reset()
+        run(main())
+    finally:
+        _observers.remove(observer)
+    assert told == [("t", "completed")] * 2
+    assert _process.snapshot()[_metrics.ACTIVE] == {("t",): 0}
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_who_enters_in_the_midst_of_an_entry_keeps_its_lane_in_order(twin: Any) -> None:
+    """As a signal's handler may: what was to be the last of its lane no longer is, and queues elsewhere."""
+
+    def entering(frame: FrameType, event: str, arg: object) -> None:
+        if frame.f_code is _entering.beside.__code__:
+            sys.settrace(None)
+            made.append(_hot_py.enter(2.0, "a", "timeout"))
+
+    async def child() -> None:
+        twin.leave(twin.enter(2.0, "a", "timeout"))  # its name is known from here on
+        before = sys.gettrace()
+        sys.settrace(entering)
+        try:
+            made.append(twin.enter(2.0, "a", "timeout"))
+        finally:
+            sys.settrace(before)
+
+    async def main() -> None:
+        parent = twin.enter(5.0, "parent", "timeout")
+        await asyncio.create_task(child())
+        here = state_of(asyncio.get_running_loop())
+        assert len(made) == len(list(here.entries())) - 1 == 2
+        assert all(list(lane.values()) == sorted(lane.values()) for lane in here.lanes)
+        for t in (*reversed(made), parent):
+            twin.leave(t)
+        assert here.entries() == []
+
+    made: list[Any] = []
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="later collectors run between instructions of Python")
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_parent_that_the_collector_leaves_meanwhile_binds_nothing(twin: Any) -> None:
+    """The collector of 3.11 runs at any allocation: at that of the timeout which is about to be entered, too."""
+
+    def collecting(phase: str, details: object) -> None:
+        gc.callbacks.remove(collecting)
+        twin.leave(parents.pop())
+
+    async def child() -> None:
+        twin.leave(twin.enter(2.0, "t", "timeout"))
+        gc.callbacks.append(collecting)
+        gc.set_threshold(1)
+        try:
+            t = twin.enter(2.0, "t", "timeout")
+        finally:
+            gc.set_threshold(*thresholds)
+        assert (len(parents), t.deadline(), t.owner) == (0, t.when(), "t")
+        twin.leave(t)
+
+    async def main() -> None:
+        parents.append(twin.enter(1.0, "parent", "timeout"))
+        await asyncio.create_task(child())
+
+    parents: list[Any] = []
+    thresholds = gc.get_threshold()
     run(main())
 
 

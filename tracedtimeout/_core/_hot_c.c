@@ -35,17 +35,21 @@
     X(running_loop, "_hot_py", "get_running_loop") X(announce, "_entering", "announce")                                \
     X(beside, "_entering", "beside") X(counted, "_entering", "counted") X(undone, "_entering", "broken_off")           \
     X(completed, "_entering", "completed") X(tell, "_entering", "tell") X(broken_off, "_ending", "broken_off")         \
+    X(tell_end, "_ending", "tell_end") X(place, "_entering", "place")                                                  \
     X(let_go, "_family", "let_go") X(added, "_spent", "added") X(py_aenter, "_hot_py", "aenter")                       \
     X(py_aexit, "_hot_py", "aexit") X(py_enter, "_hot_py", "enter") X(py_leave, "_hot_py", "leave")                    \
     X(py_left_by, "_hot_py", "left_by") X(py_timeout, "_hot_py", "timeout") X(context, "_context", NULL)               \
     X(observers, "_observers", NULL)
 #define STRINGS(X)                                                                                                     \
-    X(_tracedtimeout) X(current_task) X(cancelling) X(arm) X(rest) X(inherited) X(current) X(installed) X(throw)
+    X(_tracedtimeout) X(current_task) X(cancelling) X(arm) X(rest) X(inherited) X(current) X(installed) X(throw) X(name)
 
 static struct {
     int loaded;                    /* by an interpreter, for good */
     PyObject *timeout, *awaitable; /* classes: the one that `bind` was given, and our own */
-    PyObject *empty, *one;         /* () and 1 */
+    PyObject *one, *task_names;    /* 1; what is in `tasks`, which others swap */
+    PyObject *task;                /* asyncio's class of tasks where that is a C one, and its `cancelling` */
+    PyCFunction task_cancelling;
+    PyObject *spare, *spare_stop;  /* an Awaitable that is dead, a StopIteration that has nothing; or NULL */
 #define X(name, ...) PyObject *name;
     OBJECTS(X)
 #undef X
@@ -61,7 +65,8 @@ static struct {
     X(T, link, "_", task) X(T, link, "_", when) X(T, facts, "_", ended) X(T, facts, "_", fired)                        \
     X(T, facts, "_", lane) X(T, facts, "_", series) X(T, facts, "_", started) X(L, lane, "", delay)                    \
     X(L, lane, "", fresh) X(L, lane, "", here) X(L, lane, "", pending) X(L, lane, "", tail) X(H, state, "", armed)     \
-    X(H, state, "", clock) X(H, state, "", heal_at) X(H, state, "", idle) X(H, state, "", series)                      \
+    X(H, state, "", clock) X(H, state, "", forked) X(H, state, "", heal_at) X(H, state, "", idle)                      \
+    X(H, state, "", loop) X(H, state, "", series)                                                                      \
     X(H, state, "", sites) X(H, state, "", stamp) X(H, state, "", stopwatch) X(H, state, "", timed_apart)              \
     X(H, state, "", timeouts) X(H, state, "", untimed) X(C, series, "", entered) X(C, series, "", lane)                \
     X(C, series, "", name) X(C, series, "", quick) X(C, series, "", quick_up_to) X(C, series, "", seconds)             \
@@ -97,7 +102,7 @@ static inline int number(PyObject *value, double *found)
         *found = PyFloat_AS_DOUBLE(value);
         return 0;
     }
-    *found = PyFloat_AsDouble(value);
+    *found = PyLong_CheckExact(value) ? PyLong_AsDouble(value) : PyFloat_AsDouble(value);
     return *found == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
@@ -106,6 +111,28 @@ static PyObject *plus(PyObject *object, int field, double amount)
 {
     double value;
     return number(SLOT(object, field), &value) < 0 ? NULL : PyFloat_FromDouble(value + amount);
+}
+
+/* New: a count and 1. */
+static PyObject *one_more(PyObject *count)
+{
+    int overflow = 0;
+    if (count != NULL && PyLong_CheckExact(count)) {
+        long long value = PyLong_AsLongLongAndOverflow(count, &overflow);
+        if (overflow == 0 && value < LLONG_MAX) {
+            return PyLong_FromLongLong(value + 1);
+        }
+    }
+    return count == NULL ? PyErr_Format(PyExc_AttributeError, "a count is not set") : PyNumber_Add(count, S.one);
+}
+
+/* New: what a function returns that takes nothing. Clocks are built-in functions mostly, a third as dear so. */
+static PyObject *ask(PyObject *function)
+{
+    if (PyCFunction_CheckExact(function) && PyCFunction_GET_FLAGS(function) == METH_NOARGS) {
+        return PyCFunction_GET_FUNCTION(function)(PyCFunction_GET_SELF(function), NULL);
+    }
+    return PyObject_CallNoArgs(function);
 }
 
 /* Drop what a call returned: 0, or -1 where it failed. */
@@ -128,75 +155,122 @@ static PyObject *found_in(PyObject *dict, PyObject *key)
     return Py_XNewRef(value);
 }
 
-/* Clear up after an entry or an exit that the exception set broke off: the last clause of _hot_py's aenter and aexit.
-   The exception stays set; one that comes in the course of it stands in its __context__. */
-static void clear_up(PyObject *self, PyObject *lane, int entering)
+/* Have Python clear up after the exception that is set, and keep that one: what is raised meanwhile stands in its
+   __context__. `other` may be NULL: one argument. */
+static void in_its_wake(PyObject *function, PyObject *self, PyObject *other, PyObject *exc)
 {
-    PyObject *type, *exc, *traceback, *later_type, *later, *later_traceback;
+    PyObject *type, *later, *traceback;
+    if (done(PyObject_CallFunctionObjArgs(function, self, other, NULL)) == 0) {
+        return;
+    }
+    PyErr_Fetch(&type, &later, &traceback);
+    PyErr_NormalizeException(&type, &later, &traceback);
+    PyObject *context = PyException_GetContext(exc);
+    if (context == NULL && later != exc) {
+        PyException_SetContext(exc, Py_NewRef(later)); /* stolen */
+    }
+    Py_XDECREF(context);
+    Py_XDECREF(type);
+    Py_XDECREF(later);
+    Py_XDECREF(traceback);
+}
+
+/* Clear up after an entry or an exit that the exception set broke off: the last clause of _hot_py's aenter and aexit.
+   The exception stays set. An exit that is over, all but for what is told of it, still has observers to tell; of one
+   that was never begun there is nothing to clear. */
+static void clear_up(PyObject *self, int entering)
+{
+    PyObject *type, *exc, *traceback, *task = SLOT(self, T_task), *lane = SLOT(self, T_lane);
     PyErr_Fetch(&type, &exc, &traceback);
     PyErr_NormalizeException(&type, &exc, &traceback);
     if (traceback != NULL) {
         PyException_SetTraceback(exc, traceback);
     }
+    lane = lane != NULL && DERIVES(lane, lane) ? Py_NewRef(lane) : NULL;
     if (entering) {
         put(self, T_state, Py_NewRef(S.finished));
+    }
+    else if (task == NULL || task == Py_None || lane == NULL) {
+        if (task == Py_None && SLOT(self, T_more) != NULL && SLOT(self, T_more) != Py_None) {
+            in_its_wake(S.tell_end, self, Py_None, exc);
+        }
+        goto cleared;
     }
     else if (SLOT(lane, L_pending) != NULL && PyDict_Check(SLOT(lane, L_pending))) {
         PyDict_SetItem(SLOT(lane, L_pending), self, Py_None); /* where no call succeeds, the next tick clears up */
     }
     PyErr_Clear();
-    if (PyDict_Contains(lane, self) == 1) {
+    if (lane != NULL && PyDict_Contains(lane, self) == 1) {
         PyObject_DelItem(lane, self);
     }
     PyErr_Clear();
-    if (done(entering ? PyObject_CallFunctionObjArgs(S.undone, self, exc, NULL)
-                      : PyObject_CallOneArg(S.broken_off, self)) < 0) {
-        PyErr_Fetch(&later_type, &later, &later_traceback);
-        PyErr_NormalizeException(&later_type, &later, &later_traceback);
-        PyObject *context = PyException_GetContext(exc);
-        if (context == NULL && later != exc) {
-            PyException_SetContext(exc, Py_NewRef(later)); /* stolen */
-        }
-        Py_XDECREF(context);
-        Py_XDECREF(later_type);
-        Py_XDECREF(later);
-        Py_XDECREF(later_traceback);
+    if (entering) {
+        in_its_wake(S.undone, self, exc, exc);
     }
+    else {
+        in_its_wake(S.broken_off, self, NULL, exc);
+    }
+cleared:
+    Py_XDECREF(lane);
     PyErr_Restore(type, exc, traceback);
-}
-
-/* The same of an exit that never came to its own clause; nothing where `self` is not entered, or is left. */
-static void clear_exit(PyObject *self)
-{
-    PyObject *task = SLOT(self, T_task), *lane = SLOT(self, T_lane);
-    if (task != NULL && task != Py_None && lane != NULL && DERIVES(lane, lane)) {
-        Py_INCREF(lane);
-        clear_up(self, lane, 0);
-        Py_DECREF(lane);
-    }
 }
 
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
 
 /* What an entry reads before it changes anything. Owned, and released by `forget`; borrowed by nobody for longer. */
 typedef struct {
-    PyObject *loop, *here, *task, *series, *lane, *when, *clock, *parent, *stamp, *started;
+    PyObject *loop, *here, *task, *series, *lane, *when, *clock, *parent, *stamp, *started, *current;
     double now; /* `clock`, as a number */
 } Entry;
 
-static void forget(Entry *e)
+/* Of a timeout that is made. */
+static void forget_few(Entry *e)
 {
-    PyObject *all[] = {e->loop, e->here,  e->task,   e->series, e->lane,
-                       e->when, e->clock, e->parent, e->stamp,  e->started};
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
-        Py_XDECREF(all[i]);
-    }
+    Py_XDECREF(e->loop);
+    Py_XDECREF(e->here);
+    Py_XDECREF(e->series);
+    Py_XDECREF(e->when);
+    Py_XDECREF(e->clock);
 }
 
-/* Find the running loop and its state; -1, and no exception, where there is none of ours. */
-static int running(Entry *e)
+static void forget(Entry *e)
 {
-    e->loop = PyObject_CallNoArgs(S.running_loop);
+    Py_XDECREF(e->task);
+    Py_XDECREF(e->lane);
+    Py_XDECREF(e->parent);
+    Py_XDECREF(e->stamp);
+    Py_XDECREF(e->started);
+    Py_XDECREF(e->current);
+    forget_few(e);
+}
+
+/* Whether `here` is that state which `loop` has: it refers to its loop, and a fork takes it from it. */
+static int is_state_of(PyObject *here, PyObject *loop)
+{
+    PyObject *found = NULL, *reference = SLOT(here, H_loop);
+    if (SLOT(here, H_forked) != Py_False || reference == NULL || !PyWeakref_CheckRefExact(reference)) {
+        return 0;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    if (PyWeakref_GetRef(reference, &found) < 0) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(found); /* the caller has `loop` */
+#else
+    found = PyWeakref_GET_OBJECT(reference);
+#endif
+    return found == loop;
+}
+
+/* Find the running loop and its state, which may be `likely` (or NULL); -1, and no exception, where there is none of
+   ours. */
+static int running(Entry *e, PyObject *likely)
+{
+    e->loop = ask(S.running_loop);
+    if (e->loop != NULL && likely != NULL && OF(likely, state) && is_state_of(likely, e->loop)) {
+        e->here = Py_NewRef(likely);
+        return 0;
+    }
     e->here = e->loop == NULL ? NULL : PyObject_GetAttr(e->loop, S.str__tracedtimeout);
     if (e->here != NULL && OF(e->here, state)) {
         return 0;
@@ -208,7 +282,7 @@ static int running(Entry *e)
 /* Read the loop's clock. */
 static int read_clock(Entry *e)
 {
-    e->clock = PyObject_CallNoArgs(SLOT(e->here, H_clock));
+    e->clock = ask(SLOT(e->here, H_clock));
     return e->clock == NULL ? -1 : number(e->clock, &e->now);
 }
 
@@ -233,13 +307,14 @@ static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
 /* Whether the current task is common: it is there, and is not being cancelled. */
 static int task_is_plain(Entry *e)
 {
-    PyObject *ask = PyObject_GetAttr(S.tasks, S.str_current_task); /* asked anew: others swap it */
-    e->task = ask == NULL ? NULL : PyObject_CallOneArg(ask, e->loop);
-    Py_XDECREF(ask);
+    PyObject *current_task = Py_XNewRef(PyDict_GetItemWithError(S.task_names, S.str_current_task)); /* may be swapped */
+    e->task = current_task == NULL ? NULL : PyObject_CallOneArg(current_task, e->loop);
+    Py_XDECREF(current_task);
     if (e->task == NULL || e->task == Py_None) {
         return 0;
     }
-    PyObject *cancelling = PyObject_CallMethodNoArgs(e->task, S.str_cancelling);
+    PyObject *cancelling = (PyObject *)Py_TYPE(e->task) == S.task ? S.task_cancelling(e->task, NULL)
+                                                                  : PyObject_CallMethodNoArgs(e->task, S.str_cancelling);
     int is_true = cancelling == NULL ? -1 : PyObject_IsTrue(cancelling);
     Py_XDECREF(cancelling);
     return is_true == 0;
@@ -249,19 +324,23 @@ static int task_is_plain(Entry *e)
    deadline is known. */
 static int parent_is_plain(Entry *e)
 {
-    PyObject *inherited = PyDict_GetItemWithError(S.context, S.str_inherited);
-    PyObject *current = PyDict_GetItemWithError(S.context, S.str_current);
-    if (inherited == NULL || current == NULL) {
+    PyObject *inherited = PyDict_GetItemWithError(S.context, S.str_inherited), *current = NULL;
+    if (inherited == NULL) {
         return 0;
     }
-    if (PyCFunction_Check(inherited) && PyCFunction_GET_SELF(inherited) == current) { /* current.get itself */
+    if (PyCFunction_Check(inherited)) { /* current.get itself */
+        current = PyCFunction_GET_SELF(inherited);
+    }
+    if (current != NULL && PyContextVar_CheckExact(current)) {
+        e->current = Py_NewRef(current);
         if (PyContextVar_Get(current, NULL, &e->parent) < 0) {
             return 0;
         }
     }
     else {
+        e->current = Py_XNewRef(PyDict_GetItemWithError(S.context, S.str_current));
         Py_INCREF(inherited);
-        e->parent = PyObject_CallNoArgs(inherited);
+        e->parent = e->current == NULL ? NULL : PyObject_CallNoArgs(inherited);
         Py_DECREF(inherited);
     }
     PyObject *outer;
@@ -277,41 +356,22 @@ static int parent_is_plain(Entry *e)
             SLOT(found, T_more) != NULL);
 }
 
-/* Where a timeout queues. */
-enum { UNCOMMON, QUEUED, UNTIMED };
-
-static int place_of(Entry *e, int fresh)
+/* Read all that an entry needs, beyond `loop`, `here`, `series` and `when`. Where it returns 0, nothing was changed, and
+   no exception is set. */
+static int look(Entry *e)
 {
-    double when, tail, limit;
-    if (!OF(e->lane, lane)) {
-        return e->when == S.never && e->lane == SLOT(e->here, H_untimed) ? UNTIMED : UNCOMMON;
-    }
-    if (number(e->when, &when) < 0 || number(SLOT(e->lane, L_tail), &tail) < 0 ||
-        number(SLOT(e->lane, L_fresh), &limit) < 0) {
-        return UNCOMMON;
-    }
-    return when >= tail && (fresh || when - e->now > limit) ? QUEUED : UNCOMMON;
-}
-
-/* Read all that an entry needs, beyond `loop`, `here`, `series` and `when`. Where it returns UNCOMMON, nothing was
-   changed, and no exception is set. `fresh`: it is made in this moment. */
-static int look(Entry *e, int fresh)
-{
-    int place = UNCOMMON;
     PyObject *apart = SLOT(e->here, H_timed_apart);
     e->lane = OF(e->series, series) ? Py_XNewRef(SLOT(e->series, C_lane)) : NULL;
     e->stamp = Py_XNewRef(SLOT(e->here, H_stamp));
     if (e->lane != NULL && DERIVES(e->lane, lane) && SLOT(e->lane, L_here) == e->here && e->stamp != NULL &&
         task_is_plain(e) &&
         (apart == Py_False ||
-         (apart == Py_True && (e->started = PyObject_CallNoArgs(SLOT(e->here, H_stopwatch))) != NULL)) &&
+         (apart == Py_True && (e->started = ask(SLOT(e->here, H_stopwatch))) != NULL)) &&
         parent_is_plain(e)) {
-        place = place_of(e, fresh);
+        return 1;
     }
-    if (place == UNCOMMON) {
-        PyErr_Clear();
-    }
-    return place;
+    PyErr_Clear();
+    return 0;
 }
 
 /* Have `self` lie beneath its parent, which is plain. Returns 1 where its own deadline is the effective one, else 0. */
@@ -338,12 +398,43 @@ static int beneath(PyObject *self, Entry *e, double when)
     return 0;
 }
 
-/* Enter `self`, which is plain as `look` found. New: self; or NULL, and undone. */
-static PyObject *enter_plain(PyObject *self, Entry *e, int place)
+/* Have `self` queue for `when`: at the end of its lane, if it is in order there. Returns 1 where it does, or needs not,
+   and 0 where Python found it another place. `fresh`: it was made in this moment, and not up to SOON ago. */
+static int queue(PyObject *self, Entry *e, double when, int fresh)
 {
-    int own = 1;
-    double when, armed, heal_at;
-    PyObject *here = e->here, *installed, *current, *token, *more;
+    PyObject *here = e->here, *lane = e->lane;
+    double tail, limit, armed, heal_at;
+    if (OF(lane, lane)) {
+        if (number(SLOT(lane, L_tail), &tail) < 0 || number(SLOT(lane, L_fresh), &limit) < 0) {
+            return -1;
+        }
+        if (when >= tail && (fresh || when - e->now > limit)) {
+            put(lane, L_tail, Py_NewRef(e->when));
+            if (PyDict_SetItem(lane, self, e->when) < 0 || number(SLOT(here, H_armed), &armed) < 0 ||
+                number(SLOT(here, H_heal_at), &heal_at) < 0) {
+                return -1;
+            }
+            if (!(when < armed || heal_at < e->now)) {
+                return 1;
+            }
+            return done(PyObject_CallMethodOneArg(here, S.str_arm, e->when)) < 0 ? -1 : 1;
+        }
+    }
+    else if (e->when == S.never && lane == SLOT(here, H_untimed)) {
+        if (SLOT(self, T_started) == Py_None) {
+            put(self, T_started, Py_NewRef(e->clock));
+        }
+        return 1;
+    }
+    return done(PyObject_CallFunctionObjArgs(S.place, self, here, e->when, e->clock, NULL)) < 0 ? -1 : 0;
+}
+
+/* Enter `self`, which is plain as `look` found. New: self; or NULL, and undone. */
+static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
+{
+    int own = 1, queued;
+    double when;
+    PyObject *installed, *token, *more;
 
     put(self, T_task, Py_NewRef(e->task));
     put(self, T_lane, Py_NewRef(e->lane));
@@ -357,42 +448,30 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int place)
         goto failed;
     }
     put(self, T_state, Py_NewRef(S.active));
-    if (place == QUEUED) {
-        put(e->lane, L_tail, Py_NewRef(e->when));
-        if (PyDict_SetItem(e->lane, self, e->when) < 0 || number(SLOT(here, H_armed), &armed) < 0 ||
-            number(SLOT(here, H_heal_at), &heal_at) < 0) {
-            goto failed;
-        }
-        if ((when < armed || heal_at < e->now) && done(PyObject_CallMethodOneArg(here, S.str_arm, e->when)) < 0) {
-            goto failed;
-        }
-    }
-    else if (SLOT(self, T_started) == Py_None) {
-        put(self, T_started, Py_NewRef(e->clock));
+    if ((queued = queue(self, e, when, fresh)) < 0) {
+        goto failed;
     }
     installed = PyDict_GetItemWithError(S.observers, S.str_installed);
     if (installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0 &&
         done(PyObject_CallOneArg(S.announce, self)) < 0) {
         goto failed;
     }
-    current = PyDict_GetItemWithError(S.context, S.str_current);
-    token = current == NULL ? NULL : PyContextVar_Set(current, self);
+    token = PyContextVar_Set(e->current, self);
     if (token == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_RuntimeError, "tracedtimeout's context is gone");
-        }
         goto failed;
     }
     Py_DECREF(token);
-    if (own && (more = PyNumber_Add(SLOT(e->series, C_entered), S.one)) != NULL) {
-        put(e->series, C_entered, more);
-        return Py_NewRef(self);
+    if (own && queued) {
+        if ((more = one_more(SLOT(e->series, C_entered))) != NULL) {
+            put(e->series, C_entered, more);
+            return Py_NewRef(self);
+        }
     }
-    if (!own && (more = PyObject_CallFunctionObjArgs(S.counted, self, e->clock, NULL)) != NULL) {
+    else if ((more = PyObject_CallFunctionObjArgs(S.counted, self, e->clock, NULL)) != NULL) {
         return more; /* self */
     }
 failed:
-    clear_up(self, e->lane, 1);
+    clear_up(self, 1);
     return NULL;
 }
 
@@ -401,15 +480,19 @@ failed:
 static PyObject *enter_made(PyObject *self)
 {
     Entry e = {0};
-    PyObject *result = NULL;
-    if (SLOT(self, T_state) == S.created && SLOT(self, T_more) == Py_None && SLOT(self, T_series) != NULL &&
-        SLOT(self, T_when) != NULL && running(&e) == 0) {
-        e.series = Py_NewRef(SLOT(self, T_series));
+    PyObject *result = NULL, *series = SLOT(self, T_series), *lane;
+    if (SLOT(self, T_state) != S.created || SLOT(self, T_more) != Py_None || SLOT(self, T_when) == NULL ||
+        series == NULL || !OF(series, series) || (lane = SLOT(series, C_lane)) == NULL || !DERIVES(lane, lane)) {
+        return NULL;
+    }
+    if (running(&e, SLOT(lane, L_here)) == 0) {
+        e.series = Py_NewRef(series);
         e.when = Py_NewRef(SLOT(self, T_when));
-        int place = read_clock(&e) < 0 ? UNCOMMON : look(&e, 0);
-        PyErr_Clear();
-        if (place != UNCOMMON && SLOT(self, T_state) == S.created) {
-            result = enter_plain(self, &e, place);
+        if (read_clock(&e) < 0) {
+            PyErr_Clear();
+        }
+        else if (look(&e) && SLOT(self, T_state) == S.created) {
+            result = enter_plain(self, &e, 0);
         }
     }
     forget(&e);
@@ -433,7 +516,7 @@ static int count(PyObject *self, PyObject *series, double elapsed, PyObject *ela
     }
     seconds = plus(series, sum, elapsed);
     ratios = usual ? NULL : plus(series, V_ratios, elapsed / limit);
-    more = PyNumber_Add(SLOT(series, quick), S.one);
+    more = one_more(SLOT(series, quick));
     if (seconds == NULL || more == NULL || (!usual && ratios == NULL)) {
         Py_XDECREF(seconds);
         Py_XDECREF(ratios);
@@ -469,8 +552,9 @@ static int leave_parent(PyObject *self, PyObject *here, PyObject *name, PyObject
     return spent == NULL ? -1 : 0;
 }
 
-/* Whether an exit with no exception is common, as far as can be told without a call. */
-static int exit_is_plain(PyObject *self)
+/* Whether an exit with no exception is common, as far as can be told without a call. If so, it is out of its lane: that
+   comes first of all. */
+static int begin_exit(PyObject *self)
 {
     PyObject *lane = SLOT(self, T_lane), *more = SLOT(self, T_more), *series = SLOT(self, T_series), *here;
     if (SLOT(self, T_state) != S.active || lane == NULL || !DERIVES(lane, lane) || more == NULL || OF(more, more) ||
@@ -481,10 +565,17 @@ static int exit_is_plain(PyObject *self)
     if (here == NULL || !OF(here, state) || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
         return 0;
     }
-    return OF(lane, lane) ? PyDict_Contains(lane, self) == 1 : lane == SLOT(here, H_untimed);
+    if (!OF(lane, lane)) {
+        return lane == SLOT(here, H_untimed);
+    }
+    if (PyDict_DelItem(lane, self) == 0) {
+        return 1;
+    }
+    PyErr_Clear(); /* it was not there */
+    return 0;
 }
 
-/* Leave `self`, which is plain. New: what to raise, or None; NULL with an exception, cleared up. */
+/* Go on with what `begin_exit` began. New: what to raise, or None; NULL with an exception, cleared up. */
 static PyObject *leave_plain(PyObject *self)
 {
     PyObject *lane = Py_NewRef(SLOT(self, T_lane)), *here = Py_NewRef(SLOT(lane, L_here));
@@ -492,10 +583,7 @@ static PyObject *leave_plain(PyObject *self)
     PyObject *now_object = NULL, *elapsed_object = NULL, *raised = NULL, *since;
     double now, deadline, start, delay = 0.0;
 
-    if (OF(lane, lane) && PyDict_DelItem(lane, self) < 0) {
-        goto failed;
-    }
-    now_object = PyObject_CallNoArgs(SLOT(here, H_stopwatch));
+    now_object = ask(SLOT(here, H_stopwatch));
     if (now_object == NULL || number(now_object, &now) < 0 || number(SLOT(self, T_deadline), &deadline) < 0) {
         goto failed;
     }
@@ -532,7 +620,7 @@ static PyObject *leave_plain(PyObject *self)
     raised = Py_NewRef(Py_None);
     goto left;
 failed:
-    clear_exit(self);
+    clear_up(self, 0);
 left:
     Py_XDECREF(elapsed_object);
     Py_XDECREF(now_object);
@@ -545,34 +633,56 @@ left:
 
 /* -- What __aenter__ and __aexit__ return ------------------------------------------------------------------------ */
 
-/* Done at its first step, and never waits. `timeout` is owned until then, and NULL from then on: nothing is kept. */
+/* Done at its first step, and never waits. `timeout` is owned until then, and NULL from then on. `stop` is what an entry
+   raised, and has the timeout for its value: it is this one's, so that it goes with this one. The collector sees both. */
 typedef struct {
     PyObject_HEAD
-    PyObject *timeout;
+    PyObject *timeout, *stop;
     int leaving;
 } Awaitable;
 
 static PyObject *awaitable_new(PyObject *timeout, int leaving)
 {
-    Awaitable *self = PyObject_GC_New(Awaitable, (PyTypeObject *)S.awaitable);
+    Awaitable *self = (Awaitable *)S.spare;
     if (self != NULL) {
-        self->timeout = Py_NewRef(timeout);
-        self->leaving = leaving;
-        PyObject_GC_Track(self);
+        S.spare = NULL;
+        PyObject_Init((PyObject *)self, (PyTypeObject *)S.awaitable);
     }
+    else if ((self = PyObject_GC_New(Awaitable, (PyTypeObject *)S.awaitable)) == NULL) {
+        return NULL;
+    }
+    self->timeout = Py_NewRef(timeout);
+    self->stop = NULL;
+    self->leaving = leaving;
+    PyObject_GC_Track(self);
     return (PyObject *)self;
+}
+
+/* Keep a StopIteration (stolen) for the next entry, if nobody else has it or left anything on it. */
+static void stop_spared(PyObject *stop)
+{
+    PyStopIterationObject *bare = (PyStopIterationObject *)stop;
+    if (Py_REFCNT(stop) == 1 && S.spare_stop == NULL && bare->dict == NULL && bare->traceback == NULL &&
+        bare->context == NULL && bare->cause == NULL && bare->notes == NULL) {
+        S.spare_stop = stop;
+        Py_SETREF(bare->value, Py_NewRef(Py_None));
+        return;
+    }
+    Py_DECREF(stop);
 }
 
 static int awaitable_traverse(Awaitable *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->timeout);
+    Py_VISIT(self->stop);
     return 0;
 }
 
 static int awaitable_clear(Awaitable *self)
 {
     Py_CLEAR(self->timeout);
+    Py_CLEAR(self->stop);
     return 0;
 }
 
@@ -590,7 +700,15 @@ static void awaitable_dealloc(Awaitable *self)
         PyErr_Restore(kind, exc, traceback);
     }
     Py_CLEAR(self->timeout);
-    PyObject_GC_Del(self);
+    if (self->stop != NULL) {
+        stop_spared(self->stop);
+    }
+    if (S.spare == NULL) {
+        S.spare = (PyObject *)self;
+    }
+    else {
+        PyObject_GC_Del(self);
+    }
     Py_DECREF(type);
 }
 
@@ -606,7 +724,7 @@ static PyObject *by_twin(PyObject *timeout, int leaving)
 {
     PyObject *coroutine = twin_of(timeout, leaving), *result = NULL;
     if (coroutine == NULL && leaving) {
-        clear_exit(timeout);
+        clear_up(timeout, 0);
     }
     else if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
         Py_CLEAR(result);
@@ -640,7 +758,7 @@ static PyObject *awaitable_step(Awaitable *self)
             result = by_twin(timeout, 0);
         }
     }
-    else if (!exit_is_plain(timeout)) {
+    else if (!begin_exit(timeout)) {
         result = by_twin(timeout, 1);
     }
     else {
@@ -684,9 +802,29 @@ static PyObject *awaitable_stop(Awaitable *self, int silent)
     return NULL;
 }
 
-/* `SEND` of 3.12 and later asks this, to which None needs no StopIteration. */
+/* `SEND` of 3.12 and later asks this, to which None needs no StopIteration. That of an entry is used again and again,
+   with nothing else in it: it costs a tenth of all else, anew. */
 static PyObject *awaitable_next(Awaitable *self)
 {
+#if PY_VERSION_HEX >= 0x030C0000
+    if (!self->leaving && self->timeout != NULL) {
+        PyObject *stop = S.spare_stop, *result;
+        S.spare_stop = NULL;
+        if (stop == NULL && (stop = PyObject_CallNoArgs(PyExc_StopIteration)) == NULL) {
+            Py_CLEAR(self->timeout);
+            return NULL;
+        }
+        result = awaitable_step(self);
+        if (result == NULL) {
+            stop_spared(stop);
+            return NULL;
+        }
+        Py_XSETREF(((PyStopIterationObject *)stop)->value, result);
+        self->stop = Py_NewRef(stop);
+        PyErr_SetRaisedException(stop);
+        return NULL;
+    }
+#endif
     return awaitable_stop(self, 1);
 }
 
@@ -755,7 +893,7 @@ static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if (OF(self, timeout) && count == 3 && keywords == NULL && args[1] == Py_None) {
         PyObject *awaitable = awaitable_new(self, 1);
         if (awaitable == NULL) {
-            clear_exit(self);
+            clear_up(self, 0);
         }
         return awaitable;
     }
@@ -776,7 +914,7 @@ static PyMethodDef aexit_def = {"aexit", FAST(hot_aexit), "Leave a timeout, with
 static PyObject *made(Entry *e)
 {
     static const int none[] = {T_started, T_lane, T_owner, T_inner, T_spent, T_more, T_fired, T_ended};
-    PyObject *self = PyBaseObject_Type.tp_new((PyTypeObject *)S.timeout, S.empty, NULL);
+    PyObject *self = ((PyTypeObject *)S.timeout)->tp_alloc((PyTypeObject *)S.timeout, 0);
     if (self != NULL) {
         for (size_t i = 0; i < Py_ARRAY_LENGTH(none); i++) {
             SLOT(self, none[i]) = Py_NewRef(Py_None);
@@ -793,32 +931,31 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
 {
     Entry e = {0};
     PyObject *self = NULL, *result = NULL, *by_name = NULL;
-    int place = UNCOMMON;
+    int entered = 0;
     if (S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
         (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
-        (count < 5 || args[4] == Py_None) && running(&e) == 0) {
+        (count < 5 || args[4] == Py_None) && running(&e, NULL) == 0) {
         by_name = found_in(SLOT(e.here, H_series), args[2]);
-        if (begin(&e, found_in(by_name, args[1]), args[0]) == 0 && (place = look(&e, 1)) != UNCOMMON) {
-            self = made(&e);
+        /* Made first: what allocates may run the collector (3.11), and what that closes may be what `look` finds. */
+        if (begin(&e, found_in(by_name, args[1]), args[0]) == 0 && (self = made(&e)) != NULL && look(&e)) {
+            result = enter_plain(self, &e, 1);
+            entered = 1;
         }
         Py_XDECREF(by_name);
+        Py_XDECREF(self);
     }
-    if (self != NULL) {
-        result = enter_plain(self, &e, place);
-        Py_DECREF(self);
-    }
-    else {
+    forget(&e);
+    if (!entered) {
         PyErr_Clear();
         result = PyObject_Vectorcall(S.py_enter, args, (size_t)count, keywords);
     }
-    forget(&e);
     return result;
 }
 
 /* leave(self): None. */
 static PyObject *hot_leave(PyObject *module, PyObject *self)
 {
-    if (!OF(self, timeout) || !exit_is_plain(self)) {
+    if (!OF(self, timeout) || !begin_exit(self)) {
         return PyObject_CallOneArg(S.py_leave, self);
     }
     if (done(leave_plain(self)) < 0) {
@@ -847,17 +984,20 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
     Entry e = {0};
     PyObject *self = NULL, *name = keywords == NULL ? Py_None : NULL;
     if (keywords != NULL && PyTuple_GET_SIZE(keywords) == 1 && count == 1 &&
-        PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, 0), "name") == 0) {
+        PyTuple_GET_ITEM(keywords, 0) == S.str_name) { /* names of arguments in code are interned */
         name = args[1];
     }
     if (S.timeout != NULL && count == 1 && name != NULL && (name == Py_None || PyUnicode_CheckExact(name)) &&
-        running(&e) == 0 &&
+        running(&e, NULL) == 0 &&
         begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0]) == 0) {
         self = made(&e);
     }
-    PyErr_Clear();
-    forget(&e);
-    return self != NULL ? self : PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
+    forget_few(&e);
+    if (self == NULL) {
+        PyErr_Clear();
+        self = PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
+    }
+    return self;
 }
 
 /* -- Binding ----------------------------------------------------------------------------------------------------- */
@@ -914,6 +1054,30 @@ static PyObject *from(const char *module, const char *name)
     return found;
 }
 
+/* Learn asyncio's class of tasks, whose methods nobody can replace where it is written in C. */
+static int take_task(void)
+{
+    PyObject *module = PyImport_ImportModule("_asyncio"), *method = NULL;
+    if (module == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    S.task = PyObject_GetAttrString(module, "Task");
+    Py_DECREF(module);
+    method = S.task == NULL ? NULL : PyObject_GetAttr(S.task, S.str_cancelling);
+    if (method == NULL) {
+        return -1;
+    }
+    if (Py_IS_TYPE(method, &PyMethodDescr_Type) && ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_NOARGS) {
+        S.task_cancelling = ((PyMethodDescrObject *)method)->d_method->ml_meth;
+    }
+    else {
+        Py_CLEAR(S.task);
+    }
+    Py_DECREF(method);
+    return 0;
+}
+
 static int take_all(void)
 {
 #define X(field, module, name)                                                                                         \
@@ -934,7 +1098,11 @@ static int take_all(void)
     }
     STRINGS(X)
 #undef X
-    return (S.empty = PyTuple_New(0)) == NULL || (S.one = PyLong_FromLong(1)) == NULL ? -1 : 0;
+    S.task_names = PyObject_GetAttrString(S.tasks, "__dict__");
+    if (S.task_names == NULL || !PyDict_Check(S.task_names) || (S.one = PyLong_FromLong(1)) == NULL) {
+        return -1;
+    }
+    return take_task();
 }
 
 static int add_method(PyObject *module, PyMethodDef *definition)
