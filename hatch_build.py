@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -19,40 +22,64 @@ def asked(variable: str) -> bool:
 
 
 class Extensions(BuildHookInterface):  # type: ignore[type-arg]  # its configuration is of no interest
-    """`TRACEDTIMEOUT_EXTENSIONS=1` compiles where there is a compiler, and gives the pure wheel, in silence, where
-    there is none; `TRACEDTIMEOUT_REQUIRE_EXTENSIONS=1` makes that an error; `TRACEDTIMEOUT_NO_EXTENSIONS=1` wins."""
+    """`TRACEDTIMEOUT_EXTENSIONS=1` compiles where there is a C compiler with Python's headers.
+
+    Where there is none it gives the pure wheel, in silence; `TRACEDTIMEOUT_REQUIRE_EXTENSIONS=1` makes that an error.
+    `TRACEDTIMEOUT_NO_EXTENSIONS=1` wins.
+    """
+
+    _directory = ""
 
     def wanted(self) -> bool:
-        built = self.target_name == "wheel" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-        return built and not asked("NO_EXTENSIONS") and (asked("EXTENSIONS") or asked("REQUIRE_EXTENSIONS"))
+        if self.target_name != "wheel" or asked("NO_EXTENSIONS"):
+            return False
+        return asked("REQUIRE_EXTENSIONS") or (asked("EXTENSIONS") and serves() and can_compile())
 
     def dependencies(self) -> list[str]:
         return ["setuptools>=77"] if self.wanted() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        beside = (Path(self.root) / SOURCE).with_name("_hot_c" + (sysconfig.get_config_var("EXT_SUFFIX") or ".so"))
+        if version == "editable":  # imported from where the sources are
+            beside.unlink(missing_ok=True)  # of sources that were others; a process may have it mapped
         if not self.wanted():
             return
+        self._directory = tempfile.mkdtemp(prefix="tracedtimeout-")
         try:
-            built = compiled(Path(self.root))
-        except (Exception, SystemExit):  # no compiler, no headers, no setuptools: the Python does it all
+            built = compiled(Path(self.root), self._directory)
+        except (Exception, SystemExit):  # no setuptools, a compiler that fails: the Python does it all
             if asked("REQUIRE_EXTENSIONS"):
                 raise
             return
         build_data["pure_python"], build_data["infer_tag"] = False, True
-        inside = Path(SOURCE).with_name(built.name)
-        if version == "editable":  # imported from where the sources are
-            (Path(self.root) / inside).unlink(missing_ok=True)  # a process may have it mapped
-            (Path(self.root) / inside).write_bytes(built.read_bytes())
+        if version == "editable":
+            beside.write_bytes(built.read_bytes())
         else:
-            build_data["force_include"][str(built)] = inside.as_posix()
+            build_data["force_include"][str(built)] = Path(SOURCE).with_name(built.name).as_posix()
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if self._directory:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def compiled(root: Path) -> Path:
+def serves() -> bool:
+    """True if this Python would load the compiled hot path: CPython, with the GIL."""
+    return sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+def can_compile() -> bool:
+    """False if a compiler or Python's headers are known to be missing: nothing is installed in order to find out."""
+    if os.name != "posix":
+        return True  # setuptools looks for one
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+def compiled(root: Path, directory: str) -> Path:
     """The extension module, built in a directory of its own."""
     from setuptools import Distribution, Extension  # noqa: PLC0415  # there only where it was asked for
     from setuptools.command.build_ext import build_ext  # noqa: PLC0415  # as above
 
-    directory = tempfile.mkdtemp(prefix="tracedtimeout-")
     extension = Extension(MODULE, [str(root / SOURCE)])
     command = build_ext(Distribution({"name": "tracedtimeout", "ext_modules": [extension]}))
     command.build_lib, command.build_temp = directory, f"{directory}/temp"
