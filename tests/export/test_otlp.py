@@ -49,6 +49,7 @@ from tests.export.test_prometheus import every_metric
 from tests.support.telemetry import Spans, python, run
 from tracedtimeout import _exemplars, otlp, timeout
 from tracedtimeout._core import _observers
+from tracedtimeout._core._hot import IMPLEMENTATION
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._shared import build
 from tracedtimeout._version import VERSION
@@ -223,7 +224,7 @@ def test_the_build_is_a_gauge() -> None:
         (found,) = [metric for metric in read(reader) if metric.name == "tracedtimeout.build.info"]
     assert isinstance(found.data, Gauge)
     (point,) = found.data.data_points
-    assert (point.value, dict(point.attributes or {})) == (1, {"version": VERSION, "implementation": "python"})
+    assert (point.value, dict(point.attributes or {})) == (1, {"version": VERSION, "implementation": IMPLEMENTATION})
 
 
 def test_cumulative_figures_count_from_the_start_of_the_process() -> None:
