@@ -38,7 +38,7 @@ def main() -> int:
 
 def per_request(name: str) -> int:
     """Instructions of one request to the app `name`: two runs differ by those alone."""
-    few, many = (counted(PROGRAM.format(name=name), times).total() for times in (SHORT, LONG))
+    few, many = (counted(PROGRAM.format(name=name), times) for times in (SHORT, LONG))
     return (many - few) // (LONG - SHORT)
 
 

@@ -1,6 +1,7 @@
-"""The make-up of one timeout: its machine instructions, by the interpreter's functions, beside asyncio's.
+"""Machine instructions of one turn of what services do, under asyncio and under both hot paths.
 
-    python -m benchmarks.instructions        # needs Debian's valgrind; takes two minutes
+    python -m benchmarks.instructions            # the table, of this Python; needs Debian's valgrind; ten minutes
+    python -m benchmarks.instructions functions  # the make-up of one timeout, by the interpreter's functions
 
 Counted by callgrind in two runs of a loop, one longer than the other, so that starting up cancels out. Instructions are
 not time, but the only figure that a busy machine gives twice.
@@ -15,55 +16,155 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from textwrap import dedent, indent
+from typing import Literal
 
-SHORT, LONG = 1000, 5000
+from tracedtimeout._core._hot import IMPLEMENTATION
+
+SHORT, LONG = 500, 2500
 MOST = 24
 """Functions shown."""
 
 _LINE = re.compile(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+\S*?:([\w'.]+)")
+_ALL = re.compile(r"Collected : (\d+)")
+
+Twin = Literal["python", "c"]
 
 PROGRAM = """
 import asyncio, sys
-import tracedtimeout
+from asyncio import timeout, wait_for
+
+if {ours}:
+    from tracedtimeout import timeout, wait_for
+
+async def answer():
+    return 42
+
+async def timed(delay):
+    async with timeout(delay{name}):
+        pass
 
 async def main(times):
-    for _ in range(times):
-        async with {make}:
-            pass
+{body}
 
 asyncio.run(main(int(sys.argv[1])))
 """
 
-THEIRS = PROGRAM.format(make="asyncio.timeout(5)")
-OURS = PROGRAM.format(make="tracedtimeout.timeout(5, name='named')")
+ONE = "one, named"
+SHAPES = {
+    ONE: """
+        for _ in range(times):
+            async with timeout(5{name}):
+                pass
+        """,
+    "one, default name": """
+        for _ in range(times):
+            async with timeout(5):
+                pass
+        """,
+    "three nested, named, falling limits": """
+        for _ in range(times):
+            async with timeout(7{name}), timeout(6{name}), timeout(5{name}):
+                pass
+        """,
+    "three nested, one default name, rising limits": """
+        for _ in range(times):
+            async with timeout(5), timeout(6), timeout(7):
+                pass
+        """,
+    "`wait_for` of a coroutine": """
+        for _ in range(times):
+            await wait_for(answer(), 5{name})
+        """,
+    "one in a child task of another's": """
+        async def child():
+            for _ in range(times):
+                await timed(5)
+        async with timeout(60{name}):
+            await asyncio.create_task(child())
+        """,
+    "another limit each time": """
+        for i in range(times):
+            async with timeout(5 + i % 7{name}):
+                pass
+        """,
+    "`timeout(None)`": """
+        for _ in range(times):
+            async with timeout(None{name}):
+                pass
+        """,
+    "an expiry": """
+        for _ in range(times):
+            try:
+                async with timeout(0{name}):
+                    await asyncio.sleep(1)
+            except TimeoutError:
+                pass
+        """,
+}
 
 
-def main() -> int:
-    theirs, ours = per_timeout(THEIRS), per_timeout(OURS)
-    print(f"{'asyncio':>10}{'ours':>10}  instructions of one timeout, Python {sys.version.split()[0]}")
+def main(*arguments: str) -> int:
+    if arguments == ("functions",):
+        print_functions()
+        return 0
+    twins: tuple[Twin, ...] = ("python", "c") if IMPLEMENTATION == "c" else ("python",)
+    print(f"| Python {sys.version.split()[0]} | asyncio | {' | '.join(twins)} | ratio |")
+    print("|---|" + "---|" * (len(twins) + 2))
+    for shape in SHAPES:
+        theirs = in_all(program(shape, ours=False), "python")
+        ours = [in_all(program(shape, ours=True), twin) for twin in twins]
+        ratios = " / ".join(f"{each / theirs:.2f}" for each in ours)
+        print(f"| {shape} | {' | '.join(f'{each:,.0f}' for each in (theirs, *ours))} | {ratios} |", flush=True)
+    return 0
+
+
+def print_functions() -> None:
+    theirs, ours = by_function(program(ONE, ours=False)), by_function(program(ONE, ours=True))
+    print(f"{'asyncio':>10}{IMPLEMENTATION:>10}  instructions of one timeout, Python {sys.version.split()[0]}")
     print(f"{sum(theirs.values()):10.0f}{sum(ours.values()):10.0f}  in all")
     most = sorted(theirs | ours, key=lambda name: -max(theirs[name], ours[name]))[:MOST]
     for name in most:
         print(f"{theirs[name]:10.0f}{ours[name]:10.0f}  {name}")
-    return 0
 
 
-def per_timeout(program: str) -> Counter[str]:
-    """Instructions by C function, for one turn of the program's loop."""
-    few, many = counted(program, SHORT), counted(program, LONG)
+def program(shape: str, *, ours: bool) -> str:
+    name = ", name='named'" if ours else ""
+    body = indent(dedent(SHAPES[shape].format(name=name)), "    ")
+    return PROGRAM.format(ours=ours, name=name, body=body)
+
+
+def in_all(code: str, twin: Twin) -> float:
+    """Instructions of one turn of the program's loop."""
+    few, many = (counted(code, times, twin) for times in (SHORT, LONG))
+    return (many - few) / (LONG - SHORT)
+
+
+def by_function(code: str) -> Counter[str]:
+    """Instructions of one turn by C function, under the hot path that runs here."""
+    few, many = (_listed(run(code, times, "c")[1]) for times in (SHORT, LONG))
     return Counter({name: (many[name] - few[name]) // (LONG - SHORT) for name in many})
 
 
-def counted(program: str, times: int) -> Counter[str]:
+def counted(code: str, times: int, twin: Twin = "c") -> int:
+    """Instructions of a run."""
+    return int(_ALL.findall(run(code, times, twin)[0])[-1])
+
+
+def run(code: str, times: int, twin: Twin) -> tuple[str, str]:
+    """Callgrind's words on one run, and its listing of functions."""
+    chosen = {"PYTHONHASHSEED": "0", "TRACEDTIMEOUT_NO_EXTENSIONS": "0" if twin == "c" else "1"}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "callgrind.out"
-        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", sys.executable, "-c", program]
-        subprocess.run(
-            [*command, str(times)], check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "0"}
-        )
-        listing = subprocess.run(
-            ["callgrind_annotate", "--threshold=100", "--auto=no", str(out)], check=True, capture_output=True, text=True
-        ).stdout
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", sys.executable, "-c", code]
+        told = subprocess.run(
+            [*command, str(times)], check=True, capture_output=True, text=True, env={**os.environ, **chosen}
+        ).stderr
+        listing = ["callgrind_annotate", "--threshold=100", "--auto=no", str(out)]
+        return told, subprocess.run(listing, check=True, capture_output=True, text=True).stdout
+
+
+def _listed(listing: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for line in listing.splitlines():
         if match := _LINE.match(line):
@@ -72,4 +173,4 @@ def counted(program: str, times: int) -> Counter[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
