@@ -194,7 +194,7 @@ class LoopState(Lanes):
         self._linger = LINGER
 
     def clear_up(self) -> None:
-        """Leave those that are `pending`, and count those of `unwinding` that were dropped, and are yet to be."""
+        """Leave the `pending` timeouts, and count those of `unwinding` that were dropped before they were left."""
         if get_ident() != self.thread:
             self.soon(self.clear_up)
             return
