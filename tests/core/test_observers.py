@@ -15,6 +15,7 @@ from tests.support import VIRTUAL
 from tracedtimeout import DeadlineExceeded, Outcome, View, timeout, wait_for
 from tracedtimeout._core import _observers
 from tracedtimeout._core._loop import state_of
+from tracedtimeout._core._view import message_of
 from tracedtimeout._core.figures import _process
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
@@ -275,3 +276,43 @@ def come_and_go(kept: Deaf) -> None:
         _observers.add(gone)
         _observers.remove(gone)
     _observers.add(kept)
+
+
+class Interrupting:
+    """Told of an opening, it is interrupted."""
+
+    def __call__(self, opened: View, /) -> Callable[[View], None]:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.loops("virtual")
+@pytest.mark.parametrize("others", [0, 1])
+async def test_ctrl_c_in_an_observer_is_raised_and_those_told_before_hear_of_the_end(others: int) -> None:
+    """An entry that was broken off so ends at once, and is no longer open."""
+    told: list[str] = []
+    _observers.add(*[Diary(told)] * others, Interrupting())
+    t = timeout(1.0, name="t")
+    with pytest.raises(KeyboardInterrupt):
+        await t.__aenter__()
+    assert told == ["+t", "-t failed"] * others
+    assert (t.outcome, state_of(asyncio.get_running_loop()).entries()) == (Outcome.FAILED, [])
+
+
+@pytest.mark.loops("virtual")
+async def test_the_message_of_an_expiry_can_be_had_without_its_exception() -> None:
+    """For telemetry: of one that ended with another error, or that is still open."""
+    messages: list[str] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        messages.append(message_of(view))
+        return lambda ended: messages.append(message_of(ended))
+
+    _observers.add(opened)
+    with suppress(ValueError):
+        async with timeout(1.0, name="t"):
+            await asyncio.sleep(0.5)
+            raise ValueError
+    assert messages == [
+        "'t' exceeded its 1.000 s deadline after 0.000 s",
+        "'t' exceeded its 1.000 s deadline after 0.500 s",
+    ]

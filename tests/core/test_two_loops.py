@@ -181,6 +181,28 @@ def test_a_child_on_another_loop_is_its_grandparents_once_its_parent_is_left(two
     assert ends == [("outer", LATER + 2.0)]
 
 
+def test_a_budget_of_a_child_there_ends_with_what_it_holds(two: Two) -> None:
+    """Left once it had fired, the one around ends what the other loop has in a budget, as if that were not there."""
+    ends: list[tuple[str, float]] = []
+
+    async def inner() -> None:
+        try:
+            with budget(50.0):
+                async with timeout(9.0, name="inner"):
+                    await asyncio.sleep(99)
+        except DeadlineExceeded as exc:
+            ends.append((exc.owner, asyncio.get_running_loop().time()))
+
+    async def main() -> None:
+        with pytest.raises(DeadlineExceeded):
+            async with timeout(1.0, name="outer"):
+                two.there(inner())
+                await asyncio.sleep(99)
+
+    two.run(main())
+    assert ends == [("outer", LATER + 1.0)]
+
+
 def test_what_is_opened_there_beneath_one_that_has_fired_ends_at_once(two: Two) -> None:
     """For another loop it is spent for good: in its clean-up, and when it was left."""
     ends: list[tuple[str, float]] = []

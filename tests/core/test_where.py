@@ -325,3 +325,26 @@ async def test_where_reads_as_a_string_and_tells_its_parts() -> None:
     place = Where("shop.bank", 88, "charge", "/shop/bank.py")
     assert (place, place.module, place.line) == ("shop.bank:88 in charge", "shop.bank", 88)
     assert running_task() is not None
+
+
+async def test_a_foreign_awaitable_that_raises_when_it_is_looked_at_ends_the_search() -> None:
+    """What was found up to there stands."""
+
+    class Grudging:
+        def __getattr__(self, name: str) -> Any:
+            raise LookupError(name)
+
+    task = asyncio.create_task(bank())
+    await asyncio.sleep(0)
+    assert [place.line for place in _where.places(task)][:1] == [bank.__code__.co_firstlineno + 1]
+
+    class Odd(asyncio.Task[None]):
+        def get_coro(self) -> Any:
+            return Grudging()
+
+    odd = Odd(bank())
+    assert _where.places(odd) == []
+    for each in (task, odd):
+        each.cancel()
+    await asyncio.wait([task, odd])
+    assert (_where.places(task), _where.through_children(task)) == ([], None)
