@@ -108,6 +108,28 @@ def test_the_quick_way_counts_as_the_slow_one() -> None:
         assert counted.total == pytest.approx(expected.total, rel=1e-12)
 
 
+@pytest.mark.parametrize("inner", ["timeout", "wait_for"])
+def test_nothing_of_no_time_is_no_share(inner: str) -> None:
+    """One whose deadline was moved to the instant at which it was entered completes in time if it is left at once: the
+    share that it used of no time is recorded nowhere."""
+
+    async def main() -> None:
+        async def move() -> None:
+            async with timeout(3.0, name="within"):
+                outer.reschedule(asyncio.get_running_loop().time())
+
+        with suppress(TimeoutError):
+            async with timeout(1.0, name="around") as outer:
+                if inner == "wait_for":
+                    await wait_for(move(), 2.0, name="t")
+                else:
+                    async with timeout(2.0, name="t"):
+                        await move()
+        assert figures("t") == {"duration": {"completed": 1}, "limit": 1}
+
+    run(main())
+
+
 def test_limits_of_every_size_are_recorded() -> None:
     """From nothing to hours, before and after the first one chose the common bucket; with no deadline, none."""
 

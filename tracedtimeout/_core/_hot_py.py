@@ -128,7 +128,7 @@ async def aexit(
                 elif series.__class__ is Series:
                     i, counts = bisect_left(series.bounds, elapsed), series.counts
                     self._state = FINISHED; self._ended = elapsed; counts[i] += 1; series.seconds += elapsed
-                elif elapsed <= series.short:
+                elif elapsed <= series.short and now < self._deadline:
                     ratio = elapsed / (self._deadline - now + elapsed)
                     self._state = FINISHED; self._ended = elapsed; series.quick += 1; series.seconds += elapsed; \
                         series.ratios += ratio
@@ -261,7 +261,7 @@ def leave(self: Any) -> None:
             elif series.__class__ is Series:
                 i, counts = bisect_left(series.bounds, elapsed), series.counts
                 self._state = FINISHED; self._ended = elapsed; counts[i] += 1; series.seconds += elapsed
-            elif elapsed <= series.short:
+            elif elapsed <= series.short and now < self._deadline:
                 ratio = elapsed / (self._deadline - now + elapsed)
                 self._state = FINISHED; self._ended = elapsed; series.quick += 1; series.seconds += elapsed; \
                     series.ratios += ratio
