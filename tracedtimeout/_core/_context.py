@@ -46,7 +46,7 @@ def _bind_inherited() -> None:
     global inherited
     elsewhere = outside
     own: Callable[[], Any] = current.get
-    if getattr(sys.flags, "thread_inherit_context", 0):
+    if getattr(sys.flags, "thread_inherit_context", 0):  # pragma: no cover  # see `_brought`
         own = _brought
     inherited = own
     if elsewhere is not None:
@@ -65,7 +65,7 @@ _born = _Born()
 _probe: ContextVar[object] = ContextVar("tracedtimeout-probe", default=None)
 
 
-def _brought() -> Any:
+def _brought() -> Any:  # pragma: no cover  # where threads inherit contexts, from 3.14 on: `.ci/inherited`
     """`current`, where threads inherit contexts: without what the thread itself was born with.
 
     A thread belongs to nobody's request; only a context that a job brings does (`asyncio.to_thread`, `Context.run`).
@@ -82,7 +82,7 @@ def _brought() -> Any:
     return link
 
 
-def _in_job() -> bool:
+def _in_job() -> bool:  # pragma: no cover  # as above
     """True if this thread runs a job in a context of the job's own, and no event loop: a loop's tasks copy the
     thread's."""
     if asyncio._get_running_loop() is not None:
