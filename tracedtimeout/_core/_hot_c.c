@@ -602,7 +602,7 @@ static PyObject *leave_plain(PyObject *self)
     elapsed_object = PyFloat_FromDouble(now - start + delay);
     if (elapsed_object == NULL ||
         count(self, series, PyFloat_AS_DOUBLE(elapsed_object), elapsed_object,
-              deadline - now + PyFloat_AS_DOUBLE(elapsed_object)) < 0) {
+              now < deadline ? deadline - now + PyFloat_AS_DOUBLE(elapsed_object) : 0.0) < 0) {
         goto failed;
     }
     if (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H_idle) == Py_False &&
