@@ -172,7 +172,7 @@ def _alone(module: str, mutant: Mutant) -> str:
         status = pytest.main([*OPTIONS, *_tests_of(module)], plugins=[first])
         return first.failed or (f"status {int(status)}" if status else "")
 
-    return _in_a_fork(imported, lambda _: None, silence=120.0)
+    return _in_a_fork(imported, lambda _: None, silence=30.0)
 
 
 def _tests_of(module: str) -> list[str]:
