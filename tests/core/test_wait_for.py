@@ -191,6 +191,18 @@ async def test_an_enclosing_deadline_ends_it() -> None:
     assert outcomes == [("inner", Outcome.INHERITED), ("outer", Outcome.EXPIRED)]
 
 
+async def test_one_that_expires_is_left_once() -> None:
+    """Observers see an expired one, and the timeout around it one that took its time, though it is the last of its lane
+    while another timer is armed: that is when exits that were broken off are cleared up."""
+    seen: list[tuple[str, bool, Outcome | None]] = []
+    _observers.add(lambda opened: lambda closed: seen.append((closed.name, closed.expired(), closed.outcome)))
+    async with timeout(50, name="around") as around:
+        with suppress(TimeoutError):
+            await wait_for(asyncio.sleep(9), 1, name="t")
+        assert [(each.name, each.seconds, each.count) for each in around.spent] == [("t", 1.0, 1)]
+    assert seen == [("t", True, Outcome.EXPIRED), ("around", False, Outcome.COMPLETED)]
+
+
 async def test_what_is_rejected_is_disposed_of() -> None:
     """Rejected for want of budget: a coroutine is closed unrun, a future cancelled, with no warning of either."""
     future = asyncio.get_running_loop().create_future()

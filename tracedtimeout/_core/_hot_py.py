@@ -303,9 +303,8 @@ def left_by(self: Any, exc: BaseException, package: str | None = None) -> Deadli
     try:
         if self._state is ACTIVE and self._lane.holds:
             self._lane.pop(self, None)  # it may be out of it
-        raised = _ending.close(self, exc, package)
-        self._lane.pending.pop(self, None)
-        return raised
+        self._lane.pending.pop(self, None)  # else it would be cleared up in the midst of this
+        return _ending.close(self, exc, package)
     except BaseException:
         if self._task is not None:
             lane = self._lane
