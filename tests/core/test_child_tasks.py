@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import VIRTUAL, running_task
 from tests.support.watching import Ended, deadline_within, in_child, now
-from tracedtimeout import DeadlineExceeded, Outcome, budget, detach, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, detach, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -213,6 +213,35 @@ async def test_a_grandchild_ends_though_its_parent_ends_by_itself(how: str, thro
     assert (task.cancelled(), task.done()) == (how != "done", True)
     await started[0]
     assert (grandchild.at, grandchild.owner, grandchild.timeout.outcome) == (1.0, "owner", Outcome.INHERITED)
+
+
+@pytest.mark.parametrize("also", [None, 0, 1, 3, 4])
+@pytest.mark.parametrize("delays", [[1.0] * 5, [1.0, 2.0, 1.0, 1.0, 3.0]])
+async def test_in_a_chain_of_tasks_that_all_fire_each_is_inherited(delays: list[float], also: int | None) -> None:
+    """Each that fires cancels all tasks within, and that is no cancellation from elsewhere; another one is told apart,
+    for the task that was cancelled and those within."""
+    opened: list[Timeout] = []
+    started: list[asyncio.Task[None]] = []
+
+    async def chain(depth: int) -> None:
+        async with timeout(delays[depth]) as own:
+            opened.append(own)
+            started.append(running_task())
+            if depth + 1 < len(delays):
+                await asyncio.create_task(chain(depth + 1))
+            await asyncio.sleep(50.0)
+
+    outermost = asyncio.create_task(chain(0))
+    await asyncio.sleep(0.5)
+    if also is not None:
+        asyncio.get_running_loop().call_at(now() + 0.5, started[also].cancel)
+    await asyncio.wait([outermost])
+    outcomes = [each.outcome for each in opened]
+    whole = [Outcome.EXPIRED, *[Outcome.INHERITED] * (len(delays) - 1)]
+    if also is None:
+        assert outcomes == whole
+    else:
+        assert outcomes == whole[:also] + [Outcome.CANCELLED] * (len(delays) - also)
 
 
 async def test_spent_adds_up_across_child_tasks() -> None:

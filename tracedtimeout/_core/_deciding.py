@@ -71,9 +71,9 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
         return None  # nothing here has fired and is open
     task, before = self._task, cancelling_before(self)
     assert task is not None
-    around = _fired_around(self, here, before)
-    cancels = around.fired + (around.other is not None)
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
+    around = _fired_around(self, here, before, asked)
+    cancels = around.fired + (0 if around.other is None else 1 + max(0, around.further))
     return None if asked > cancels else around.own or around.other
 
 
@@ -93,24 +93,29 @@ class _Around(NamedTuple):
     """The number of timeouts of the task that have fired since then."""
     other: Link | None = None
     """The nearest timeout of another task that has fired, where the walk ends."""
+    further: int = -1
+    """The number of timeouts beyond `other` that have fired, each of which has cancelled the tasks of those within; -1
+    where nobody has asked. Where `before` is -1, the number of those from `start` on."""
 
 
 _MOST_AROUND = 1_000
 
 
-def _fired_around(self: Facts, here: Any, before: int) -> _Around:
+def _fired_around(self: Facts, here: Any, before: int, asked: int) -> _Around:
     """The timeouts around `self` that have fired and are yet to be left; the exit of the parent need not look again."""
     stamp, task, parent = here.stamp, self._task, self._parent
     found: _Around | None = here.around.pop(self, None)
     at_home = True
     if found is None or found.stamp is not stamp or found.before != before:
         outer: Any = parent if found is None or found.stamp is not stamp else found.start
+        further = found.further if found is not None and found.stamp is stamp and found.before == -1 else -1
         start = outer
         own, fired, other = None, 0, None
         while outer is not None:
             if outer._state is EXPIRING:
                 if own is None:
                     start = outer
+                further -= 1
                 if outer._task is not task:
                     other = outer
                     break
@@ -120,23 +125,37 @@ def _fired_around(self: Facts, here: Any, before: int) -> _Around:
             outer = outer._parent
         if own is None and other is None:
             start = None
-        found = _Around(stamp, start, before, own, fired, other)
+        found = _Around(stamp, start, before, own, fired, other, max(further, -1))
+    if (nearest := found.other) is not None and found.further < 0 and asked > found.fired + 1:
+        # A chain of tasks that wait for each other: each timeout that fired has cancelled all tasks within.
+        further, outer = 0, nearest._parent
+        while outer is not None:
+            further += outer._state is EXPIRING
+            at_home = at_home and (outer._bare or outer._here is here)
+            outer = outer._parent
+        found = found._replace(further=further)
     if at_home and parent is not None:
         _keep_for(parent, here, found, task)
     return found
 
 
 def _keep_for(parent: Any, here: Any, found: _Around, task: object) -> None:
-    stamp, start, before, own, fired, other = found
-    if parent is other:
-        return
-    if parent._state is EXPIRING:
-        start = parent._parent
-        if parent._fired.cancelling > before:
-            own, fired = None if parent is own else own, fired - 1
+    stamp, start, before, own, fired, other, further = found
+    if other is not None and parent is other:
+        if further < 0:
+            return
+        found = _Around(stamp, parent._parent, -1, further=further)
+    else:
+        if parent._state is EXPIRING:
+            start = parent._parent
+            if parent._fired.cancelling > before:
+                own, fired = None if parent is own else own, fired - 1
+        if parent._task is not task:
+            before, further = -1, -1 if own is not None or other is None or further < 0 else further + 1
+        found = _Around(stamp, start, before, own, fired, other, further)
     if len(here.around) >= _MOST_AROUND:
         here.around.clear()
-    here.around[parent] = _Around(stamp, start, before if parent._task is task else -1, own, fired, other)
+    here.around[parent] = found
 
 
 def _found_by_code(self: Facts, here: Any, exc: BaseException) -> Fired | None:
