@@ -92,4 +92,5 @@ async def test_a_limit_may_be_a_function_written_in_c_and_what_it_guards_a_parti
         seen.append((first, second))
 
     await with_timeout(iter([1.5]).__next__)(functools.partial(work, 1))(2)
-    assert seen == [(1, 2)]
+    await with_timeout(functools.partial(max, 1.5, 0.5))(functools.partial(work, 3))(4)
+    assert seen == [(1, 2), (3, 4)]

@@ -188,10 +188,14 @@ async def test_a_budget_is_spent_at_its_deadline_and_not_before() -> None:
 async def test_a_checkpoint_expires_the_timeout_whose_deadline_it_is() -> None:
     """What it raises tells which one that was: the one inside is ended by it, the one around by itself."""
     with pytest.raises(DeadlineExceeded):
-        async with timeout(1.0) as outer, timeout(5.0) as inner:
+        async with timeout(1.0) as outer, timeout(5.0) as between, timeout(9.0) as inner:
             running_loop().block(1.5)
             checkpoint()
-    assert (outer.outcome, inner.outcome) == (Outcome.EXPIRED, Outcome.INHERITED)
+    assert [each.outcome for each in (outer, between, inner)] == [
+        Outcome.EXPIRED,
+        Outcome.INHERITED,
+        Outcome.INHERITED,
+    ]
 
 
 @pytest.mark.loops("virtual")

@@ -181,3 +181,20 @@ async def test_an_entry_that_is_broken_off_once_it_is_made_is_left() -> None:
     assert (remaining(), state_of(running_loop()).entries()) == (float("inf"), [])
     assert figures("waits")["duration"] == {"completed": 2, "failed": 1}
     assert "active" not in figures("waits")
+
+
+# Of many limits
+
+
+async def test_one_name_may_have_any_number_of_limits() -> None:
+    """Past a few they are counted together, those with none among them; what is no number is refused all the same."""
+    for number in range(200):
+        async with timeout(1.0 + number, name="many"):
+            pass
+    for delay in (None, 0.5):
+        async with timeout(delay, name="many") as one:
+            assert one.when() == (None if delay is None else now() + delay)
+    with pytest.raises(TypeError):
+        timeout("1", name="many")  # type: ignore[arg-type]
+    assert figures("many")["duration"] == {"completed": 202}
+    assert "active" not in figures("many")

@@ -312,6 +312,11 @@ async def test_the_message_of_an_expiry_can_be_had_without_its_exception() -> No
         async with timeout(1.0, name="t"):
             await asyncio.sleep(0.5)
             raise ValueError
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="t"):
+            await asyncio.sleep(9.0)
+    assert messages.pop().startswith("'t' exceeded its 1.000 s deadline after 1.000 s: waiting at ")
+    assert messages.pop() == "'t' exceeded its 1.000 s deadline after 0.000 s"
     assert messages == [
         "'t' exceeded its 1.000 s deadline after 0.000 s",
         "'t' exceeded its 1.000 s deadline after 0.500 s",

@@ -65,7 +65,7 @@ RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.p
 QUICK = 0.03
 """Seconds of a test that is asked in any case."""
 
-LIKE = 3
+LIKE = 6
 """Of a test with parameters so many are asked, the quickest; but for `EACH` one of them."""
 
 EACH = ("lines.py",)

@@ -1,0 +1,41 @@
+"""Children in other tasks: those of a group that was there before go on, others end, grandchildren are handed on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.support.watching import Ended, now
+from tracedtimeout import timeout
+
+pytestmark = pytest.mark.loops("virtual")
+
+
+@asynccontextmanager
+async def of_asyncio() -> AsyncIterator[Any]:
+    async with asyncio.TaskGroup() as group:
+        yield group.create_task
+
+
+@asynccontextmanager
+async def of_anyio() -> AsyncIterator[Any]:
+    async with anyio.create_task_group() as group:
+        yield lambda coroutine: group.start_soon(lambda: coroutine)
+
+
+@pytest.mark.parametrize("group", [of_asyncio, of_anyio])
+async def test_a_child_of_a_group_around_goes_on(group: Any) -> None:
+    """The group waits for it, and it has its own deadline."""
+    child = Ended()
+    async with group() as start:
+        with suppress(TimeoutError):
+            async with timeout(1.0, name="outer"):
+                start(child.watch(delay=3.0))
+                await asyncio.sleep(50.0)
+        assert (now(), child.at) == (1.0, -1.0)
+    assert (now(), child.at, child.owner) == (3.0, 3.0, "child")
