@@ -105,8 +105,10 @@ def forget_after_fork() -> None:
     _bind_inherited()
 
 
-def inherit_own(task: object, outer: Any = None) -> None:
+def inherit_own(task: object, outer: Any = None) -> Any:
     """Have what is opened next in `task` inherit only what is open in that task, or else `outer`, while it is open.
+
+    Returns that, or None.
 
     For server doors: servers start the task of a request in the context of their own, or of the request before it on
     the connection, and nothing of that is this request's.
@@ -118,3 +120,4 @@ def inherit_own(task: object, outer: Any = None) -> None:
         link = outer
     if link is not found:
         current.set(link)
+    return link

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +13,7 @@ from tracedtimeout._core import _context
 from tracedtimeout._core._arguments import seconds_of
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._granting import enter_granted
-from tracedtimeout._core._hot import enter, leave
+from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._link import BUDGET, REMOTE
 from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core.figures import _metrics, _process
@@ -63,8 +64,12 @@ class Admission:
         """
         if not self._plain or _context.inherited() is not None:
             return None
-        request: Timeout = enter(self.default, name, "request") if lines is None else self.admit(name, lines)[0]
-        return request
+        try:
+            request: Timeout = enter(self.default, name, "request") if lines is None else self.admit(name, lines)[0]
+            return request
+        except BaseException as exc:
+            never_entered(None, exc)
+            raise
 
     def admit(
         self, name: str, lines: Sequence[tuple[object, object]], *, stays: bool = False, queued: bool = False
@@ -164,6 +169,21 @@ class Admission:
         """Count a request that took so many seconds, if the `default` that is not enforced would have cut it."""
         if self.unenforced is not None and elapsed > self.unenforced:
             _process.count(_metrics.REJECTIONS, (_process.label(name), "expired", "dark"))
+
+
+def never_entered(around: Any, exc: BaseException) -> None:
+    """Take back a request that `exc` broke off as it was entered beneath the link `around`; None for none.
+
+    What was entered stands in the context, though whoever entered it was not told: that has no moment in between.
+    """
+    task, link = asyncio.current_task(), _context.current.get()
+    while link is not None and link is not around:
+        if link._task is task and isinstance(link, Budget):
+            link.close()
+        elif link._task is task and link.outcome is None:
+            left_by(link, exc)
+        link = link._parent
+    _context.current.set(around)
 
 
 def leave_plainly(request: Timeout) -> None:

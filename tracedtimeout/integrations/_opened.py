@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -15,13 +16,15 @@ from tracedtimeout._core._link import NO_LOOP, REMOTE, reader_here
 from tracedtimeout.propagation._received import lines_of
 
 from . import _answered, _endpoints, _logged, _threads  # noqa: F401  # two tell the core of answers and of endpoints
-from ._admission import Admission, budget_around
+from ._admission import Admission, budget_around, never_entered
 from ._naming import packages
 
 Carrier = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
 """A mapping or pairs of names and values, each text, bytes or bytearray; None for none."""
 
 ENTERED = "this request of a door has already been entered"
+LEFT: Any = object()
+"""Stands for what was in force before a request that has been left."""
 
 
 class Opened:
@@ -68,9 +71,12 @@ class Opened:
             raise RuntimeError(ENTERED)
         terms, lines = self._terms, self._carrier and lines_of(self._carrier)
         self._before = before = _context.current.get()
-        if before is not None or self._outer is not None:  # else, as nearly always, there is nothing to leave out
-            _context.inherit_own(asyncio.current_task(), self._outer)
+        around = LEFT
         try:
+            if before is None and self._outer is None:
+                around = None  # as nearly always, there is nothing to leave out
+            else:
+                around = _context.inherit_own(asyncio.current_task(), self._outer)
             if lines:
                 self._request, self._bound, self._granted = terms.admit(
                     self._name, lines, stays=self._stays, queued=self._queued
@@ -82,13 +88,16 @@ class Opened:
                     self._request = terms.admit_unasked(self._name, self._stays)
                 else:  # the same, with a call less
                     self._request = enter(terms.default if unasked else None, self._name, "request")
-        except BaseException:
+            if unasked and terms.unenforced is not None:
+                self._since = 0.0
+            request: Timeout = self._request
+            return request
+        except BaseException as exc:
+            if around is not LEFT:
+                never_entered(around, exc)
+            self._request = self._bound = None
             _context.current.set(before)
             raise
-        if unasked and terms.unenforced is not None:
-            self._since = 0.0
-        request: Timeout = self._request
-        return request
 
     def of(self, request: Timeout) -> Opened:
         """Take over `request`, which was entered plainly; returns itself."""
@@ -98,11 +107,14 @@ class Opened:
     def leave(self, exc: BaseException | None = None) -> BaseException | None:
         """Leave the request with `exc`; returns what the deadline makes of that, None if the deadline ended nothing."""
         request = self._request
+        ended: BaseException | None = None
         try:
+            if self._before is LEFT or request.outcome is not None:  # broken off, and left again with what did that
+                return None
             if exc is None:
                 leave(request)
                 return None
-            ended: BaseException | None = left_by(request, exc, packages.get(self._name, ""))
+            ended = left_by(request, exc, packages.get(self._name, ""))
             if ended is None and _found_by_code(request, exc):
                 ended = exc
             if ended is not None:
@@ -110,12 +122,25 @@ class Opened:
                 _threads.count_abandoned(self._name, exc)
             return ended
         finally:
-            if self._bound is not None:
-                self._bound.close()
-            _context.current.set(self._before)
+            self._close()
             if self._since is not None:
                 self._terms.count_outlived(self._name, request.elapsed)
-            self._before = exc = ended = None  # their tracebacks lead to this frame
+            exc = ended = None  # their tracebacks lead to this frame
+
+    def close(self) -> None:
+        """Leave the request, if it was entered and its leaving was broken off: by a signal's exception, say."""
+        request = self._request
+        if request is not None and (self._before is not LEFT or request.outcome is None):
+            if request.outcome is None:
+                left_by(request, sys.exception() or asyncio.CancelledError())
+            self._close()
+
+    def _close(self) -> None:
+        if self._bound is not None:
+            self._bound.close()
+        if self._before is not LEFT:
+            _context.current.set(self._before)
+        self._before = LEFT
 
     async def __aenter__(self) -> View:
         return self.enter()
@@ -129,6 +154,7 @@ class Opened:
                 raise ended
         finally:
             exc = ended = None  # as above
+            self.close()
 
     def __enter__(self) -> None:
         if reader_here() is not NO_LOOP:
@@ -144,9 +170,11 @@ class Opened:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if isinstance(exc, DeadlineExceeded) and remaining() <= 0.0:
-            _logged.tell(self._name, exc)
-        self._bound.close()
+        try:
+            if isinstance(exc, DeadlineExceeded) and remaining() <= 0.0:
+                _logged.tell(self._name, exc)
+        finally:
+            self._bound.close()
         if self._since is not None:
             self._terms.count_outlived(self._name, time.monotonic() - self._since)
 

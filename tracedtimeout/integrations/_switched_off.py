@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from asyncio import CancelledError
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -38,6 +40,10 @@ class SwitchedOff(Opened):
             ended.__cause__ = exc
             return ended
         return None
+
+    def close(self) -> None:
+        if self._request is not None and self._request.outcome is None:
+            self.leave(sys.exception() or CancelledError())
 
     def __enter__(self) -> None:
         """Nothing: no timeout of asyncio's ends what runs in a thread."""

@@ -197,13 +197,16 @@ def server_middleware(
         note_endpoint(name, request.match_info.handler)
         opened = door.open(name, request.headers)
         try:
-            guard = opened.enter()
-        except DeadlineExceeded:
-            return _gateway_timeout()
-        upgrade = request.headers.get("upgrade", "").lower()
-        if upgrade == "websocket" and guard.when() is not None and not opened.granted:
-            _let_stay(guard, request)
-        return await _guarded(opened, request, handler)
+            try:
+                guard = opened.enter()
+            except DeadlineExceeded:
+                return _gateway_timeout()
+            upgrade = request.headers.get("upgrade", "").lower()
+            if upgrade == "websocket" and guard.when() is not None and not opened.granted:
+                _let_stay(guard, request)
+            return await _guarded(opened, request, handler)
+        finally:
+            opened.close()
 
     return deadline
 

@@ -87,18 +87,21 @@ def _guard_for(behaviour: Any, kind: str) -> Callable[..., Any]:
 async def _awaited(door: Door, name: str, behaviour: Any, request: Any, context: Any) -> Any:
     opened = door.open(name, _Lines(context))
     try:
-        opened.enter()
-    except DeadlineExceeded:
-        return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
-    try:
-        answer = await behaviour(request, context)
-    except BaseException as exc:
-        if opened.leave(exc) is None:
-            _keep_in(exc)
-            raise
-    else:
-        opened.leave()
-        return answer
+        try:
+            opened.enter()
+        except DeadlineExceeded:
+            return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+        try:
+            answer = await behaviour(request, context)
+        except BaseException as exc:
+            if opened.leave(exc) is None:
+                _keep_in(exc)
+                raise
+        else:
+            opened.leave()
+            return answer
+    finally:
+        opened.close()
     return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
 
 

@@ -52,6 +52,13 @@ def test_a_half_install_is_undone_and_done_again() -> None:
     assert left(reports) == {}
 
 
+def test_what_strikes_behind_a_door_leaves_no_request() -> None:
+    """Ctrl-C at any line of the ASGI middleware comes out, and the request is neither open nor binding."""
+    reports = run("interrupt", ["doors.stuck_2"])
+    assert sum(report.events for report in reports) > 100
+    assert left(reports) == {}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("how", ["error", "memory", "interrupt"])

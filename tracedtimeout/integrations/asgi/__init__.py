@@ -16,7 +16,7 @@ from tracedtimeout.propagation import HEADERS
 from ._answers import Response, ResponseToBody, Socket
 from ._disconnect import Watch
 from ._namer import EXEMPT, Namer
-from ._overdue import answers, come_back, late
+from ._overdue import answers, come_back, give_up, late
 
 __all__ = ["EXEMPT", "DeadlineMiddleware", "exempt"]
 
@@ -102,48 +102,60 @@ class DeadlineMiddleware:
         else:
             answer = with_body = ResponseToBody(send, scope, name, receive)
             receive = with_body.receive
-        request = opened = outer = watch = None
-        lines = None
+        request: Any = None
+        opened = outer = watch = None
+        lines, left, done = None, False, False
         for line in scope["headers"]:  # of one or a dozen, by a fifth to a half cheaper than what C has for it
             if line[0] in _OURS:
                 lines = _ours(scope)
                 break
         try:
-            if SCOPE not in scope:
-                request = self._enter_plainly(name, lines)
-            if request is None:
-                outer = scope.get(SCOPE)
-                opened = self._door.open(name, lines, outer=outer)
-                request = opened.enter()
-        except DeadlineExceeded:
-            if not await answer.expire():
-                raise
-            return
-        answers[request] = answer
-        scope[SCOPE] = request
-        try:
-            if self._cancel_on_disconnect:
-                watch = Watch(receive, answer)
-                receive = watch.receive
-            await self.app(scope, receive, answer.send)
-        except BaseException as exc:
-            if opened is None:
-                opened = self._door.open(name, None).of(request)
-            if not await _ended(opened, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
-                raise
-        else:
-            if opened is None:
-                leave_plainly(request)
-            else:
-                opened.leave()
+            try:
+                if SCOPE not in scope:
+                    request = self._enter_plainly(name, lines)
+                if request is None:
+                    outer = scope.get(SCOPE)
+                    opened = self._door.open(name, lines, outer=outer)
+                    request = opened.enter()
+                answers[request] = answer
+                scope[SCOPE] = request
+                if self._cancel_on_disconnect:
+                    watch = Watch(receive, answer)
+                    receive = watch.receive
+                    watch.start()
+                await self.app(scope, receive, answer.send)
+                if opened is None:
+                    leave_plainly(request)
+                else:
+                    opened.leave()
+                left = True
+            except BaseException as exc:
+                if request is None:
+                    if not (isinstance(exc, DeadlineExceeded) and await answer.expire()):
+                        raise
+                    return
+                if opened is None:
+                    opened = self._door.open(name, None).of(request)
+                if not await _ended(opened, answer, exc) and not (watch is not None and watch.accounts_for(exc)):
+                    raise
+            finally:
+                answers.pop(request, None)
+                if outer is not None:
+                    scope[SCOPE] = outer
+                if watch is not None:
+                    watch.stop()
+                if late:
+                    await come_back(request)
+                done = left
         finally:
-            del answers[request]
-            if outer is not None:
-                scope[SCOPE] = outer
-            if watch is not None:
-                watch.stop()
-            if late:
-                await come_back(request)
+            if not done and request is not None:  # a signal's exception came in between
+                (opened or self._door.open(name, None).of(request)).close()
+                answers.pop(request, None)
+                if outer is not None:
+                    scope[SCOPE] = outer
+                if watch is not None:
+                    watch.stop()
+                give_up(request)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a WebSocket, bounded if a header came with its handshake; by a lifespan all routes are there."""
@@ -155,19 +167,20 @@ class DeadlineMiddleware:
             await self.app(scope, receive, send)
             return
         answer = Socket(send, scope)
-        opened = self._door.open(name, lines, stays=True, outer=scope.get(SCOPE))
+        opened, request = self._door.open(name, lines, stays=True, outer=scope.get(SCOPE)), None
         try:
-            opened.enter()
-        except DeadlineExceeded:
-            await answer.expire()
-            return
-        try:
+            request = opened.enter()
             await self.app(scope, receive, answer.send)
-        except BaseException as exc:
-            if not await _ended(opened, answer, exc):
-                raise
-        else:
             opened.leave()
+        except BaseException as exc:
+            if request is None:
+                if not isinstance(exc, DeadlineExceeded):
+                    raise
+                await answer.expire()
+            elif not await _ended(opened, answer, exc):
+                raise
+        finally:
+            opened.close()
 
 
 _OURS = frozenset(header.encode() for header in HEADERS)

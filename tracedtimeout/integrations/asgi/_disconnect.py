@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from tracedtimeout import detach
 from tracedtimeout._shared.asgi import Message, Receive
@@ -22,13 +23,19 @@ class Watch:
         assert task is not None
         self._receive = receive
         self._answer = answer
-        self._task = task
+        self._task: Any = task
         self._cancelling = task.cancelling()
         self._ahead: asyncio.Queue[Message | Exception] = asyncio.Queue(maxsize=1)
         self._last: Message | Exception | None = None
         self._cancelled = False  # the task was, and has not been uncancelled yet
+        self._over = False  # the task was, or there is nothing more to cancel
+        self._reader: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
         with detach():
             self._reader = asyncio.create_task(self._read())
+        self._reader.add_done_callback(self._read_no_more)
 
     async def receive(self) -> Message:
         """The next message for the application; after a disconnect that message again and again, as servers do."""
@@ -43,16 +50,20 @@ class Watch:
         """True if `exc` is the cancellation for the disconnect and no other's; the task is then as it was."""
         if not self._cancelled or not isinstance(exc, asyncio.CancelledError):
             return False
-        self._cancelled = False
-        return self._task.uncancel() <= self._cancelling
+        # fmt: off
+        self._cancelled = False; left = self._task.uncancel()  # one step
+        # fmt: on
+        return bool(left <= self._cancelling)
 
     def stop(self) -> None:
         """Watch no longer: whoever still listens, such as a task that the application left, is told that it is over."""
-        self._reader.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
         if self._cancelled:
-            self._cancelled = False
-            self._task.uncancel()
-        del self._reader, self._task  # they may end with exceptions whose tracebacks lead back here
+            # fmt: off
+            self._cancelled = False; self._task.uncancel()  # one step
+            # fmt: on
+        self._reader, self._task, self._over = None, None, True  # those may end with exceptions that lead back here
         if self._last is None:
             self._last = {"type": "http.disconnect"}
             if self._ahead.empty():
@@ -69,10 +80,16 @@ class Watch:
             else:
                 await self._ahead.put(message)
 
+    def _read_no_more(self, reader: asyncio.Task[None]) -> None:
+        """The reader has ended. If it failed, of memory say, the application must not wait for ever."""
+        if not reader.cancelled() and isinstance(exc := reader.exception(), Exception):
+            self._end(self._last or exc)
+
     def _end(self, last: Message | Exception) -> None:
         self._last = last
         if self._ahead.empty():
             self._ahead.put_nowait(last)  # the app may be waiting for it
-        if not (isinstance(last, Exception) or self._answer.complete):
-            self._cancelled = True
-            self._task.cancel()
+        if not (self._over or isinstance(last, Exception) or self._answer.complete):
+            # fmt: off
+            self._over = self._cancelled = True; self._task.cancel()  # one step
+            # fmt: on

@@ -65,6 +65,14 @@ async def come_back(request: Timeout) -> None:
         await answered
 
 
+def give_up(request: Timeout) -> None:
+    """Forget `request`, whose end was broken off: what answers its client goes on by itself."""
+    late.pop(request, None)
+    if request in _abandoned:
+        _abandoned.remove(request)
+        count(request.name, -1)
+
+
 def _after_half_the_grace(
     callback: Callable[[Timeout, asyncio.Task[Any]], None], request: Timeout, task: asyncio.Task[Any]
 ) -> None:

@@ -45,10 +45,10 @@ class Starlette:
             return self._known
         routes = list(_flat(written))
         if routes != self._known:
-            self._written, self._known = list(written), routes
-            self._included = any(hasattr(route, "effective_route_contexts") for route in written)
-            self._prefixes = [_prefix(route) for route in routes]
-            self._by_path = not _any_host(routes)
+            included = any(hasattr(route, "effective_route_contexts") for route in written)
+            prefixes, by_path = [_prefix(route) for route in routes], not _any_host(routes)
+            kept = list(written), routes, included, prefixes, by_path
+            self._written, self._known, self._included, self._prefixes, self._by_path = kept  # in one step
         return routes
 
     def _first(self, routes: Iterable[Any], scope: Scope) -> Route | None:
