@@ -216,6 +216,47 @@ def test_a_parent_that_the_collector_leaves_meanwhile_binds_nothing(twin: Any) -
     run(main())
 
 
+@pytest.mark.parametrize("collections", range(1, 9))
+@pytest.mark.parametrize("delay", [2.0, None])
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_parent_of_another_task_that_is_left_meanwhile_binds_nothing(
+    twin: Any, delay: float | None, collections: int
+) -> None:
+    """Whichever of the collections during an entry it is that leaves the parent; the one around that is left binds."""
+    left = collections
+
+    def collecting(phase: str, details: object) -> None:
+        nonlocal left
+        if phase == "stop" and parents:
+            left -= 1
+            if left == 0:
+                twin.leave(parents.pop())
+
+    async def child() -> None:
+        gc.callbacks.append(collecting)
+        gc.set_threshold(1)
+        try:
+            t = twin.enter(delay, "t", "timeout")
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(collecting)
+        bound = 1.0 if parents else 1.5
+        assert (t.deadline(), t.owner) == (bound, "parent" if parents else "around")
+        twin.leave(t)
+
+    async def main() -> None:
+        around = twin.enter(1.5, "around", "timeout")
+        twin.leave(twin.enter(delay, "t", "timeout"))
+        parents.append(twin.enter(1.0, "parent", "timeout"))
+        await asyncio.create_task(child())
+        for each in (*parents, around):
+            twin.leave(each)
+
+    parents: list[Any] = []
+    thresholds = gc.get_threshold()
+    run(main())
+
+
 @pytest.mark.parametrize(("entering", "leaving"), list(itertools.product(TWINS, TWINS)))
 def test_random_programs_do_not_tell_the_twins_apart(entering: str, leaving: str) -> None:
     """Whichever enters, and whichever leaves: every fact of every timeout, and all that is counted, is the same."""

@@ -185,7 +185,7 @@ def completed(self: Any, series: Any, elapsed: float) -> None:
 # fmt: on
 
 
-def beside(self: Any, parent: Any, more: Any) -> None:
+def beside(self: Any, parent: Any, more: Any) -> float:
     """`beneath`, where the parent is another task's of the same loop, and the effective deadline of that is known."""
     if parent._deadline < self._when:
         self._deadline, self._owner = parent._deadline, parent._owner or parent
@@ -193,7 +193,14 @@ def beside(self: Any, parent: Any, more: Any) -> None:
         more = parent._extend()
     if more.children is None:
         more.children = {}
-    more.children[self if self._when is not NEVER else weakref.ref(self)] = None
+    key = self if self._when is not NEVER else weakref.ref(self)
+    more.children[key] = None
+    if parent._state is ACTIVE:
+        return self._when  # type: ignore[no-any-return]  # a float
+    more.children.pop(key, None)  # the collector left the parent meanwhile
+    self._deadline, self._owner = self._when, None
+    here = self._lane.here
+    return beneath(self, here, here.clock())
 
 
 def announce(self: Any) -> None:

@@ -80,7 +80,7 @@ async def aenter(self: Any) -> Any:
                     self._deadline = parent._deadline
                     self._owner = parent._owner or parent
             else:
-                _entering.beside(self, parent, parent._more)
+                timed = _entering.beside(self, parent, parent._more)
             if self._owner is not None:
                 series = None  # its limit is not that of its series
         self._state = ACTIVE
@@ -216,7 +216,7 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
                     self._deadline = parent._deadline
                     self._owner = parent._owner or parent
             else:
-                _entering.beside(self, parent, parent._more)
+                timed = _entering.beside(self, parent, parent._more)
             if self._owner is not None:
                 series = None
         self._state = ACTIVE
