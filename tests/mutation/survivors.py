@@ -51,6 +51,13 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "completed: series.seconds += elapsed -> pass": TWIN,
         "completed: series.seconds += elapsed -> series.seconds -= elapsed": TWIN,
     },
+    "_firing": {
+        "_Unwinding.__init__: super().__init__(timeout, type(self).count) -> pass": f"{SAME}: `__new__` has done it",
+        "fire: broken_off.count() -> pass": "asked if a count was broken off of what stood at the same place in memory",
+        "counted_as_dropped: return False -> return None": f"{SAME}: both are false",
+        "_Unwinding.count: self.counted = True -> pass": "asked if the count is broken off on its next line",
+        "_Unwinding.count: self.counted = True -> self.counted = False": "asked if the count is broken off on its next line",
+    },
     "_lanes": {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
