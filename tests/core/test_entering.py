@@ -126,7 +126,7 @@ async def test_clean_up_inside_a_budget_is_timed_for_that() -> None:
                     async with timeout(9.5) as inner:
                         deadline = inner.deadline()
                         await asyncio.sleep(50.0)
-                assert now() == deadline
+                assert (now(), deadline) == (3.0, 3.0)
 
 
 # A lane of its own

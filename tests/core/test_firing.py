@@ -124,3 +124,20 @@ async def test_one_that_fired_and_was_dropped_is_counted_as_cancelled() -> None:
     counted = _process.snapshot()[_metrics.DURATION]["dropped", "cancelled"]
     assert isinstance(counted, _process.Histogram)
     assert (figures("dropped"), counted.total) == ({"duration": {"cancelled": 1}, "limit": 1}, 0.0)
+
+
+async def test_one_that_fired_and_whose_coroutine_is_dropped_is_counted_once() -> None:
+    """The collector tells of the timeout, and then closes the coroutine, which leaves it."""
+
+    async def opens() -> None:
+        async with timeout(1.0, name="closed"):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(9.0)
+            await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(opens())
+    await asyncio.sleep(2.0)
+    running_loop().set_exception_handler(lambda _, context: None)  # it was pending
+    del task
+    gc.collect()
+    assert figures("closed")["duration"] == {"cancelled": 1}

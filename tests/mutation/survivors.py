@@ -55,6 +55,12 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_Unwinding.__init__: super().__init__(timeout, type(self).count) -> pass": f"{SAME}: `__new__` has done it",
         "fire: broken_off.count() -> pass": "asked if a count was broken off of what stood at the same place in memory",
         "counted_as_dropped: return False -> return None": f"{SAME}: both are false",
+        "_passed_budget: while link is not None and (link._bare or link._state is FINISHED): -> while link is not None and (link._bare or link._state is not FINISHED):": (
+            f"{SAME}: for a budget further out the timeout between has fired"
+        ),
+        "_passed_budget: if link._state is ACTIVE and link._when != INF and (instant(link, here) <= now): -> if link._state is ACTIVE and link._when != INF and (instant(link, here) < now):": (
+            f"{SAME}: `now` is past it by what a clock resolves"
+        ),
         "_Unwinding.count: self.counted = True -> pass": "asked if the count is broken off on its next line",
         "_Unwinding.count: self.counted = True -> self.counted = False": "asked if the count is broken off on its next line",
     },
