@@ -16,7 +16,9 @@ from types import FrameType, TracebackType
 from tracedtimeout._core.figures import _metrics, _process
 
 _WORK = {
+    ("a2wsgi.wsgi", "__call__"): "func",
     ("anyio._backends._asyncio", "run_sync_in_worker_thread"): "future",
+    ("asgiref.sync", "__call__"): "child",
     ("asyncio.threads", "to_thread"): "func_call",
     ("litestar.concurrency", "_run_sync_asyncio"): "bound_fn",
 }
