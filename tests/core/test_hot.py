@@ -99,7 +99,7 @@ def test_an_exit_takes_its_arguments_by_name(twin: Any) -> None:
 
     async def main() -> None:
         t = twin.enter(1.0, "t", "timeout")
-        for arguments in ((), (None,) * 4):
+        for arguments in ((), (None,) * 4, (None,) * 9):
             with pytest.raises(TypeError, match="aexit"):
                 twin.aexit(t, *arguments)
         await twin.aexit(t, None, exc=None, tb=None)

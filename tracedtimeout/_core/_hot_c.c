@@ -897,12 +897,15 @@ static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t cou
         }
         return awaitable;
     }
-    PyObject *bound = PyMethod_New(S.py_aexit, self), *result = NULL;
-    if (bound != NULL) {
-        result = PyObject_Vectorcall(bound, args, (size_t)count, keywords);
-        Py_DECREF(bound);
+    PyObject *all[1 + 4] = {self}; /* no bound method: an allocation more that may fail */
+    Py_ssize_t given = count + (keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords));
+    if (given > 4) {
+        return PyErr_Format(PyExc_TypeError, "aexit() takes 4 positional arguments but %zd were given", given + 1);
     }
-    return result;
+    for (Py_ssize_t i = 0; i < given; i++) {
+        all[1 + i] = args[i];
+    }
+    return PyObject_Vectorcall(S.py_aexit, all, (size_t)count + 1, keywords);
 }
 
 #define FAST(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
