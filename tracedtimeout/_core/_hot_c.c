@@ -220,7 +220,8 @@ cleared:
 /* What an entry reads before it changes anything. Owned, and released by `forget`; borrowed by nobody for longer. */
 typedef struct {
     PyObject *loop, *here, *task, *series, *lane, *when, *clock, *parent, *stamp, *started, *current;
-    double now; /* `clock`, as a number */
+    PyObject *timed; /* when it is timed, if Python said so; else NULL: as `when` */
+    double now;      /* `clock`, as a number */
 } Entry;
 
 /* Of a timeout that is made. */
@@ -241,6 +242,7 @@ static void forget(Entry *e)
     Py_XDECREF(e->stamp);
     Py_XDECREF(e->started);
     Py_XDECREF(e->current);
+    Py_XDECREF(e->timed);
     forget_few(e);
 }
 
@@ -380,10 +382,8 @@ static int beneath(PyObject *self, Entry *e, double when)
     PyObject *parent = e->parent, *owner;
     double deadline;
     if (SLOT(parent, T_task) != e->task || SLOT(parent, T_inner) != Py_None) {
-        if (done(PyObject_CallFunctionObjArgs(S.beside, self, parent, SLOT(parent, T_more), NULL)) < 0) {
-            return -1;
-        }
-        return SLOT(self, T_owner) == Py_None;
+        e->timed = PyObject_CallFunctionObjArgs(S.beside, self, parent, SLOT(parent, T_more), NULL);
+        return e->timed == NULL ? -1 : SLOT(self, T_owner) == Py_None;
     }
     if (number(SLOT(parent, T_deadline), &deadline) < 0) {
         return -1;
@@ -404,6 +404,9 @@ static int queue(PyObject *self, Entry *e, double when, int fresh)
 {
     PyObject *here = e->here, *lane = e->lane;
     double tail, limit, armed, heal_at;
+    if (e->timed != NULL && e->timed != e->when) {
+        return done(PyObject_CallFunctionObjArgs(S.place, self, here, e->timed, e->clock, NULL)) < 0 ? -1 : 0;
+    }
     if (OF(lane, lane)) {
         if (number(SLOT(lane, L_tail), &tail) < 0 || number(SLOT(lane, L_fresh), &limit) < 0) {
             return -1;
