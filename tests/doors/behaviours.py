@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.services.behaving import BRIEF, DEFAULT
 from tests.services.servers import Running
-from tests.support.connections import HOST, Answer, Ask, Connection, connected, request
+from tests.support.connections import HOST, Answer, Ask, Connection, connected, request, request_of_http2
 
 HASTE = {"deadline-budget": f"{BRIEF * 1e3:.0f}"}
 LARGE = 2_000_000
@@ -20,6 +20,10 @@ LARGE_AND_READ = 400_000
 """Beyond the mark at which servers stop reading, and go on when the application reads: soon, on a busy machine too."""
 PATIENCE = 10.0
 """Seconds in which all that is to happen has happened, also on a busy machine."""
+UPGRADE = {":protocol": "websocket", "sec-websocket-version": "13"}
+"""What asks for a WebSocket over HTTP/2, with CONNECT for a method (RFC 8441)."""
+CLOSE = b"\x88"
+"""The first byte of a WebSocket's closing frame; the third and fourth are the code."""
 STILL = 2.0
 """Seconds after which what has not happened since its request ended counts as left undone."""
 
@@ -151,23 +155,26 @@ async def aborted(server: Running) -> str:
 
 async def flooded(server: Running) -> str:
     """What becomes of a request whose client does not read a response that has begun."""
-    return await _flooded(server, "/flood.flooded")
+    return await _flooded(server, Ask("/flood.flooded", HASTE))
 
 
 async def flooded_socket(server: Running) -> str:
     """What becomes of a WebSocket whose client does not read."""
+    if server.http2:
+        return await _flooded(server, Ask("/flooded", {**UPGRADE, **HASTE}, "CONNECT"))
     upgrade = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
-    return await _flooded(server, "/flooded", **upgrade, **{"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="})
+    key = {"sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    return await _flooded(server, Ask("/flooded", {**upgrade, **key, **HASTE}))
 
 
-async def _flooded(server: Running, path: str, **headers: str) -> str:
+async def _flooded(server: Running, ask: Ask) -> str:
     _, writer = await asyncio.open_connection(HOST, server.port, limit=1)  # reads next to nothing ahead
-    writer.write(request(Ask(path, {**headers, **HASTE})))
+    writer.write(request_of_http2(ask) if server.http2 else request(ask))
     try:
         async with asyncio.timeout(PATIENCE):
-            while not await asyncio.to_thread(server.ended, f"GET {path}", "inherited"):
+            while not await asyncio.to_thread(server.ended, f"GET {ask.path}", "inherited"):
                 await asyncio.sleep(0.2)
-            while await asyncio.to_thread(server.open, path):
+            while await asyncio.to_thread(server.open, ask.path):
                 await asyncio.sleep(0.2)
     finally:
         writer.transport.abort()
@@ -207,6 +214,10 @@ async def _bound(server: Running, path: str) -> str:
 
 async def closed(server: Running) -> str:
     """The close code of a WebSocket whose deadline passes."""
+    if server.http2:
+        answer = await _upgraded(server, "/accepted")
+        assert answer.status == 200, answer
+        return str(int.from_bytes(answer.body[2:4])) if answer.body[:1] == CLOSE else "cut"
     async with asyncio.timeout(PATIENCE), connect(_socket(server, "accepted"), additional_headers=HASTE) as made:
         try:
             await made.recv()
@@ -217,12 +228,20 @@ async def closed(server: Running) -> str:
 
 async def refused(server: Running) -> str:
     """The answer to a WebSocket whose deadline passes before it is accepted."""
+    if server.http2:
+        return str((await _upgraded(server, "/refused")).status)
     try:
         async with asyncio.timeout(PATIENCE), connect(_socket(server, "refused"), additional_headers=HASTE):
             pass
     except InvalidStatus as exc:
         return str(exc.response.status_code)
     raise AssertionError("it was accepted")
+
+
+async def _upgraded(server: Running, path: str) -> Answer:
+    """All that comes of a WebSocket over HTTP/2: what its server sends is the body of an answer."""
+    async with connection(server) as made:
+        return await made.ask(Ask(path, {**UPGRADE, **HASTE}, "CONNECT"))
 
 
 def _socket(server: Running, path: str) -> str:

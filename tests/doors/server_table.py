@@ -62,8 +62,8 @@ _READER = Cell(
     "Whoever is first: its reader fails (`KeyError`) at what still arrives of a stream that has been answered, and the "
     "connection with it.",
 )
-BY_HTTP1 = ("flooded", "flooded_socket", "closed", "refused")
-_BY_HTTP1 = Cell((), "It is tried over HTTP/1.")
+OF_SOCKETS = ("flooded_socket", "closed", "refused")
+_NO_CONNECT = Cell((), "It has no WebSockets over HTTP/2: it does not offer CONNECT for them (RFC 8441).")
 _OF_ASGI = Cell((), "It is tried with ASGI's servers.")
 _NO_MOUNT = Cell((), "No ASGI: the request is bound by what is open in its own task alone.")
 _ONE_CALL = Cell((), "A call is over with its response.")
@@ -104,7 +104,7 @@ DIFFERENT: dict[tuple[str, str], Cell] = {
     ("grpc", "in_process"): _NO_MOUNT,
     ("grpc", "closed"): Cell((), "It has no WebSockets."),
     ("grpc", "refused"): Cell((), "It has no WebSockets."),
-    **{(server, name): _BY_HTTP1 for server in ("hypercorn-h2", "granian-h2") for name in BY_HTTP1},
+    **{("granian-h2", name): _NO_CONNECT for name in OF_SOCKETS},
     **{(server, name): _OF_ASGI for server in ("aiohttp", "grpc") for name in ("flooded", "flooded_socket")},
 }
 

@@ -136,6 +136,19 @@ def request(ask: Ask) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + ask.body
 
 
+def request_of_http2(ask: Ask) -> bytes:
+    """The bytes of a connection of HTTP/2 as far as its first request, which has no body."""
+    client = H2Connection(H2Configuration(client_side=True))
+    client.initiate_connection()
+    client.send_headers(1, _head(ask), end_stream=ask.method != "CONNECT")
+    return client.data_to_send()
+
+
+def _head(ask: Ask) -> list[tuple[str, str]]:
+    pseudo = {":method": ask.method, ":path": ask.path, ":scheme": "http", ":authority": HOST}
+    return list({**pseudo, **ask.headers}.items())
+
+
 class Http2:
     """A connection of HTTP/2, without TLS, whose server is known to speak it."""
 
@@ -151,8 +164,7 @@ class Http2:
     async def ask(self, ask: Ask) -> Answer:
         stream = self._h2.get_next_available_stream_id()
         self._answers[stream], self._over[stream] = Answer(), asyncio.Event()
-        head = {":method": ask.method, ":path": ask.path, ":scheme": "http", ":authority": HOST, **ask.headers}
-        self._h2.send_headers(stream, list(head.items()), end_stream=not ask.size)
+        self._h2.send_headers(stream, _head(ask), end_stream=not ask.size and ask.method != "CONNECT")
         self._flush()
         sending = asyncio.create_task(self._send(stream, ask)) if ask.size else None
         await self._over[stream].wait()
