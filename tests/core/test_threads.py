@@ -45,6 +45,10 @@ class There:
         else:
             self.ends.append("by itself")
 
+    def go_on(self, seconds: float) -> None:
+        """Run that loop for so long."""
+        self._pool.submit(self._loop.run_until_complete, asyncio.sleep(seconds)).result()
+
     def end(self) -> None:
         """Run that task to its end."""
         self._pool.submit(self._loop.run_until_complete, self._task).result()
@@ -66,6 +70,15 @@ async def in_a_budget() -> None:
     with budget(8.0):
         async with timeout(9.0, name="there"):
             await asyncio.sleep(3.0)
+
+
+async def cleaning_up() -> None:
+    with budget(8.0):
+        async with timeout(9.0, name="there"):
+            try:
+                await asyncio.sleep(3.0)
+            finally:
+                await asyncio.sleep(1.0)
 
 
 async def brief() -> None:
@@ -97,14 +110,16 @@ async def test_a_child_that_has_ended_before_it_was_heard_of_is_nobodys() -> Non
     assert (there.ends, outer.spent, figures("there")["duration"]) == (["by itself"], outer.spent, {"completed": 1})
 
 
-@pytest.mark.parametrize("inside", [plain, in_a_budget])
+@pytest.mark.parametrize("inside", [plain, in_a_budget, cleaning_up])
 async def test_what_fired_and_was_left_before_it_heard_of_a_child_ends_it(inside: Block) -> None:
-    """The child was opened while it was in force."""
+    """The child was opened in its clean-up, to which it is spent for good."""
     there = There()
     with suppress(TimeoutError):
         async with timeout(2.0, name="outer"):
-            asyncio.get_running_loop().call_later(2.0, there.begin, inside)
-            await asyncio.sleep(50.0)
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                there.begin(inside)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     there.end()
@@ -123,3 +138,25 @@ async def test_a_child_whose_parents_are_left_is_its_own(outermost: bool) -> Non
         await asyncio.sleep(0.5)
     there.end()
     assert there.ends == ["by itself"]
+
+
+async def with_a_child() -> None:
+    """What is beneath the one in between, in another task there."""
+    async with timeout(9.0, name="between"):
+        child = asyncio.create_task(plain())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.5)
+    await child
+
+
+async def test_a_grandchild_there_is_handed_on_from_loop_to_loop() -> None:
+    """Its parent there is left, and the timeout around that is another loop's, which ends it."""
+    there = There()
+    with suppress(TimeoutError):
+        async with timeout(2.0, name="outer"):
+            there.begin(with_a_child)
+            there.go_on(1.0)
+            await asyncio.sleep(50.0)
+    await asyncio.sleep(0)
+    there.end()
+    assert there.ends == ["outer"]
