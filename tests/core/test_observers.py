@@ -321,3 +321,23 @@ async def test_the_message_of_an_expiry_can_be_had_without_its_exception() -> No
         "'t' exceeded its 1.000 s deadline after 0.000 s",
         "'t' exceeded its 1.000 s deadline after 0.500 s",
     ]
+
+
+@pytest.mark.loops("virtual")
+@pytest.mark.parametrize("others", [0, 1])
+async def test_who_is_in_no_hurry_is_told_of_what_did_not_end_in_time_alone(others: int) -> None:
+    """As a span is made afterwards; beside others, who are told of all."""
+    told: list[str] = []
+    unhurried: list[str] = []
+
+    def opened(view: View, /) -> _observers.Unhurried:
+        return _observers.Unhurried(lambda ended: unhurried.append(f"{ended.name} {ended.outcome}"))
+
+    _observers.add(*[Diary(told)] * others, opened)
+    async with timeout(1.0, name="in time"):
+        pass
+    with suppress(ValueError):
+        async with timeout(1.0, name="failing"):
+            raise ValueError
+    assert unhurried == ["failing failed"]
+    assert told == ["+in time", "-in time completed", "+failing", "-failing failed"] * others

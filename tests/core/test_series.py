@@ -16,6 +16,7 @@ from tests.support import figures
 from tracedtimeout import timeout, wait_for
 from tracedtimeout._core._loop import state_of, states
 from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures._series import Figures
 from tracedtimeout.testing import run
 
 
@@ -324,3 +325,11 @@ def test_chosen_buckets_are_used_from_then_on() -> None:
         _process.reset()
         _metrics.choose_buckets({})
     assert _metrics.DURATION.bounds == _metrics.DURATION.default_bounds
+
+
+def test_a_limit_that_no_series_counts_is_counted_by_itself() -> None:
+    """For who counts timeouts that are not ours: one with none, and one that is past, which is none at all."""
+    made = Figures("foreign")
+    for limit in (0.5, -1.0, float("inf")):
+        made.record_limit(limit)
+    assert (made.limits.total, sum(made.limits.counts), made.limits.counts[0], made.unlimited) == (0.5, 2, 1, 1)

@@ -570,3 +570,27 @@ def test_tasks_in_python_are_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
         runner.get_loop().set_task_factory(in_python)
         assert runner.run(main()) == (Outcome.EXPIRED, "slept")
+
+
+@virtual
+async def test_one_that_is_not_entered_tells_what_it_would_have() -> None:
+    """Its own deadline as of now, bound by what is around."""
+    made = timeout(5.0)
+    assert (made.limit, made.requested, made.remaining(), timeout(None).limit) == (5.0, 5.0, 5.0, float("inf"))
+    async with timeout(2.0):
+        assert (made.limit, made.requested, made.source) == (2.0, 5.0, "inherited")
+
+
+@virtual
+async def test_where_it_waited_is_told_while_anybody_knows() -> None:
+    """It is kept once somebody has asked; else it goes with the exception that tells."""
+    for ask, told in ((True, True), (False, False)):
+        t = timeout(1.0)
+        try:
+            async with t:
+                await asyncio.sleep(9.0)
+        except DeadlineExceeded:
+            if ask:
+                assert t.where is not None
+        gc.collect()
+        assert (t.where is not None) is told
