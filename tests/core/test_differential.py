@@ -109,8 +109,13 @@ def test_one_task_sees_what_asyncio_shows_it(program: Body) -> None:
     agree(program, OURS, ASYNCIO)
 
 
+OVERDUE = p.Group(((p.Within(2.0004, (p.Sleep(1.0),)),), ()), (p.Await((p.Block(3.0),)), p.Within(-1.0, ())))
+"""A timer that is overdue, and about to run, as a timeout is entered whose deadline passed before that."""
+
+
 @many
 @given(strategies.structured)
+@example((OVERDUE,))
 def test_structured_programs_see_what_asyncio_shows_them(program: Body) -> None:
     """Programs whose child tasks are awaited by their creator agree with asyncio."""
     agree(program, OURS, ASYNCIO)

@@ -187,7 +187,7 @@ class Lanes:
         One that is overdue stays: the loop may be about to run it. A tick too many does no harm.
         """
         old = self._handle
-        if when >= self.armed:
+        if when >= self.armed or self.armed <= self.clock():
             when, old = self.clock(), None
         self._handle = self._open_loop().call_at(when, self._tick, context=self._context)  # first what may fail
         self.armed, self.heal_at, self.idle = when, when + HEAL, self._sweeping
