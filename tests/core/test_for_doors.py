@@ -112,9 +112,9 @@ async def granted(seconds: float) -> None:
 async def test_a_request_within_its_callers_budget_is_entered_at_once() -> None:
     """The deadline in force is the caller's; with more granted than its own limit, or inside another, it is not so."""
     await asyncio.create_task(asked(5.0))
-    for seconds in (1.0, 0.25, 0.25):
+    for seconds in (1.0, 0.25, 0.25, 0.01):
         await asyncio.create_task(granted(seconds))
-    assert figures("asked")["duration"] == {"completed": 4}
+    assert figures("asked")["duration"] == {"completed": 5}
     assert (enter_granted(9.0, 5.0, "asked"), enter_granted(1.0, 5.0, "new")) == (None, None)
     async with timeout(1.0):
         assert enter_granted(0.5, 5.0, "asked") is None

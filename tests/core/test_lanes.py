@@ -359,3 +359,32 @@ def test_one_that_was_made_before_it_is_entered_begins_as_it_is_entered(wait: fl
         return made.limit, made.elapsed
 
     assert run(main()) == (5.0 - wait, 1.0)
+
+
+class Changing(Lane):
+    """A lane that the garbage collector takes something out of, the first time that it is looked at."""
+
+    __slots__ = ("looks",)
+
+    def items(self) -> Any:
+        self.looks = getattr(self, "looks", 0) + 1
+        if self.looks == 1:
+            raise RuntimeError("dictionary changed size during iteration")
+        return super().items()
+
+
+def test_a_lane_that_changes_as_it_is_looked_at_is_looked_at_again() -> None:
+    """What is due in it fires in the same turn."""
+
+    async def main() -> tuple[int, float]:
+        here = lanes_here()
+        here.by_delay[1.0] = lane = Changing(here, 1.0)
+        here.lanes.append(lane)
+        with suppress(TimeoutError):
+            async with timeout(1.0):
+                assert here.is_due(1.0) is False
+                await asyncio.sleep(9.0)
+        assert here.is_due(1.0) is True
+        return lane.looks, running_loop().time()
+
+    assert run(main()) == (2, 1.0)

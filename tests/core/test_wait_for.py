@@ -224,3 +224,15 @@ async def test_a_bad_delay_is_refused(value: Any, error: type[Exception]) -> Non
     future = asyncio.get_running_loop().create_future()
     with pytest.raises(error, match=r" must be a number of seconds, not "):
         await wait_for(future, value)
+
+
+async def test_a_function_is_refused_and_what_has_no_limit_is_refused_too() -> None:
+    """The one says that it is to be called; the other is disposed of where it needs more than is left."""
+    function: Any = asyncio.sleep
+    with pytest.raises(TypeError, match=r": call it$"):
+        await wait_for(function, 1)
+    future = asyncio.get_running_loop().create_future()
+    async with timeout(1):
+        with pytest.raises(DeadlineExceeded):
+            await wait_for(future, None, at_least=2)
+    assert future.cancelled()
