@@ -115,7 +115,7 @@ ROWS = {
     ),
     "outer": Row(
         FAULTS,
-        "an exception at each line of observers, spans, late spans, `install()` and its undoing",
+        "an exception at each line of observers, spans, late spans, `install()` and its undoing, and of the doors",
         "python -m pytest -q tests/faults/outer",
         size="all",
     ),
