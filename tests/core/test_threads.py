@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import figures
-from tracedtimeout import DeadlineExceeded, budget, timeout
+from tests.support import figures, running_loop
+from tracedtimeout import DeadlineExceeded, budget, checkpoint, timeout
 from tracedtimeout.testing import VirtualClockLoop
 
 pytestmark = pytest.mark.loops("virtual")
@@ -157,6 +157,20 @@ async def test_a_grandchild_there_is_handed_on_from_loop_to_loop() -> None:
             there.begin(with_a_child)
             there.go_on(1.0)
             await asyncio.sleep(50.0)
+    await asyncio.sleep(0)
+    there.end()
+    assert there.ends == ["outer"]
+
+
+@pytest.mark.parametrize("inside", [plain, in_a_budget])
+async def test_a_child_of_what_code_found_spent_ends_for_that(inside: Block) -> None:
+    """Nobody's timer ran: it was left before it had heard of the child, which was opened while it was in force."""
+    there = There()
+    with suppress(TimeoutError):
+        async with timeout(2.0, name="outer"):
+            there.begin(inside)
+            running_loop().block(2.5)
+            checkpoint()
     await asyncio.sleep(0)
     there.end()
     assert there.ends == ["outer"]

@@ -54,6 +54,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_firing": {
         "_Unwinding.__init__: super().__init__(timeout, type(self).count) -> pass": f"{SAME}: `__new__` has done it",
         "fire: broken_off.count() -> pass": "asked if a count was broken off of what stood at the same place in memory",
+        "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 2)": (
+            f"{SAME}: who is beneath it was entered before it fired"
+        ),
         "counted_as_dropped: return False -> return None": f"{SAME}: both are false",
         "_passed_budget: while link is not None and (link._bare or link._state is FINISHED): -> while link is not None and (link._bare or link._state is not FINISHED):": (
             f"{SAME}: for a budget further out the timeout between has fired"

@@ -171,7 +171,7 @@ class Facts(Link):
 
     def _ended_for(self) -> str:
         """The name of the timeout whose own deadline fired."""
-        return "" if self._fired is None else self._fired.owner
+        return self.owner
 
     def _granted(self, deadline: float) -> float:
         """Seconds from entry to `deadline`, its effective one."""
