@@ -210,6 +210,16 @@ def test_figures_of_headers_are_the_processs() -> None:
     assert loops.of_header(metric, "grpc-timeout").total == 0.0
 
 
+async def test_figures_of_headers_are_read_with_all_others() -> None:
+    """By the header alone; from then on something is counted."""
+    loops = state_of(asyncio.get_running_loop()).figures
+    metric = next(iter(loops.headers))
+    loops.of_header(metric, "grpc-timeout").record(1.0)
+    read = _process.snapshot()[metric]["grpc-timeout",]
+    assert isinstance(read, _process.Histogram)
+    assert (read.total, _process.is_counting()) == (1.0, True)
+
+
 def test_no_limits_are_in_force_where_none_are_configured() -> None:
     """For who lists them."""
     assert limits_in_force() == {}
