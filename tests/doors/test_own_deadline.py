@@ -11,7 +11,7 @@ import pytest
 from tests.services.asgi_servers import figures, serving
 from tracedtimeout import View, budget, remaining, timeout
 from tracedtimeout._core import _observers
-from tracedtimeout._core.figures._metrics import ACTIVE
+from tracedtimeout._core.figures._metrics import ACTIVE, LIMIT
 from tracedtimeout.integrations.asgi import DeadlineMiddleware
 
 BODY = b"z" * 2_000_000
@@ -144,6 +144,18 @@ async def test_a_second_mounted_application_inherits_too() -> None:
 
     await DeadlineMiddleware(outer_app, default=3.0)(http(), None, None)  # type: ignore[arg-type]  # as above
     assert [left <= 3.0 for left in seen] == [True, True]
+
+
+@pytest.mark.parametrize("milliseconds", [1, 30, 500, 30_000])
+async def test_a_request_of_a_caller_is_counted_in_and_out(milliseconds: int) -> None:
+    """However many seconds it grants: there are as many limits as exits, and none is open."""
+
+    async def nothing(scope: Any, receive: Any, send: Any) -> None: ...
+
+    door = DeadlineMiddleware(nothing, default=20.0, route_of=lambda scope: "/x")
+    for _ in range(3):
+        await door(http(headers=[(b"deadline-budget", b"%d" % milliseconds)]), None, None)  # type: ignore[arg-type]  # as above
+    assert (figures(LIMIT), figures(ACTIVE)) == ({("GET /x",): 3}, {})
 
 
 async def test_an_entry_that_is_broken_off_was_never_there() -> None:

@@ -31,11 +31,10 @@ def enter_granted(seconds: float, delay: float | None, name: str) -> Any:
     if not now < when < own or (named := here.series.get("request", {}).get(name)) is None:
         return None
     varied = named[delay].varied
-    if varied.roomy > seconds:
-        varied = varied.tight
     self = new(_entering.timeout_class)
     self._parent = self._owner = bound = granted(here, task, now, when)
-    self._series, self._when, self._deadline, self._state, self._task = varied, own, when, ACTIVE, task
+    self._series = varied if varied.roomy <= seconds else varied.tight  # where its exit is counted
+    self._when, self._deadline, self._state, self._task = own, when, ACTIVE, task
     self._started = here.stopwatch() if here.timed_apart else now
     self._lane, self._stamp = here.untimed, here.stamp
     self._inner = self._spent = self._more = self._fired = self._ended = None
