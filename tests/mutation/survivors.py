@@ -6,6 +6,7 @@ BOUND = "a bound of memory: one more is no matter"
 CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
 ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
+FOUND = "nobody asks of what one around it has fired"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
 TWIN = "the compiled hot path alone comes here, which no mutant is tried with"
 UNASKED = "nobody asks, where nothing has fired"
@@ -29,6 +30,10 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_settle: if not self._lane and (not here.idle): -> if not self._lane or not here.idle:": "one sweep more",
         "_count: ended.counted = True -> pass": TWICE,
         "_count: ended.counted = True -> ended.counted = False": TWICE,
+    },
+    "_deciding": {
+        "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, True, 0, places=ender.places))": FOUND,
+        "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 1, places=ender.places))": FOUND,
     },
     "_ended": {
         "Fired: cancels: bool = True -> cancels: bool = False": "who is not cancelled says so, and so does who is",
@@ -71,6 +76,12 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
         "Loose.__init__: self.tail = math.nan -> pass": f"{SAME}: no series queues there, so nobody asks",
+    },
+    "_link": {
+        "_NoLoop.stamp: return object() -> return None": f"{SAME}: nothing is stamped with it",
+        "Link._effective: known = True -> known = False": CACHE,
+        "Link._effective: link._stamp = stamp if known else None -> pass": CACHE,
+        "Link._effective: if when < base: -> if when <= base:": "of instants that are equal on two clocks either may be it",
     },
     "_names": {
         "module: _MOST = 10000 -> _MOST = 10001": BOUND,
