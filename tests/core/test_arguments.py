@@ -26,7 +26,7 @@ class Silent:
 def test_a_value_is_shown_whatever_it_is() -> None:
     """In short; one that cannot be shown is told by its type, a number of more digits than can be by its size."""
     assert shown(10**5000) == "<int of 16610 bits>"
-    assert shown([10**5000]) == "<list>"
+    assert shown([10**5000]).startswith(("<list>", "[<int instance with roughly 5001 digits"))  # 3.14 tells more
     assert "Silent" in shown(Silent())
     assert len(shown("x" * 10_000)) == 500
 

@@ -14,10 +14,12 @@ _bounded.maxdict = _bounded.maxlist = _bounded.maxtuple = _bounded.maxset = _bou
 
 def shown(value: object) -> str:
     """`repr(value)` for a message about bad input: of bounded length, and of any value, also one that has none."""
+    if isinstance(value, int) and value.bit_length() > 2000:  # of more digits than Python converts, perhaps
+        return f"<int of {value.bit_length()} bits>"
     try:
         return _bounded.repr(value)
-    except Exception:  # an int of more digits than Python converts, or a container of such
-        return f"<int of {value.bit_length()} bits>" if isinstance(value, int) else f"<{type(value).__name__}>"
+    except Exception:  # before 3.14, of a container of such, too
+        return f"<{type(value).__name__}>"
 
 
 def check_options(at_least: float, reserve: float | None) -> None:
