@@ -193,6 +193,8 @@ BENEATH_A_BUDGET = _scene(1.0, p.Spawn, 0.0, (p.Bare(1.0, (_slow_scene(0.0, p.Sp
 CUT_OFF = p.Within(1.0, (p.Spawn((p.Within(1.0, (p.Spawn((p.Within(1.0, _SLEEP),)), p.Cancel(0, 0.0), *_SLEEP)),)),
                          p.Reschedule(0, 0.0), *_SLEEP))  # fmt: skip
 """Three orphans deep: the second is cancelled from outside as the first fires."""
+CLEANING_UP = _slow_scene(2.0, p.Spawn, 3.0, 1.0, (_scene(1.0, p.Await, 1.0, _SLEEP, _SLEEP),))
+"""An orphan in which a timeout of its clean-up fires just before it is to end."""
 LISTED_ANEW = p.Within(1.0, (
     p.Try((p.Within(0.0, (p.Spawn((strategies._caught(p.Within(None, _SLEEP), (p.Within(None, (p.Sleep(2.0),)),)),)),
                           *_SLEEP)),),
@@ -208,6 +210,7 @@ DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, 
 @example((BENEATH_A_BUDGET,))
 @example((DUE_AND_ORPHANED,))
 @example((CUT_OFF,))
+@example((CLEANING_UP,))
 @example((LISTED_ANEW,))
 def test_what_nobody_supervises_ends_with_the_timeout_around_it(program: Body) -> None:
     """Programs with tasks that outlive their creators agree with the model, and on whose deadline it was."""

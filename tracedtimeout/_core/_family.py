@@ -102,7 +102,7 @@ def open_beneath(self: Link) -> Iterator[Link]:
     """The timeouts open directly beneath `self`; for a budget there, the timeouts in it."""
     waiting = [self]
     while waiting:
-        for each in _listed(waiting.pop()):
+        for each in listed(waiting.pop()):
             if each._bare:
                 waiting.append(each)
             else:
@@ -226,7 +226,7 @@ def _end_unless_supervised(self: Link, here: object, task: object, owner: str) -
         tell(self, _end_here, owner)
 
 
-def _listed(self: Link) -> list[Link]:
+def listed(self: Link) -> list[Link]:
     """The links listed as directly beneath `self` at this moment."""
     inner, more = self._inner, self._more
     found = [] if inner is None else [inner]

@@ -9,7 +9,7 @@ from typing import Any, Self
 from . import _spent, _where
 from ._ended import Fired
 from ._facts import Facts
-from ._family import open_beneath
+from ._family import listed, open_beneath
 from ._link import ACTIVE, EXPIRING, FINISHED, INF, Link, earliest, instant
 from ._more import More
 from ._outcome import Outcome
@@ -130,10 +130,12 @@ def end(self: Facts, owner: str) -> None:
 
 def _is_ending(self: Facts) -> bool:
     """True if somebody else has asked its task to end since it was entered: then it is on its way, as in asyncio."""
-    task, inner, own = self._task, self._inner, 0
-    while inner is not None:
-        own += inner._state is EXPIRING
-        inner = inner._inner
+    task, own, waiting = self._task, 0, list[Link]([self])
+    while waiting:  # those of its clean-up are no `_inner`
+        for each in listed(waiting.pop()):
+            if each._task is task:
+                own += each._state is EXPIRING
+                waiting.append(each)
     return task is None or task.cancelling() - own > cancelling_before(self)
 
 
