@@ -1,4 +1,4 @@
-"""Compiles the hot path into wheels, where that is asked for and can be done."""
+"""Compiles the hot path into wheels, where that can be done."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def asked(variable: str) -> bool:
 
 
 class Extensions(BuildHookInterface):  # type: ignore[type-arg]  # its configuration is of no interest
-    """`TRACEDTIMEOUT_EXTENSIONS=1` compiles where there is a C compiler with Python's headers.
+    """Compiles where there is a C compiler with Python's headers.
 
-    Where there is none it gives the pure wheel, in silence; `TRACEDTIMEOUT_REQUIRE_EXTENSIONS=1` makes that an error.
-    `TRACEDTIMEOUT_NO_EXTENSIONS=1` wins.
+    Where there is none the wheel is the pure one, in silence; `TRACEDTIMEOUT_REQUIRE_EXTENSIONS=1` makes that an error.
+    `TRACEDTIMEOUT_NO_EXTENSIONS=1` asks for the pure one, and wins.
     """
 
     _directory = ""
@@ -33,7 +33,7 @@ class Extensions(BuildHookInterface):  # type: ignore[type-arg]  # its configura
     def wanted(self) -> bool:
         if self.target_name != "wheel" or asked("NO_EXTENSIONS"):
             return False
-        return asked("REQUIRE_EXTENSIONS") or (asked("EXTENSIONS") and serves() and can_compile())
+        return asked("REQUIRE_EXTENSIONS") or (serves() and can_compile())
 
     def dependencies(self) -> list[str]:
         return ["setuptools>=77"] if self.wanted() else []

@@ -1,4 +1,4 @@
-"""A wheel holds the compiled hot path where that is asked for and one can be made."""
+"""A wheel holds the compiled hot path where one can be made."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module that hatchling loads, asked to compile where that can be done."""
+    """The module that hatchling loads, with no variable set."""
     for name in ("NO_EXTENSIONS", "REQUIRE_EXTENSIONS"):
         monkeypatch.delenv(f"TRACEDTIMEOUT_{name}", raising=False)
-    monkeypatch.setenv("TRACEDTIMEOUT_EXTENSIONS", "1")
     spec = spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None
@@ -82,18 +81,11 @@ def test_a_compiler_makes_a_wheel_for_this_python(build: Any, monkeypatch: pytes
     assert data == {"pure_python": False, "infer_tag": True}
 
 
-def test_nobody_asks_and_nothing_is_compiled(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though there is a compiler: the compiled hot path is an experiment."""
-    monkeypatch.delenv("TRACEDTIMEOUT_EXTENSIONS")
-    monkeypatch.setattr(build, "serves", lambda: True)
-    monkeypatch.setattr(build, "can_compile", lambda: True)
-    assert not hook_of(build).wanted()
-
-
 @pytest.mark.parametrize("required", ["0", "1"])
 def test_who_asks_for_the_python_gets_it(build: Any, monkeypatch: pytest.MonkeyPatch, required: str) -> None:
     """Whatever else is set; and an sdist is never compiled."""
     monkeypatch.setenv("TRACEDTIMEOUT_REQUIRE_EXTENSIONS", required)
+    monkeypatch.setattr(build, "can_compile", lambda: True)
     assert not hook_of(build, "sdist").wanted()
     monkeypatch.setenv("TRACEDTIMEOUT_NO_EXTENSIONS", "1")
     assert not hook_of(build).wanted()
@@ -101,5 +93,6 @@ def test_who_asks_for_the_python_gets_it(build: Any, monkeypatch: pytest.MonkeyP
 
 def test_a_python_without_the_gil_gets_the_pure_wheel(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would not load the other."""
+    monkeypatch.setattr(build, "can_compile", lambda: True)
     monkeypatch.setattr(build.sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
     assert not hook_of(build).wanted()
