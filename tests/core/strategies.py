@@ -104,14 +104,20 @@ def _caught(statement: Program, handler: Body) -> Program:
     return p.Try((statement,), "TimeoutError", handler, "swallow")
 
 
-def _scene(limit: float | None, start: type[p.Spawn], childs: float | None, child: Body, body: Body) -> Program:
+def _scene(
+    limit: float | None, start: type[p.Spawn | p.Shield | p.Await], childs: float | None, child: Body, body: Body
+) -> Program:
     """A timeout with a task in it, which has one of its own that outlasts it; random programs seldom come to that."""
     lasting = _caught(p.Within(childs, (*child, p.Sleep(3.0), p.Sleep(8.0))), child)
     return _caught(p.Within(limit, (start((lasting,)), *body, p.Sleep(4.0))), body)
 
 
 def _slow_scene(
-    limit: float | None, start: type[p.Spawn], childs: float | None, inner: float | None, cleanup: Body
+    limit: float | None,
+    start: type[p.Spawn | p.Shield | p.Await],
+    childs: float | None,
+    inner: float | None,
+    cleanup: Body,
 ) -> Program:
     """The same, and its child may be cleaning up after an expiry of its own when it is to end with another."""
     slow = _caught(p.Within(inner, (p.Finally((p.Sleep(8.0),), (*cleanup, p.Sleep(4.0))),)), ())
