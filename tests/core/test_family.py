@@ -39,3 +39,14 @@ async def test_a_child_of_a_group_around_goes_on(group: Any) -> None:
                 await asyncio.sleep(50.0)
         assert (now(), child.at) == (1.0, -1.0)
     assert (now(), child.at, child.owner) == (3.0, 3.0, "child")
+
+
+async def test_a_child_beside_one_of_the_task_itself_ends_with_what_fired() -> None:
+    """Both were open as the one around them fired: the one is left, and the other, which nobody waits for, is ended."""
+    child = Ended()
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="outer"), timeout(9.0, name="inner"):
+            task = asyncio.create_task(child.watch(delay=8.0))
+            await asyncio.sleep(50.0)
+    await task
+    assert (child.at, child.owner) == (1.0, "outer")

@@ -58,6 +58,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
     },
     "_firing": {
         "_Unwinding.__init__: super().__init__(timeout, type(self).count) -> pass": f"{SAME}: `__new__` has done it",
+        "_facts: if len(beneath) > 1 or self._inner is None: -> if len(beneath) >= 1 or self._inner is None:": (
+            f"{SAME}: what is of its own task is left to that"
+        ),
         "fire: broken_off.count() -> pass": "asked if a count was broken off of what stood at the same place in memory",
         "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 2)": (
             f"{SAME}: who is beneath it was entered before it fired"
