@@ -78,8 +78,8 @@ PLANTED = {
     "growth": Planted(
         "a child that looks at each of its siblings",
         "tracedtimeout._core._entering",
-        r"( +)more\.children\[self if",
-        r"\1[each for each in more.children]\n\1more.children[self if",
+        r"( +)more\.children\[key\] = None",
+        r"\1[each for each in more.children]\n\1more.children[key] = None",
     ),
     "outer": Planted(
         "an observer's exception comes out",
