@@ -15,7 +15,7 @@ import pytest
 from tests.support import FLAVOURS, running_loop
 from tests.support.watching import live_timers
 from tracedtimeout import timeout, timeout_at, wait_for
-from tracedtimeout._core._lanes import MOST, Entry, Lane, Lanes
+from tracedtimeout._core._lanes import LINGER, MOST, Entry, Lane, Lanes
 from tracedtimeout._core._loop import state_of
 from tracedtimeout.testing import run
 
@@ -170,6 +170,7 @@ def test_one_that_is_moved_leaves_no_timer_behind() -> None:
         for when in (20.0, 30.0, math.inf, 10.0, 200.0):
             fakes[-1].place(lanes, when)
             counts.append(len(live_timers(running_loop())))
+            assert lanes.entries().count(fakes[-1]) == (when < math.inf)
         assert fakes[-1] in lanes.lanes[0]
         await asyncio.sleep(300.0)
         assert fired[-1] == (200.0, MOST)
@@ -177,6 +178,37 @@ def test_one_that_is_moved_leaves_no_timer_behind() -> None:
         return counts
 
     assert run(main()) == [2, 2, 1, 2, 1]
+
+
+def test_a_loop_with_nothing_left_to_time_is_soon_asleep() -> None:
+    """The timer outlives the last exit by less than 50 ms, whenever it would have run."""
+
+    async def main() -> list[int]:
+        loop, counts = running_loop(), list[int]()
+        lanes, fake = Lanes(loop, loop.time, resolution=1e-9, linger=LINGER), Fake(0, Fired(), loop)
+        fake.place(lanes, 100.0)
+        fake.remove(lanes)
+        counts.append(len(live_timers(loop)))
+        await asyncio.sleep(0.05)
+        counts.append(len(live_timers(loop)))
+        return counts
+
+    assert run(main()) == [2, 0]
+
+
+def test_an_entry_finds_a_timer_that_was_lost() -> None:
+    """What it was to end is ended as the next is entered 0.2 s later, though that one has long to go."""
+
+    async def main() -> Fired:
+        loop, lanes, fired = running_loop(), lanes_here(), Fired()
+        Fake(0, fired, loop).place(lanes, 1.0)
+        live_timers(loop)[0].cancel()
+        await asyncio.sleep(1.25)
+        Fake(1, fired, loop).place(lanes, 50.0)
+        await asyncio.sleep(0.25)
+        return fired
+
+    assert run(main()) == [(1.25, 0)]
 
 
 def test_an_entry_that_raises_does_not_keep_the_others_from_firing() -> None:
