@@ -180,6 +180,22 @@ def test_one_that_is_moved_leaves_no_timer_behind() -> None:
     assert run(main()) == [2, 2, 1, 2, 1]
 
 
+def test_one_that_is_moved_within_its_lane_takes_a_new_turn_there() -> None:
+    """Who was behind it comes before it, and fires in time."""
+
+    async def main() -> Fired:
+        lanes, fired = lanes_here(), Fired()
+        first, second = (Fake(number, fired, running_loop()) for number in range(2))
+        first.place(lanes, 10.0)
+        second.place(lanes, 11.0)
+        first.place(lanes, 12.0)
+        assert first._lane is second._lane
+        await asyncio.sleep(20.0)
+        return fired
+
+    assert run(main()) == [(11.0, 1), (12.0, 0)]
+
+
 def test_a_loop_with_nothing_left_to_time_is_soon_asleep() -> None:
     """The timer outlives the last exit by less than 50 ms, whenever it would have run."""
 
