@@ -196,6 +196,118 @@ def test_one_that_is_moved_within_its_lane_takes_a_new_turn_there() -> None:
     assert run(main()) == [(11.0, 1), (12.0, 0)]
 
 
+def test_who_is_due_as_it_is_queued_is_told_so() -> None:
+    """It takes its turn among the loop's callbacks, as in asyncio; whoever waits for a timer is not told that."""
+
+    class Told(Fake):
+        def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
+            super()._timer_ran(when, lane, now, by_timer)
+            told.append(by_timer)
+
+    told: list[bool] = []
+
+    async def main() -> None:
+        loop, lanes, fired = running_loop(), lanes_here(), Fired()
+        Told(0, fired, loop).place(lanes, loop.time())
+        Told(1, fired, loop).place(lanes, loop.time() - 1.0)
+        await asyncio.sleep(1.0)
+        assert told == [False, False]
+        fakes = [Fake(number, fired, loop) for number in range(MOST)]
+        for number, fake in enumerate(fakes):
+            fake.place(lanes, 100.0 - number)
+        Told(2, fired, loop).place(lanes, 10.0)
+        await asyncio.sleep(20.0)
+
+    run(main())
+    assert told == [False, False, True]
+
+
+def test_deadlines_of_any_order_take_as_few_lanes_as_they_can() -> None:
+    """In order behind others they queue there, those that are equal too; else where nobody is left, or in a new one."""
+
+    async def main() -> None:
+        lanes, fired = lanes_here(), Fired()
+        first, second, third, fourth, fifth = (Fake(number, fired, running_loop()) for number in range(5))
+        first.place(lanes, 10.0)
+        second.place(lanes, 5.0)
+        third.place(lanes, 10.0)
+        assert (first._lane, second._lane) == (third._lane, lanes.lanes[1])
+        second.remove(lanes)
+        fourth.place(lanes, 20.0)
+        assert fourth._lane is first._lane
+        fifth.place(lanes, 5.0)
+        assert fifth._lane is lanes.lanes[1]
+        assert len(lanes.lanes) == 2
+        await asyncio.sleep(30.0)
+
+    run(main())
+
+
+def test_lanes_of_a_delay_and_those_of_any_are_counted_apart() -> None:
+    """There are so many of the one and so many of the other, and none is made past them."""
+
+    async def main() -> None:
+        lanes, fired = lanes_here(), Fired()
+        for number in range(MOST):
+            fake = Fake(number, fired, running_loop())
+            lane = lanes.lane_of(200.0 + number)
+            lane[fake] = 200.0 + number
+        assert lanes.lane_of(1.0) is lanes.loose
+        fakes = [Fake(number, fired, running_loop()) for number in range(MOST + 1)]
+        for number, fake in enumerate(fakes):
+            fake.place(lanes, 100.0 - number)
+        assert list(lanes.loose) == [fakes[-1]]
+        await asyncio.sleep(300.0)
+        assert len(fired) == 2 * MOST + 1
+
+    run(main())
+
+
+def test_a_deadline_is_due_at_its_instant_and_no_sooner_than_the_clock_can_tell() -> None:
+    """The timer of the loop runs that much early, as it does for asyncio's own."""
+
+    async def main() -> None:
+        loop = running_loop()
+        lanes, fake = Lanes(loop, lambda: 10.0, resolution=0.5, linger=0.0), Fake(0, Fired(), loop)
+        assert [lanes.is_due(when) for when in (9.0, 10.5, 10.75)] == [True, True, False]
+        fake.place(lanes, 20.0)
+        assert [each for _, each, _ in lanes._due(20.0)] == [fake]
+        assert lanes._due(19.9) == []
+
+    run(main())
+
+
+def test_who_is_due_at_once_fires_in_the_order_of_deadlines() -> None:
+    """Whatever the lanes that they are in, as when the loop was blocked."""
+
+    async def main() -> list[float]:
+        lanes, fired = lanes_here(), Fired()
+        for number, (delay, when) in enumerate([(5.0, 1.0), (5.0, 3.0), (6.0, 2.0), (6.0, 4.0)]):
+            fake = Fake(number, fired, running_loop())
+            fake._lane = lanes.lane_of(delay)
+            fake._lane[fake] = when
+        due = lanes._due(3.0)
+        for _, each, lane in due:
+            del lane[each]
+        return [when for when, _, _ in due]
+
+    assert run(main()) == [1.0, 2.0, 3.0]
+
+
+def test_nothing_is_timed_on_a_loop_that_has_ended() -> None:
+    """What is left there late, when the loop is closed or gone, has no timer to see to."""
+    loop = asyncio.new_event_loop()
+    lanes = Lanes(loop, lambda: 0.0, resolution=1e-9, linger=LINGER)
+    loop.close()
+    lanes.rest()
+    assert lanes.loop() is loop
+    del loop
+    gc.collect()
+    assert lanes.loop() is None
+    lanes.rest()
+    assert lanes.idle
+
+
 def test_a_loop_with_nothing_left_to_time_is_soon_asleep() -> None:
     """The timer outlives the last exit by less than 50 ms, whenever it would have run."""
 
@@ -416,16 +528,18 @@ class Changing(Lane):
 
     def items(self) -> Any:
         self.looks = getattr(self, "looks", 0) + 1
-        if self.looks == 1:
-            raise RuntimeError("dictionary changed size during iteration")
-        return super().items()
+        for each in list(super().items()):
+            yield each
+            if self.looks == 1:
+                raise RuntimeError("dictionary changed size during iteration")
 
 
 def test_a_lane_that_changes_as_it_is_looked_at_is_looked_at_again() -> None:
-    """What is due in it fires in the same turn."""
+    """What is due in it fires in the same turn, once."""
 
     async def main() -> tuple[int, Fired]:
-        here, fired = lanes_here(), Fired()
+        here, fired, errors = lanes_here(), Fired(), list[Any]()
+        running_loop().set_exception_handler(lambda _, context: errors.append(context))
         here.by_delay[1.0] = lane = Changing(here, 1.0)
         here.lanes.append(lane)
         lane[Fake(7, fired, running_loop())] = lane.tail = 1.0
@@ -433,6 +547,7 @@ def test_a_lane_that_changes_as_it_is_looked_at_is_looked_at_again() -> None:
         assert here.is_due(1.0) is False
         await asyncio.sleep(9.0)
         assert here.is_due(1.0) is True
+        assert errors == []
         return lane.looks, fired
 
     assert run(main()) == (2, [(1.0, 7)])
