@@ -277,6 +277,53 @@ def test_a_deadline_is_due_at_its_instant_and_no_sooner_than_the_clock_can_tell(
     run(main())
 
 
+def test_a_tick_leaves_what_an_exit_could_not() -> None:
+    """A timeout whose exit broke off where the stack is at its end is left as the next fires, whoever stays open."""
+
+    class BrokenOff(Fake):
+        def _clear_up(self) -> None:
+            left.append(running_loop().time())
+
+    left: list[float] = []
+
+    async def main() -> None:
+        lanes, fired = lanes_here(), Fired()
+        for number, when in enumerate([1.0, 50.0]):
+            Fake(number, fired, running_loop()).place(lanes, when)
+        lanes.pending[BrokenOff(2, fired, running_loop())] = None
+        await asyncio.sleep(2.0)
+        assert (left, lanes.pending) == ([1.0], {})
+        await asyncio.sleep(60.0)
+        assert left == [1.0]
+
+    run(main())
+
+
+def test_one_whose_turn_was_broken_off_has_another() -> None:
+    """Soon, unless it is left before: then no timer stays behind."""
+
+    class Faulty(Fake):
+        def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
+            turns.append(by_timer)
+            raise ValueError("mine")
+
+    turns: list[bool] = []
+
+    async def main() -> None:
+        loop, lanes = running_loop(), lanes_here()
+        loop.set_exception_handler(lambda *_: None)
+        fake = Faulty(0, Fired(), loop)
+        fake.place(lanes, loop.time() - 1.0)
+        await asyncio.sleep(0)
+        assert turns == [False]
+        await asyncio.sleep(LINGER + 0.001)
+        assert turns == [False, False]
+        del fake._lane[fake]
+        assert live_timers(loop) == []
+
+    run(main())
+
+
 def test_who_is_due_at_once_fires_in_the_order_of_deadlines() -> None:
     """Whatever the lanes that they are in, as when the loop was blocked."""
 
@@ -314,14 +361,15 @@ def test_a_loop_with_nothing_left_to_time_is_soon_asleep() -> None:
     async def main() -> list[int]:
         loop, counts = running_loop(), list[int]()
         lanes, fake = Lanes(loop, loop.time, resolution=1e-9, linger=LINGER), Fake(0, Fired(), loop)
-        fake.place(lanes, 100.0)
-        fake.remove(lanes)
-        counts.append(len(live_timers(loop)))
-        await asyncio.sleep(0.05)
-        counts.append(len(live_timers(loop)))
+        for _ in range(2):
+            fake.place(lanes, 100.0)
+            fake.remove(lanes)
+            counts.append(len(live_timers(loop)))
+            await asyncio.sleep(0.05)
+            counts.append(len(live_timers(loop)))
         return counts
 
-    assert run(main()) == [2, 0]
+    assert run(main()) == [2, 0, 2, 0]
 
 
 def test_an_entry_finds_a_timer_that_was_lost() -> None:
