@@ -6,6 +6,7 @@ import asyncio
 import gc
 import math
 import random
+import sys
 import weakref
 from contextlib import suppress
 from typing import Any
@@ -370,6 +371,25 @@ def test_a_loop_with_nothing_left_to_time_is_soon_asleep() -> None:
         return counts
 
     assert run(main()) == [2, 0, 2, 0]
+
+
+def test_a_crowd_that_has_left_leaves_its_memory() -> None:
+    """A dict keeps the room of its largest size until it is cleared; an empty lane is, as the loop goes to sleep."""
+
+    async def main() -> None:
+        here = lanes_here()
+        lane = here.lane_of(5.0)
+        for number in range(10_000):
+            lane[number] = 5.0
+        for number in range(10_000):
+            del lane[number]
+        assert sys.getsizeof(lane) > 100_000
+        async with timeout(5.0):
+            pass
+        await asyncio.sleep(1.0)
+        assert sys.getsizeof(lane) < 1_000
+
+    run(main())
 
 
 def test_an_entry_finds_a_timer_that_was_lost() -> None:

@@ -7,7 +7,9 @@ CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
 ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
 FOUND = "nobody asks of what one around it has fired"
+INSTANT = "a clock that stands at that very instant: who is early or late by nothing is neither"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
+SWEEP = "one sweep more"
 TWIN = "the compiled hot path alone comes here, which no mutant is tried with"
 UNASKED = "nobody asks, where nothing has fired"
 TWICE = "asked if the exit is broken off after it, and this branch is of what the garbage collector has counted"
@@ -27,7 +29,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
             f"{SAME}: the step that takes a cancellation back says that it is over"
         ),
         "_settle: if here.around and (not here.unwinding): -> if here.around or not here.unwinding:": CACHE,
-        "_settle: if not self._lane and (not here.idle): -> if not self._lane or not here.idle:": "one sweep more",
+        "_settle: if not self._lane and (not here.idle): -> if not self._lane or not here.idle:": SWEEP,
         "_count: ended.counted = True -> pass": TWICE,
         "_count: ended.counted = True -> ended.counted = False": TWICE,
     },
@@ -79,6 +81,20 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
         "Loose.__init__: self.tail = math.nan -> pass": f"{SAME}: no series queues there, so nobody asks",
+        "Lanes.__init__: self.idle = True -> self.idle = False": SWEEP,
+        "Lanes.place: if when < self.armed and lane is not None or self.heal_at < self.clock(): -> if when < self.armed and lane is not None or self.heal_at <= self.clock():": INSTANT,
+        "Lanes.arm: if when >= self.armed or self.armed <= self.clock(): -> if when > self.armed or self.armed <= self.clock():": (
+            f"{SAME}: for one that is no earlier it is called where what stands is overdue"
+        ),
+        "Lanes.arm: if when >= self.armed or self.armed <= self.clock(): -> if when >= self.armed or self.armed < self.clock():": INSTANT,
+        "Lanes._lane_for: lane.tail = -INF -> pass": f"{SAME}: nobody asks of an empty lane, and who takes it sets it",
+        "Lanes._lane_for: if lane.tail <= when and (best is None or lane.tail > best.tail): -> if lane.tail <= when and (best is None or lane.tail >= best.tail):": "of two that end alike either will do",
+        "Lanes._recycle: return False -> return None": f"{SAME}: both are false",
+        "Lanes._tick: self.armed = self.heal_at = INF -> pass": (
+            "a tick that breaks off in its `finally` is healed by an entry 0.1 s later, and not by the next"
+        ),
+        "Lanes._tick: self.idle = True -> pass": SWEEP,
+        "Lanes._tick: self.idle = True -> self.idle = False": SWEEP,
     },
     "_link": {
         "_NoLoop.stamp: return object() -> return None": f"{SAME}: nothing is stamped with it",
