@@ -373,6 +373,34 @@ def test_a_loop_with_nothing_left_to_time_is_soon_asleep() -> None:
     assert run(main()) == [2, 0, 2, 0]
 
 
+def test_who_comes_before_the_loop_is_asleep_has_it_awake_until_he_is_gone() -> None:
+    """Then it sleeps, though it was on its way to do so before he came; and leaves what an exit could not."""
+
+    class BrokenOff(Fake):
+        def _clear_up(self) -> None:
+            left.append(self.number)
+
+    left: list[int] = []
+
+    async def main() -> list[int]:
+        loop, lanes, counts = running_loop(), lanes_here(), list[int]()
+        lanes._linger = LINGER
+        first, second, third = Fake(0, Fired(), loop), Fake(1, Fired(), loop), BrokenOff(2, Fired(), loop)
+        first.place(lanes, 100.0)
+        first.remove(lanes)
+        second.place(lanes, 100.0)
+        lanes.pending[third] = None
+        await asyncio.sleep(0.05)
+        counts.append(len(live_timers(loop)))
+        assert (left, lanes.pending) == ([2], {})
+        second.remove(lanes)
+        await asyncio.sleep(0.05)
+        counts.append(len(live_timers(loop)))
+        return counts
+
+    assert run(main()) == [1, 0]
+
+
 def test_a_crowd_that_has_left_leaves_its_memory() -> None:
     """A dict keeps the room of its largest size until it is cleared; an empty lane is, as the loop goes to sleep."""
 
