@@ -169,6 +169,9 @@ class Elsewhere:
     def inherited(self, own: Any, reader: object) -> Any:
         return own or self.held
 
+    def held_by(self, context: object) -> Any:
+        return self.held
+
     def cut(self) -> None:
         return None
 

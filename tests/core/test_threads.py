@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
+import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import figures, running_loop
-from tracedtimeout import DeadlineExceeded, budget, checkpoint, timeout
+from tracedtimeout import DeadlineExceeded, budget, checkpoint, detach, remaining, timeout
 from tracedtimeout.testing import VirtualClockLoop
 
 pytestmark = pytest.mark.loops("virtual")
@@ -174,3 +176,85 @@ async def test_a_child_of_what_code_found_spent_ends_for_that(inside: Block) -> 
     await asyncio.sleep(0)
     there.end()
     assert there.ends == ["outer"]
+
+
+# A thread's own context, which from 3.14 on may be a copy of that of whoever started the thread (`.ci/inherited`)
+
+
+async def everywhere() -> set[float]:
+    """How long what is opened on this loop may take, in hours: in tasks of every kind, in a callback, one by one."""
+    loop = asyncio.get_running_loop()
+    seen = []
+
+    async def look() -> None:
+        seen.append(remaining())
+        for _ in range(2):
+            async with timeout(None) as inner:
+                seen.append(inner.remaining())
+
+    answered = loop.create_future()
+    loop.call_soon(lambda: answered.set_result(remaining()))
+    seen.append(await answered)
+    if sys.version_info >= (3, 12):
+        await asyncio.eager_task_factory(loop, look())
+    await asyncio.create_task(look())
+    await look()
+    return {round(each / 3600.0, 1) for each in seen}
+
+
+async def test_a_threads_loop_is_bound_by_what_its_job_brings() -> None:
+    """By that alone: not by the timeout inside which the thread happened to be started."""
+    with ThreadPoolExecutor(1) as pool:
+        async with timeout(3600.0):
+            assert pool.submit(asyncio.run, everywhere()).result() == {math.inf}
+            assert pool.submit(contextvars.copy_context().run, asyncio.run, everywhere()).result() == {1.0}
+            async with timeout(1800.0):
+                assert pool.submit(contextvars.copy_context().run, asyncio.run, everywhere()).result() == {0.5}
+            assert pool.submit(asyncio.run, everywhere()).result() == {math.inf}
+        assert pool.submit(asyncio.run, everywhere()).result() == {math.inf}
+
+
+async def test_a_loop_of_a_threads_own_is_bound_by_what_is_handed_over() -> None:
+    """By what was in force where a coroutine was handed to it, though not where that is what started the thread."""
+    loop = asyncio.SelectorEventLoop()
+    seen = []
+
+    async def look() -> float:
+        return round(remaining() / 3600.0, 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        async with timeout(3600.0):
+            running = pool.submit(loop.run_forever)
+            with budget(1800.0):
+                seen.append(asyncio.run_coroutine_threadsafe(look(), loop).result())
+        seen.append(asyncio.run_coroutine_threadsafe(look(), loop).result())
+        loop.call_soon_threadsafe(loop.stop)
+        running.result()
+    loop.close()
+    assert seen == [0.5, math.inf]
+
+
+@pytest.mark.parametrize("seconds", [None, 1800.0])
+async def test_what_a_thread_sets_is_in_force_there(seconds: float | None) -> None:
+    """Its own budget and `detach`, wherever the thread was started, as the first thing of ours that runs there."""
+
+    def look() -> list[float]:
+        seen = []
+        with detach():
+            seen.append(remaining())
+        with budget(7200.0):
+            seen.append(remaining())
+            with budget(3600.0), detach():
+                seen.append(remaining())
+            seen.append(remaining())
+        return [round(each / 3600.0, 1) for each in seen]
+
+    def begin_with_a_budget() -> list[float]:
+        with budget(7200.0):
+            return [round(remaining() / 3600.0, 1), *look()]
+
+    async with timeout(seconds):
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(look).result() == [math.inf, 2.0, math.inf, 2.0]
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(begin_with_a_budget).result() == [2.0, math.inf, 2.0, math.inf, 2.0]

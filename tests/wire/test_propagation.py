@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from importlib.metadata import entry_points
 
@@ -486,6 +487,26 @@ def test_checkpoint_sees_an_attached_deadline(propagator: DeadlinePropagator) ->
         return caught.value.owner
 
     assert run(main()) == "_remote"
+
+
+def test_a_thread_is_bound_by_what_is_attached_in_it_alone(propagator: DeadlinePropagator) -> None:
+    """Not by what was attached where it was started, which from 3.14 on its own context may be a copy of."""
+
+    def look() -> list[float]:
+        seen = [remaining(), asyncio.run(look_there())]
+        token = otel.attach(propagator.extract({"deadline-budget": "7200000"}))
+        seen += [remaining(), asyncio.run(look_there())]
+        otel.detach(token)
+        return [round(each / 3600.0, 1) for each in seen]
+
+    async def look_there() -> float:
+        return remaining()
+
+    token = otel.attach(propagator.extract({"deadline-budget": "3600000"}))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(look).result() == [math.inf, math.inf, 2.0, 2.0]
+        assert round(pool.submit(contextvars.copy_context().run, remaining).result() / 3600.0, 1) == 1.0
+    otel.detach(token)
 
 
 def test_loading_a_propagator_twice_changes_nothing(propagator: DeadlinePropagator) -> None:

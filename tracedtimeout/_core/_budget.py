@@ -244,6 +244,7 @@ class detach(_Block):  # noqa: N801  # as above
         self._tokens: list[Any] = []
 
     def _open(self) -> None:
+        _context.note_birth()
         cut = None if _context.outside is None else _context.outside.cut()
         self._tokens.append(_context.current.set(cut))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
+from types import FrameType
 from typing import Any, Protocol
 
 from ._link import ACTIVE, EXPIRING, Link, Reader, reader_here
@@ -16,11 +18,18 @@ current: ContextVar[Any] = ContextVar("tracedtimeout", default=None)
 does not reset it (0.1 us, and impossible from another Context)."""
 
 
+_threads_inherit = bool(getattr(sys.flags, "thread_inherit_context", 0))
+"""True if a thread starts with a copy of the context of who starts it."""
+
+
 class Outside(Protocol):
     """Deadlines that another library's context holds, such as one that an instrumentation extracted and attached."""
 
     def inherited(self, innermost: Link | None, reader: Reader) -> Link | None:
         """The innermost link here, given that of our own chain: one it holds, put before that, or that itself."""
+
+    def held_by(self, context: Context) -> object:
+        """The deadline that `context` holds; None with none."""
 
     def cut(self) -> Link | None:
         """A link that keeps what it holds now from being inherited by what is opened beneath it."""
@@ -46,53 +55,87 @@ def _bind_inherited() -> None:
     global inherited
     elsewhere = outside
     own: Callable[[], Any] = current.get
-    if getattr(sys.flags, "thread_inherit_context", 0):  # pragma: no cover  # see `_brought`
+    if _threads_inherit:  # pragma: no cover  # from 3.14 on, where it is asked for or without the GIL: `.ci/inherited`
         own = _brought
     inherited = own
     if elsewhere is not None:
         inherited = lambda: elsewhere.inherited(own(), reader_here())  # noqa: E731  # as the others, a name
 
 
+def _own_context() -> Context | None:
+    context: Context | None = getattr(threading.current_thread(), "_context", None)
+    return context
+
+
 class _Born(threading.local):
-    """The link that a thread's own context was born with: a copy of the context that happened to start the thread."""
+    """The deadlines that a thread's own context was born with: a copy of the context that happened to start the thread.
+
+    Made as the thread first asks, before anything of ours is put into that context.
+    """
 
     def __init__(self) -> None:
-        context = getattr(threading.current_thread(), "_context", None)
+        context = _own_context()
         self.link = None if context is None else context.get(current)
+        self.held = None if context is None or outside is None else outside.held_by(context)
+        """The deadline that `outside` held there."""
 
 
 _born = _Born()
 _probe: ContextVar[object] = ContextVar("tracedtimeout-probe", default=None)
+_RUNS = asyncio.Handle._run.__code__
 
 
-def _brought() -> Any:  # pragma: no cover  # where threads inherit contexts, from 3.14 on: `.ci/inherited`
+def note_birth() -> None:
+    """Remember what this thread was born with; called before another deadline is put into its context."""
+    if _threads_inherit:  # pragma: no cover  # as in `_bind_inherited`
+        _born.link  # noqa: B018  # made by being looked at
+
+
+def came_with_thread(held: object) -> bool:
+    """True if `held`, of another library's context, is in force here only because of who started the thread."""
+    return _threads_inherit and held is _born.held and not _in_job()
+
+
+def _brought() -> Any:  # pragma: no cover  # as in `_bind_inherited`
     """`current`, where threads inherit contexts: without what the thread itself was born with.
 
     A thread belongs to nobody's request; only a context that a job brings does (`asyncio.to_thread`, `Context.run`).
+    What was opened since has been told so as it was.
     """
-    link = current.get()
-    if link is None or _born.link is None:
-        return link
-    if not _in_job():
-        outer = link
-        while outer is not None:
-            if outer is _born.link:
-                return None if outer is link else link  # what was opened since has been told so as it was
-            outer = outer._parent
-    return link
+    born, link = _born.link, current.get()
+    return None if link is not None and link is born and not _in_job() else link
 
 
-def _in_job() -> bool:  # pragma: no cover  # as above
-    """True if this thread runs a job in a context of the job's own, and no event loop: a loop's tasks copy the
-    thread's."""
+def _in_job() -> bool:  # pragma: no cover  # as in `_bind_inherited`
+    """True if this thread runs a job in a context of the job's own, or an event loop that was started in one.
+
+    A task of a loop that runs in the thread's own context has a copy of that.
+    """
+    own = _own_context()
     if asyncio._get_running_loop() is not None:
-        return False
-    context = getattr(threading.current_thread(), "_context", None)
+        around = _around_loop()
+        return around is not None and around is not own  # by identity: contexts are equal by what is in them
     token = _probe.set(object())
     try:
-        return context is None or context.get(_probe) is not _probe.get()
+        return own is None or own.get(_probe) is not _probe.get()
     finally:
         _probe.reset(token)
+
+
+def _around_loop() -> Context | None:  # pragma: no cover  # as in `_bind_inherited`
+    """The context in which the running loop was started; None where that cannot be told, as of uvloop.
+
+    A context leads to the one that it was entered in, and the outermost callback's was entered in the loop's.
+    """
+    handle: Any = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is _RUNS:
+            handle = frame.f_locals["self"]
+        frame = frame.f_back
+    if handle is None:
+        return None
+    return next((each for each in gc.get_referents(handle._context) if isinstance(each, Context)), None)
 
 
 _bind_inherited()

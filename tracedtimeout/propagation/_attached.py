@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from math import inf as INF  # noqa: N812  # a constant
 
 from opentelemetry.context import Context, create_key, get_current, get_value, set_value
@@ -15,6 +16,7 @@ _KEY = create_key("tracedtimeout-deadline")
 
 def with_deadline(context: Context, seconds: float) -> Context:
     """`context` with a deadline `seconds` from now, in force wherever that Context is attached."""
+    _context.note_birth()  # it may be attached to the thread's own
     remote = Budget(seconds, name=REMOTE)
     remote._state = ACTIVE
     return set_value(_KEY, remote, context)
@@ -47,12 +49,18 @@ class _Attached:
 
     def inherited(self, innermost: Link | None, reader: Reader) -> Link | None:
         remote = deadline_in(get_current())
+        if remote is not None and _context.came_with_thread(remote):
+            remote = None
         innermost = _link.live(innermost, reader)
         while innermost is not None and _is_over(innermost, remote):
             innermost = _link.live(innermost._parent, reader)
         if remote is None or _holds(innermost, remote):
             return innermost
         return _put_in(remote, remote._when, innermost)
+
+    def held_by(self, context: contextvars.Context) -> Budget | None:
+        held = (deadline_in(each) for each in context.values() if isinstance(each, Context))
+        return next((each for each in held if each is not None), None)
 
     def cut(self) -> Link | None:
         remote = deadline_in(get_current())
