@@ -6,13 +6,15 @@ import asyncio
 import gc
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from tests.support import FLAVOURS, running_loop
+from tests.support import FLAVOURS, figures, running_loop
 from tests.support.watching import at_once, live_timers
 from tracedtimeout import timeout
 from tracedtimeout._core._lanes import LINGER, Lanes
@@ -111,9 +113,53 @@ def test_a_timeout_can_be_left_after_its_loop_was_closed() -> None:
     assert (held.outcome, state_of(loop).entries()) == ("completed", [])
 
 
+class ClosedAsItIsTold(VirtualClockLoop):
+    """A loop that is closed in its own thread just as another thread hands something over."""
+
+    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        self.close()
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+
+def left_elsewhere(held: Any, exc: BaseException | None) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(at_once, held.__aexit__(type(exc), exc, None)).result()
+
+
+@pytest.mark.parametrize("read_first", [True, False])
+@pytest.mark.parametrize("make_loop", [VirtualClockLoop, ClosedAsItIsTold])
+def test_an_exit_in_another_thread_is_counted_though_its_loop_has_no_turn_left(
+    make_loop: Callable[[], VirtualClockLoop], read_first: bool
+) -> None:
+    """Once: as somebody reads, or as the loop goes. Nothing is kept by what was handed over."""
+    loop = make_loop()
+    held, state = timeout_before(loop), weakref.ref(state_of(loop))
+    left_elsewhere(held, ValueError())
+    if loop.is_closed():
+        assert state_of(loop).handed == deque()
+    else:
+        assert figures("held") == {"limit": 1, "active": 1}
+        loop.close()
+    for _ in range(2 if read_first else 0):
+        assert figures("held")["duration"] == {"failed": 1}
+    del held, loop
+    gc.collect()
+    assert (figures("held")["duration"], state()) == ({"failed": 1}, None)
+
+
+def test_an_exit_broken_off_is_counted_though_its_loop_has_no_turn_left() -> None:
+    """As an exit that was broken off and waits for the next tick: once."""
+    loop = VirtualClockLoop()
+    held = timeout_before(loop)
+    state_of(loop).pending[held] = None
+    loop.close()
+    for _ in range(2):
+        assert figures("held")["duration"] == {"failed": 1}
+
+
 def timeout_before(loop: asyncio.AbstractEventLoop) -> Any:
     async def enter() -> Any:
-        return await timeout(5.0).__aenter__()
+        return await timeout(5.0, name="held").__aenter__()
 
     return loop.run_until_complete(enter())
 

@@ -70,14 +70,12 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
         _, self._state, self._ended, self._stamp = task.uncancel(), after, ended, None  # one step: see `broken_off`
     else:
         self._state, self._ended, self._stamp = after, ended, None
-    settle = partial(_settle, self, here, ended, exc, raised, limit)
     if at_home:
-        settle()
-    elif here.is_open():
-        here.soon(settle)
+        _settle(self, here, ended, exc, raised, limit)
     else:
-        _count(self, here, ended, limit)
-        self._task = self._inner = None  # nobody runs there who could ask
+        here.hand_over(
+            partial(_settle, self, here, ended, exc, raised, limit), partial(_drop, self, here, ended, limit)
+        )
     return raised
 
 
@@ -138,6 +136,12 @@ def _settle(
         tell_end(self, raised or exc)
     if outcome is Outcome.SUPPRESSED or outcome is Outcome.LATE:
         _warn.ran_on(self)
+
+
+def _drop(self: Facts, here: Any, ended: Ended, limit: float) -> None:
+    """The count of an exit, alone: its loop is closed, and nobody runs there who could ask for more."""
+    _count(self, here, ended, limit)
+    self._task = self._inner = None
 
 
 def keep_told(self: Any, closers: _observers.Closers) -> None:

@@ -9,12 +9,12 @@ from types import FrameType
 from typing import Any
 
 from . import _names, _observers
-from ._arguments import check_options
+from ._arguments import check_options, seconds_of
 from ._ended import Ended
 from ._ending import close, keep_told, refuse, tell_end
 from ._family import join, let_go
 from ._link import ACTIVE, CREATED, FINISHED, INF, Link, instant, live
-from ._loop import LoopState, deadline_in, state_of
+from ._loop import LoopState, state_of
 from ._more import More
 from ._observers import Closers
 from ._outcome import Outcome
@@ -100,6 +100,19 @@ def entered(delay: float | None, name: str, kind: str, at_least: float, reserve:
             self._lane.pop(self, None)
             close(self, exc)
         raise
+
+
+def deadline_in(delay: float | None) -> float:
+    """The instant `delay` seconds from now on the running loop's clock; `NEVER` for None.
+
+    Raises:
+        TypeError, ValueError: it is not a number of seconds. (NaN would end the loop: CPython's heap cannot sort it.)
+        RuntimeError: no event loop is running.
+    """
+    loop = asyncio.get_running_loop()
+    if delay is None:
+        return NEVER
+    return state_of(loop).clock() + seconds_of("delay", delay)
 
 
 def beneath(self: Any, here: LoopState, now: float) -> float:

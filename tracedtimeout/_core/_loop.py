@@ -7,6 +7,7 @@ import contextlib
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from threading import get_ident
@@ -14,12 +15,10 @@ from types import CodeType, SimpleNamespace
 from typing import Any
 
 from . import _limits, _names
-from ._arguments import seconds_of
 from ._delays import Delays, Limited, limited
 from ._lanes import LINGER, Lanes
 from .figures import _process
 from .figures._process import LoopFigures
-from .figures._series import NEVER
 
 if sys.version_info >= (3, 12):
     tasks: Any = (
@@ -56,8 +55,8 @@ class LoopState(Lanes):
     is `time.monotonic` of real loops, and the clock of virtual ones.
     """
 
-    __slots__ = ("__weakref__", "_since", "around", "figures", "forked", "series", "sites", "stamp", "stopwatch",
-                 "thread", "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
+    __slots__ = ("__weakref__", "_since", "around", "figures", "forked", "handed", "series", "sites", "stamp",
+                 "stopwatch", "thread", "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
@@ -85,6 +84,8 @@ class LoopState(Lanes):
         self.around: dict[Any, Any] = {}
         """By links whose child was left by a cancellation: those around that had fired then, see `_deciding`. Else a
         deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is left."""
+        self.handed: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        """Exits in other threads, each handed over to the loop: see `hand_over`. No more than the loop has entered."""
         self.figures = LoopFigures()
         self.timeouts: dict[str, Delays | Limited] = {}
         """Series of the kind ``timeout``, by name and delay: what the hot path looks up."""
@@ -148,6 +149,24 @@ class LoopState(Lanes):
                 else:
                     loop.call_soon_threadsafe(callback, *args)
 
+    def hand_over(self, settle: Callable[[], None], count: Callable[[], None]) -> None:
+        """Have the loop call `settle`, for an exit in another thread; or, where it is closed before that, have `count`
+        called: at once, as figures are read, or as the loop goes."""
+        self.handed.append((settle, count))
+        self.soon(self._take_over)
+        self.complete()
+
+    def _take_over(self) -> None:
+        self.handed.popleft()[0]()
+
+    def complete(self) -> None:
+        """Count the exits that the loop was to see to, if it is closed by now. Safe in any thread."""
+        if (self.handed or self.pending) and not self.is_open():
+            with contextlib.suppress(IndexError):
+                while True:
+                    self.handed.popleft()[1]()
+            self.clear_up()
+
     def is_open(self) -> bool:
         """True if the loop is there, and not closed."""
         loop = self.loop()
@@ -195,7 +214,7 @@ class LoopState(Lanes):
 
     def clear_up(self) -> None:
         """Leave the `pending` timeouts, and count those of `unwinding` that were dropped before they were left."""
-        if get_ident() != self.thread:
+        if get_ident() != self.thread and self.is_open():
             self.soon(self.clear_up)
             return
         while self.pending:
@@ -227,19 +246,6 @@ def state_of(loop: asyncio.AbstractEventLoop) -> LoopState:
         state = LoopState(loop)
         loop._tracedtimeout = state  # type: ignore[attr-defined]  # as above
         return state
-
-
-def deadline_in(delay: float | None) -> float:
-    """The instant `delay` seconds from now on the running loop's clock; `NEVER` for None.
-
-    Raises:
-        TypeError, ValueError: it is not a number of seconds. (NaN would end the loop: CPython's heap cannot sort it.)
-        RuntimeError: no event loop is running.
-    """
-    loop = asyncio.get_running_loop()
-    if delay is None:
-        return NEVER
-    return state_of(loop).clock() + seconds_of("delay", delay)
 
 
 def states() -> list[LoopState]:

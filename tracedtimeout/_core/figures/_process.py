@@ -70,6 +70,9 @@ class Writer(Protocol):
 
     figures: LoopFigures
 
+    def complete(self) -> None:
+        """Count what is left to be counted, if nobody else can: the loop is closed."""
+
 
 _folding = threading.RLock()  # reentrant: a signal's handler may read in the midst of a reader
 _reading = False
@@ -99,6 +102,7 @@ def register(writer: Writer) -> None:
 def retire(writer: Writer) -> None:
     """Keep the figures of `writer`, which is going. Called by its finalizer, in any thread at any time."""
     _writers.pop(id(writer), None)
+    writer.complete()
     figures = writer.figures
     for each in figures.by_name.values():
         varied = list(each.varied.values())
@@ -129,6 +133,7 @@ def snapshot() -> Table:
     for name in list(_announced):
         _stand_at_zero(table, name)
     for writer in living:
+        writer.complete()
         writer.figures.add_to(table)
     return table
 
