@@ -60,6 +60,14 @@ def test_what_strikes_behind_a_door_leaves_no_request() -> None:
 
 
 @pytest.mark.long
+def test_what_strikes_as_a_504_is_sent_cancels_nobody() -> None:
+    """At the last time, too, that a line is come to: as the 504 has been taken, and its patience is to be left."""
+    reports = run("interrupt", ["doors.stuck_2"], often="twice")
+    assert sum(report.events for report in reports) > 300
+    assert left(reports) == {}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("how", ["error", "memory", "interrupt"])
 def test_what_strikes_at_any_line_leaves_nothing(room: str, how: How) -> None:

@@ -145,14 +145,26 @@ class ResponseToBody(Response):
 
 async def _taken(sending: Awaitable[None]) -> bool:
     """True if the server takes what is sent; one that waits for a reader is left after `_PATIENCE`."""
+    patience = asyncio.timeout(_PATIENCE)
     try:
-        async with asyncio.timeout(_PATIENCE) as patience:
+        async with patience:
             await sending
     except TimeoutError:
         if not patience.expired():
             raise
         return False
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        _lose(patience)
+        raise
     return True
+
+
+def _lose(patience: asyncio.Timeout) -> None:
+    """Have `patience` cancel nobody: what a signal raised as it was to be left kept that from it."""
+    with suppress(RuntimeError):  # it was not entered, or has been left
+        patience.reschedule(None)
 
 
 def _brings_a_body(scope: Scope) -> bool:
