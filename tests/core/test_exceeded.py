@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tracedtimeout import DeadlineExceeded, Spent
-from tracedtimeout._core._exceeded import Told, exceeded_message, new_exceeded
+from tracedtimeout._core._exceeded import Told, duration, exceeded_message, new_exceeded
 
 
 def test_its_words_are_asked_for_again_where_that_was_broken_off() -> None:
@@ -41,3 +41,22 @@ def test_its_message_names_a_few_of_many() -> None:
     message = exceeded_message("t", math.inf, 2.0, spent=spent)
     named = ", ".join(f"1.000 s in q{number}" for number in range(8))
     assert message == f"'t' exceeded its deadline after 2.000 s: {named}, and 12 more"
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "stopping", "told"),
+    [
+        (1.0, 0.3, "; 0.300 s to stop"),
+        (1.0, 0.09, "; 0.090 s to stop"),
+        (1.0, 0.05, "; 0.050 s to stop"),
+        (1.0, 0.04, ""),
+        (0.1, 0.0101, "; 0.010 s to stop"),
+        (0.0005, 0.0001, "; 0.1 ms to stop"),
+        (0.0001, 0.00004, ""),
+        (0.0, 0.0, ""),
+    ],
+)
+def test_its_message_tells_what_took_long_to_stop(elapsed: float, stopping: float, told: str) -> None:
+    """More than a tenth of the whole, or 50 ms; nothing that would read as no time."""
+    message = exceeded_message("t", math.inf, elapsed, stopping=stopping)
+    assert message == f"'t' exceeded its deadline after {duration(elapsed)}{told}"

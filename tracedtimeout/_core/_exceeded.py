@@ -14,6 +14,9 @@ MOST_NAMES = 8
 SLOW_TO_STOP = 0.05
 """Seconds from firing to leaving that a message tells, or a tenth of the whole."""
 
+SHOWN = 5e-5
+"""Seconds that do not read as ``0.0 ms``."""
+
 
 @importing
 class Spent(NamedTuple):
@@ -179,7 +182,7 @@ def exceeded_message(
         message += f": {', '.join(parts)}"
     if where is not None:
         message += f"{'; ' if parts else ': '}waiting at {where}"
-    if stopping > 0.1 * elapsed or stopping >= SLOW_TO_STOP:
+    if stopping >= SLOW_TO_STOP or stopping > max(0.1 * elapsed, SHOWN):
         message += f"; {duration(stopping)} to stop"
     return message
 
