@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tracedtimeout import DeadlineExceeded, Spent
-from tracedtimeout._core._exceeded import Told, duration, exceeded_message, new_exceeded
+from tracedtimeout._core._exceeded import Told, duration, exceeded_message, new_exceeded, shown
 
 
 def test_its_words_are_asked_for_again_where_that_was_broken_off() -> None:
@@ -33,6 +33,43 @@ def test_its_words_are_asked_for_again_where_that_was_broken_off() -> None:
     )
     with pytest.raises(AttributeError, match=r"^'DeadlineExceeded' object has no attribute 'colour'$"):
         made.colour
+
+
+def test_its_message_tells_of_what_was_slow_to_stop() -> None:
+    """Over a tenth of the whole, or 50 ms of whatever it is."""
+    told = {
+        (elapsed, stopping): exceeded_message("t", 1.0, elapsed, stopping=stopping).partition("; ")[2]
+        for elapsed, stopping in ((10.0, 0.05), (10.0, 0.049), (0.2, 0.021), (0.2, 0.02))
+    }
+    assert told == {
+        (10.0, 0.05): "0.050 s to stop",
+        (10.0, 0.049): "",
+        (0.2, 0.021): "0.021 s to stop",
+        (0.2, 0.02): "",
+    }
+
+
+def test_a_duration_is_told_to_the_millisecond_or_finer_where_it_is_less_than_one() -> None:
+    """Nothing is nothing, and who goes back in time is told so."""
+    told = [duration(seconds) for seconds in (0.0, 0.0004, 0.001, 1.9124, -0.0004, -1.0)]
+    assert told == ["0.000 s", "0.4 ms", "0.001 s", "1.912 s", "-0.4 ms", "-1.000 s"]
+
+
+def test_a_name_is_quoted_where_it_could_be_taken_for_something_else() -> None:
+    """By `repr`: one with a line break, say; and each where it is to be quoted."""
+    assert [shown("q"), shown("q", quoted=True), shown("a\nb"), shown("a\nb", quoted=True)] == [
+        "q",
+        "'q'",
+        r"'a\nb'",
+        r"'a\nb'",
+    ]
+
+
+def test_an_expiry_is_no_rejection() -> None:
+    """Its body ran, whoever asks and whenever: also of one whose words are yet to be worked out."""
+    assert new_exceeded(DeadlineExceeded).rejected is False
+    assert DeadlineExceeded("message").rejected is False
+    assert DeadlineExceeded("message", rejected=True).rejected is True
 
 
 def test_its_message_names_a_few_of_many() -> None:

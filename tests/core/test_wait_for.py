@@ -54,6 +54,14 @@ async def test_it_runs_the_awaitable_in_the_same_task() -> None:
     assert await wait_for(who(), 1) is running_task()
 
 
+async def test_its_coroutine_is_called_as_the_function() -> None:
+    """By tracebacks, by the repr of a task, and by ``python -m asyncio pstree``, which shows the code's name."""
+    waiting: Any = wait_for(asyncio.sleep(0), 1)
+    code = waiting.cr_code
+    assert (waiting.__name__, waiting.__qualname__, code.co_name, code.co_qualname) == ("wait_for",) * 4
+    await waiting
+
+
 async def test_what_cannot_be_awaited_is_a_type_error() -> None:
     """As asyncio's."""
     with pytest.raises(TypeError, match="await"):

@@ -58,6 +58,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "completed: series.seconds += elapsed -> pass": TWIN,
         "completed: series.seconds += elapsed -> series.seconds -= elapsed": TWIN,
     },
+    "_exceeded": {
+        "DeadlineExceeded.__init__: super().__init__(message) -> pass": f"{SAME}: its `args` are our own",
+    },
     "_firing": {
         "_Unwinding.__init__: super().__init__(timeout, type(self).count) -> pass": f"{SAME}: `__new__` has done it",
         "_facts: if len(beneath) > 1 or self._inner is None: -> if len(beneath) >= 1 or self._inner is None:": (
@@ -102,6 +105,14 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Link._effective: link._stamp = stamp if known else None -> pass": CACHE,
         "Link._effective: if when < base: -> if when <= base:": "of instants that are equal on two clocks either may be it",
     },
+    "_loop": {
+        "module: if sys.version_info >= (3, 12): -> if not sys.version_info >= (3, 12):": ELEVEN,
+        "module: if sys.version_info >= (3, 12): -> if sys.version_info > (3, 12):": f"{SAME}: a version has more than two numbers",
+        "module: if sys.version_info >= (3, 12): -> if sys.version_info >= (4, 12):": ELEVEN,
+        "module: if sys.version_info >= (3, 12): -> if sys.version_info >= (3, 13):": ELEVEN,
+        "module: _READINGS = 5e-05 -> _READINGS = 1.00005": "a clock that is read for longer shows the same",
+        "module: _A_FEW = 8 -> _A_FEW = 9": BOUND,
+    },
     "_names": {
         "module: _MOST = 10000 -> _MOST = 10001": BOUND,
         "checked: known[name] = short -> pass": CACHE,
@@ -117,6 +128,11 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_Cell.__init__: self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 1) -> self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 2)": (
             f"{SAME}: the first that is added beside it sets it"
         ),
+    },
+    "_where": {
+        "module: _DEEPEST = 200 -> _DEEPEST = 201": BOUND,
+        "module: _FAR = 16 -> _FAR = 17": f"{SAME}: strides of another length come to the same end",
+        "module: _MOST = 10000 -> _MOST = 10001": BOUND,
     },
     "_words": {
         "module: LONGEST = 1000 -> LONGEST = 1001": BOUND,

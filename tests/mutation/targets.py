@@ -78,6 +78,14 @@ ENOUGH = 6.0
 """Seconds of other tests, as they take with no fault, after which a mutant has survived."""
 
 
+ALSO = {
+    "_loop": ("test_clocks.py", "test_lanes.py", "test_two_loops.py"),
+    "_exceeded": ("test_ended.py", "test_copies.py"),
+    "_budget": ("test_two_loops.py",),
+}
+"""Files of tests of a module that stand beside its own."""
+
+
 def of(module: str) -> str:
     """The name of the module's own tests."""
     return f"test_{module.rpartition('.')[2].lstrip('_')}.py"

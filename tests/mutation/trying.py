@@ -27,7 +27,7 @@ import pytest
 from .mutants import Mutant, mutants
 from .reach import Line, Reach, functions, outermost, place
 from .rewritten import rewrite
-from .targets import EACH, ENOUGH, LEFT_OUT, LIKE, LONGEST, QUICK, RANDOM, TESTS, WITHOUT, of
+from .targets import ALSO, EACH, ENOUGH, LEFT_OUT, LIKE, LONGEST, QUICK, RANDOM, TESTS, WITHOUT, of
 
 PACKAGE = Path(__file__).parents[2] / "tracedtimeout"
 ENVIRONMENT = {
@@ -176,8 +176,9 @@ def _alone(module: str, mutant: Mutant) -> str:
 
 
 def _tests_of(module: str) -> list[str]:
-    own = Path("tests/core") / of(module)
-    return [*[str(own)] * own.exists(), "tests/core/test_timeout.py", "tests/core/test_wait_for.py"]
+    files = (of(module), *ALSO.get(module, ()), "test_timeout.py", "test_wait_for.py")
+    paths = [Path("tests/core") / file for file in dict.fromkeys(files)]
+    return [str(path) for path in paths if path.exists()]
 
 
 class _First:
