@@ -105,3 +105,10 @@ def test_a_timeout_is_timed_by_its_loops_slow_or_fast_clock(rate: float) -> None
     loop = loop_with(lambda: 1e5 + rate * time.monotonic())
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(main())
+
+
+def test_a_coarse_clock_is_not_told_before_its_rate_shows() -> None:
+    """Until then durations are the clock's own, which is right for a virtual one and for a real one."""
+    state = state_with(lambda: math.floor(time.monotonic() / 3600.0) * 3600.0)
+    state.decide()
+    assert (state.undecided, state.timed_apart, state.stopwatch) == (True, False, state.clock)

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support import running_loop
+from tests.support import running_loop, running_task
 from tests.support.watching import now
 from tracedtimeout import Outcome, timeout
+from tracedtimeout._core._loop import state_of
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -39,3 +40,30 @@ async def test_late_is_what_had_time_and_was_left_after_its_deadline(
         moved.reschedule(now() + limit)
         running_loop().block(blocked)
     assert moved.outcome is outcome
+
+
+async def test_a_count_that_was_taken_back_inside_is_no_other_deadlines() -> None:
+    """Who was cancelled before, and takes that back in a timeout, is ended by the deadline around, as in asyncio."""
+
+    async def main() -> tuple[object, int]:
+        task = running_task()
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(50.0)
+        with pytest.raises(TimeoutError):
+            async with timeout(2.0) as outer, timeout(9.0):
+                task.uncancel()
+                await asyncio.sleep(50.0)
+        return outer.outcome, task.cancelling()
+
+    assert await asyncio.create_task(main()) == (Outcome.EXPIRED, 0)
+
+
+async def test_what_is_known_of_nests_that_end_is_bounded() -> None:
+    """It is let go of where it grows large, and worked out anew."""
+    around = state_of(running_loop()).around
+    around.update(dict.fromkeys(range(1_000)))
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="outer"), timeout(8.0) as between, timeout(9.0) as inner:
+            await asyncio.sleep(50.0)
+    assert (inner.owner, between.owner, len(around)) == ("outer", "outer", 0)

@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import figures, running_loop, running_task
 from tests.support.watching import Ended, at_once
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, checkpoint, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, checkpoint, remaining, timeout
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Where
 from tracedtimeout._core._loop import state_of
@@ -382,3 +382,28 @@ def test_one_that_was_dropped_is_counted_once_though_its_exit_is_broken_off(
 
     struck.run_until_complete(main())
     struck.close()
+
+
+# By other tasks
+
+
+async def test_one_that_a_budget_ended_may_be_left_by_another_task() -> None:
+    """As a generator is that another task closes: that task's own budget stays in force."""
+
+    async def opens() -> AsyncIterator[int]:
+        with budget(1.0):
+            async with timeout(9.0):
+                yield 1
+
+    numbers = opens()
+
+    async def begins() -> None:
+        await anext(numbers)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(50.0)
+
+    await asyncio.create_task(begins())
+    assert running_loop().time() == 1.0
+    with budget(5.0):
+        await numbers.aclose()  # type: ignore[attr-defined]  # a generator has it
+        assert remaining() == 5.0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from tests.faults.strikes import OURS, Strikes
 from tests.support import figures, running_loop, running_task
 from tests.support.watching import Ended, now
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, remaining, timeout, timeout_at, wait_for
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, remaining, timeout, timeout_at, wait_for
+from tracedtimeout._core import _observers
 from tracedtimeout._core._lanes import MOST
+from tracedtimeout._core._link import Link
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import run
@@ -198,3 +202,32 @@ async def test_one_name_may_have_any_number_of_limits() -> None:
         timeout("1", name="many")  # type: ignore[arg-type]
     assert figures("many")["duration"] == {"completed": 202}
     assert "active" not in figures("many")
+
+
+async def test_who_was_told_of_an_entry_that_is_then_broken_off_is_told_of_its_end() -> None:
+    """No memory is left to note who was told: they are told all the same."""
+
+    class Full(Timeout):
+        __slots__ = ()
+
+        @property
+        def _more(self) -> Any:
+            return Link._more.__get__(self)  # type: ignore[attr-defined]  # a slot
+
+        @_more.setter
+        def _more(self, more: Any) -> None:
+            if isinstance(more, list):
+                raise MemoryError
+            Link._more.__set__(self, more)  # type: ignore[attr-defined]  # as above
+
+    ends: list[object] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: ends.append(ended.outcome)
+
+    _observers.add(opened)
+    with pytest.raises(MemoryError):
+        async with Full(5.0, name="full"):
+            pytest.fail("its body ran")
+    assert ends == [Outcome.FAILED]
+    assert state_of(running_loop()).entries() == []

@@ -12,6 +12,11 @@ import pytest
 
 from tests.support.watching import Ended, now
 from tracedtimeout import timeout
+from tracedtimeout._core import _family
+from tracedtimeout._core._budget import Budget
+from tracedtimeout._core._family import listed
+from tracedtimeout._core._link import FINISHED
+from tracedtimeout.testing import VirtualClockLoop
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -50,3 +55,25 @@ async def test_a_child_beside_one_of_the_task_itself_ends_with_what_fired() -> N
             await asyncio.sleep(50.0)
     await task
     assert (child.at, child.owner) == (1.0, "outer")
+
+
+def test_a_child_of_one_that_was_left_is_told_of_from_loop_to_loop() -> None:
+    """The one around that is still open is of a third loop, which takes the child in, in its own thread."""
+    loops = [VirtualClockLoop() for _ in range(3)]
+
+    async def opened(around: Budget | None) -> Budget:
+        made = Budget(5.0)
+        made.open()
+        made._parent = around
+        return made
+
+    outer = loops[0].run_until_complete(opened(None))
+    between = loops[1].run_until_complete(opened(outer))
+    child = loops[2].run_until_complete(opened(between))
+    between._state = FINISHED
+    _family._adopt_from_elsewhere(between, child)
+    assert listed(outer) == []
+    loops[0].run_until_complete(asyncio.sleep(0))
+    assert (listed(outer), listed(between)) == ([child], [])
+    for loop in loops:
+        loop.close()

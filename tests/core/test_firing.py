@@ -16,6 +16,7 @@ from tests.support.watching import now
 from tracedtimeout import DeadlineExceeded, Outcome, timeout
 from tracedtimeout._core import _firing
 from tracedtimeout._core._lanes import LINGER
+from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 
 pytestmark = pytest.mark.loops("virtual")
@@ -141,3 +142,38 @@ async def test_one_that_fired_and_whose_coroutine_is_dropped_is_counted_once() -
     del task
     gc.collect()
     assert figures("closed")["duration"] == {"cancelled": 1}
+
+
+async def test_one_that_was_dropped_and_counted_is_not_counted_again() -> None:
+    """What breaks off after the count is done again as another fires that stands at the same place in memory."""
+    here = state_of(running_loop())
+    async with timeout(1.0, name="next") as following:
+        gone = _firing._Unwinding(timeout(1.0, name="dropped"), here)
+        gone.counted, gone.key = True, id(following)
+        here.unwinding[gone.key] = gone
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(9.0)
+    assert following.outcome is Outcome.SUPPRESSED
+    assert figures("dropped").get("duration") is None
+    assert here.unwinding == {}
+
+
+async def test_of_several_that_are_due_none_fires_twice() -> None:
+    """Whoever is told of the outermost may have what is inside fire; and what has time left is no one that is due."""
+    fired: list[str] = []
+
+    def listen(told: Any) -> None:
+        fired.append(told.name)
+        if told.name == "outermost":
+            _firing.end(second, "listener")
+
+    _firing.listeners.append(listen)
+    try:
+        with suppress(TimeoutError):
+            async with timeout(2.0, name="outermost"), timeout(1.5, name="second") as second:
+                async with timeout(9.0, name="has time"), timeout(1.0, name="inner"):
+                    running_loop().call_soon(running_loop().block, 3.0)
+                    await asyncio.sleep(50.0)
+    finally:
+        _firing.listeners.remove(listen)
+    assert fired == ["outermost", "second", "inner"]

@@ -7,15 +7,16 @@ import gc
 import math
 import random
 import sys
+import threading
 import weakref
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from tests.support import FLAVOURS, running_loop
+from tests.support import FLAVOURS, figures, running_loop
 from tests.support.watching import live_timers
-from tracedtimeout import timeout, timeout_at, wait_for
+from tracedtimeout import Outcome, timeout, timeout_at, wait_for
 from tracedtimeout._core._lanes import LINGER, MOST, Entry, Lane, Lanes
 from tracedtimeout._core._loop import state_of
 from tracedtimeout.testing import run
@@ -647,3 +648,71 @@ def test_a_lane_that_changes_as_it_is_looked_at_is_looked_at_again() -> None:
         return lane.looks, fired
 
     assert run(main()) == (2, [(1.0, 7)])
+
+
+def test_a_timer_that_is_gone_hinders_nobody_who_leaves() -> None:
+    """An exception may have broken off the exit that cancelled it."""
+
+    async def main() -> None:
+        lanes, fake = lanes_here(), Fake(0, Fired(), running_loop())
+        fake.place(lanes, running_loop().time() - 1.0)
+        lanes.loose.handles.pop(fake).cancel()
+        del lanes.loose[fake]
+        assert lanes.entries() == []
+
+    run(main())
+
+
+def test_one_that_raises_once_it_has_had_its_turn_has_no_other() -> None:
+    """The loop is told of the exception."""
+
+    class Faulty(Fake):
+        def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
+            super()._timer_ran(when, lane, now, by_timer)
+            raise ValueError("mine")
+
+    async def main() -> None:
+        loop, fired, errors = running_loop(), Fired(), list[Any]()
+        loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        Faulty(7, fired, loop).place(lanes_here(), loop.time())
+        await asyncio.sleep(1.0)
+        assert (fired, [str(error) for error in errors], live_timers(loop)) == ([(0.0, 7)], ["mine"], [])
+
+    run(main())
+
+
+def test_what_is_yet_to_be_left_is_left_in_the_thread_of_its_loop() -> None:
+    """Whoever comes upon it."""
+
+    class BrokenOff(Fake):
+        def _clear_up(self) -> None:
+            left.append(threading.get_ident())
+
+    left: list[int] = []
+
+    async def main() -> None:
+        here = state_of(running_loop())
+        here.pending[BrokenOff(0, Fired(), running_loop())] = None
+        other = threading.Thread(target=here.clear_up)
+        other.start()
+        other.join()
+        assert left == []
+        await asyncio.sleep(1.0)
+        assert (left, here.pending) == ([threading.get_ident()], {})
+
+    run(main())
+
+
+def test_one_that_was_left_is_not_left_again() -> None:
+    """Though it stands among those whose exit was broken off."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="left") as left:
+            pass
+        here = state_of(running_loop())
+        here.pending[left] = None
+        here.clear_up()
+        assert (here.pending, left.outcome) == ({}, Outcome.COMPLETED)
+        assert figures("left")["duration"] == {"completed": 1}
+
+    run(main())

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -341,3 +342,41 @@ async def test_who_is_in_no_hurry_is_told_of_what_did_not_end_in_time_alone(othe
             raise ValueError
     assert unhurried == ["failing failed"]
     assert told == ["+in time", "-in time completed", "+failing", "-failing failed"] * others
+
+
+async def test_an_observer_whose_answer_raises_when_it_is_looked_at_hears_of_the_end() -> None:
+    """What is raised is no observer's own: memory is short, say. The timeout was not entered."""
+    ends: list[str | None] = []
+
+    class Answer:
+        def __call__(self, ended: View, /) -> None:
+            ends.append(ended.outcome)
+
+        @property
+        def __class__(self) -> Any:  # type: ignore[override]  # on purpose
+            raise MemoryError
+
+    _observers.add(lambda opened: Answer())
+    with pytest.raises(MemoryError):
+        async with timeout(1.0):
+            pytest.fail("its body ran")
+    assert ends == [Outcome.FAILED]
+
+
+async def test_ctrl_c_as_a_failed_wait_for_is_told_of_is_raised() -> None:
+    """Each observer is told once, and what failed is its context."""
+    told: list[str | None] = []
+
+    def interrupts(ended: View, /) -> None:
+        told.append(ended.outcome)
+        raise KeyboardInterrupt
+
+    async def fails() -> None:
+        raise ValueError
+
+    _observers.add(lambda opened: interrupts)
+    waiting = wait_for(fails(), 1.0)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        waiting.send(None)
+    assert isinstance(caught.value.__context__, ValueError)
+    assert told == [Outcome.FAILED]

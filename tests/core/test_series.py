@@ -15,7 +15,7 @@ import pytest
 from tests.support import figures
 from tracedtimeout import timeout, wait_for
 from tracedtimeout._core._loop import state_of, states
-from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures import _metrics, _process, _series
 from tracedtimeout._core.figures._series import Figures
 from tracedtimeout.testing import run
 
@@ -333,3 +333,39 @@ def test_a_limit_that_no_series_counts_is_counted_by_itself() -> None:
     for limit in (0.5, -1.0, float("inf")):
         made.record_limit(limit)
     assert (made.limits.total, sum(made.limits.counts), made.limits.counts[0], made.unlimited) == (0.5, 2, 1, 1)
+
+
+def test_a_loop_of_the_process_that_was_forked_is_not_counted_in_the_fork() -> None:
+    """Its figures are the parent's."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="parent"):
+            pass
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    assert figures("parent")["duration"] == {"completed": 1}
+    state_of(loop).forked = True
+    loop.close()
+    del loop
+    gc.collect()
+    assert figures("parent") == {}
+
+
+def test_bounds_are_kept_for_so_many_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past them they are worked out each time, and are the same."""
+    kept = _series.bounds_of(1.7)
+    assert _series.bounds_of(1.7) is kept
+    monkeypatch.setattr(_series, "_MOST_BOUNDS", 0)
+    _series.forget_bounds()
+    assert _series.bounds_of(1.7) == kept
+    assert _series.bounds_of(1.7) is not _series.bounds_of(1.7)
+
+
+def test_who_interrupts_a_reader_and_reads_waits_for_nobody() -> None:
+    """A signal's handler, say: what waits is the interrupted one's."""
+    with _process._folding, _process._folded():
+        with _process._folded():
+            assert _process._reading
+        assert _process._reading
+    assert not _process._reading

@@ -7,14 +7,15 @@ import contextvars
 import random
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from tests.schedules.turns import Loop, LoopPlayer, Turns
-from tests.support import figures
+from tests.support import figures, running_task
 from tests.support.watching import at_once
-from tracedtimeout import DeadlineExceeded, budget, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, timeout
 
 LATER = 1024.0
 """How much further the second loop's clock is."""
@@ -263,3 +264,28 @@ def test_an_exit_in_another_thread_is_counted_when_its_loop_is_gone() -> None:
     leaving.start()
     leaving.join()
     assert figures("handed")["duration"] == {"failed": 1}
+
+
+def test_what_is_cancelled_for_a_deadline_of_another_loop_was_ended_by_it(two: Two) -> None:
+    """Who is ended by that has the work there cancelled, and waits for it."""
+    workers: list[asyncio.Task[Any]] = []
+    seen: list[Timeout] = []
+
+    async def inner() -> None:
+        workers.append(running_task())
+        async with timeout(9.0, name="inner") as there:
+            seen.append(there)
+            await asyncio.sleep(50.0)
+
+    async def main() -> None:
+        with suppress(TimeoutError):
+            async with timeout(2.0, name="outer"):
+                ended = two.there(inner())
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    workers[0].get_loop().call_soon_threadsafe(workers[0].cancel)
+                    await ended
+
+    two.run(main())
+    assert [(each.outcome, each.owner) for each in seen] == [(Outcome.INHERITED, "outer")]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import VIRTUAL, figures, running_loop, running_task
+from tests.support import FLAVOURS, VIRTUAL, figures, running_loop, running_task
 from tracedtimeout import DeadlineExceeded, Outcome, timeout, wait_for
 from tracedtimeout._core import _observers
 
@@ -244,3 +244,17 @@ async def test_a_function_is_refused_and_what_has_no_limit_is_refused_too() -> N
         with pytest.raises(DeadlineExceeded):
             await wait_for(future, None, at_least=2)
     assert future.cancelled()
+
+
+@pytest.mark.slow  # uvloop has no virtual time; nothing waits for the clock
+def test_with_no_limit_it_is_counted_and_lasts_as_long_on_a_loop_of_another_clock() -> None:
+    """uvloop's deadlines stand on a clock that its durations are not measured by."""
+
+    async def twice() -> None:
+        for _ in range(2):
+            await wait_for(asyncio.sleep(0), None, name="waits")
+
+    loop = FLAVOURS["uvloop"]()
+    loop.run_until_complete(twice())
+    loop.close()
+    assert figures("waits")["duration"] == {"completed": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import sys
 import types
 from collections.abc import AsyncIterator, Awaitable, Generator
 from typing import Any
@@ -237,6 +238,10 @@ async def test_a_group_of_somebody_elses_is_where_it_is() -> None:
     found = await where(TaskGroup().wait())
     assert found is not None
     assert found.function == "wait"
+    task = asyncio.create_task(TaskGroup().wait())
+    await asyncio.sleep(0)
+    assert [place.code.co_name for place in _where.places(task)] == ["wait"]
+    task.cancel()
 
 
 async def test_a_bare_future_ends_the_walk() -> None:
@@ -348,3 +353,13 @@ async def test_a_foreign_awaitable_that_raises_when_it_is_looked_at_ends_the_sea
         each.cancel()
     await asyncio.wait([task, odd])
     assert (_where.places(task), _where.through_children(task)) == ([], None)
+
+
+async def test_places_are_kept_for_so_much_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past that they are looked at each time, and are the same."""
+    frame = sys._getframe()
+    monkeypatch.setattr(_where, "_ours", {})
+    monkeypatch.setattr(_where, "_MOST", 0)
+    place = _where.opener(frame)
+    assert place is not None
+    assert (place.code, _where._ours) == (frame.f_code, {})

@@ -120,7 +120,9 @@ def test_an_unmodified_client_is_told_what_the_readme_says() -> None:
 
         hurried = running.post("/checkout?card=4000", deadline_budget="100")
         assert hurried.status_code == 503
-        assert hurried.json()["detail"] == "'checkout' needs 0.250 s and 0.100 s is left of '_remote'"
+        assert re.fullmatch(
+            r"'checkout' needs 0\.250 s and 0\.(100|0\d\d) s is left of '_remote'", hurried.json()["detail"]
+        )
 
         page = running.get("/metrics").text
         running.process.send_signal(signal.SIGINT)
