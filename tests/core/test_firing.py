@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,9 +13,9 @@ import pytest
 from tests.faults.strikes import OURS, Strikes
 from tests.support import figures, running_loop, running_task
 from tests.support.watching import now
-from tracedtimeout import DeadlineExceeded, Outcome, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
 from tracedtimeout._core import _firing
-from tracedtimeout._core._lanes import LINGER
+from tracedtimeout._core._lanes import LINGER, MOST
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 
@@ -177,3 +177,83 @@ async def test_of_several_that_are_due_none_fires_twice() -> None:
     finally:
         _firing.listeners.remove(listen)
     assert fired == ["outermost", "second", "inner"]
+
+
+@asynccontextmanager
+async def order_of_firing() -> AsyncIterator[list[str]]:
+    """The names of those that fire inside, in the order in which they do."""
+    fired: list[str] = []
+
+    def listen(told: Any) -> None:
+        fired.append(told.name)
+
+    _firing.listeners.append(listen)
+    try:
+        with suppress(TimeoutError):
+            yield fired
+    finally:
+        _firing.listeners.remove(listen)
+
+
+async def test_of_several_that_are_due_the_outermost_fires_first() -> None:
+    """The loop was blocked past all of them, and the timer of the innermost is the first to run."""
+    async with order_of_firing() as fired:
+        async with timeout(3.0, name="outermost"), timeout(2.5, name="outer"), timeout(1.0, name="inner"):
+            running_loop().call_soon(running_loop().block, 4.0)
+            await asyncio.sleep(50.0)
+    assert fired == ["outermost", "outer", "inner"]
+
+
+async def test_who_is_not_due_does_not_fire_nor_who_lies_around_it() -> None:
+    """Each of those further out has at least as much time."""
+    async with order_of_firing() as fired:
+        async with timeout(9.0, name="outermost"), timeout(8.0, name="outer"), timeout(1.0, name="inner"):
+            running_loop().call_soon(running_loop().block, 2.0)
+            await asyncio.sleep(50.0)
+    assert fired == ["inner"]
+
+
+async def test_who_had_no_time_as_it_was_entered_takes_its_turn_as_in_asyncio() -> None:
+    """Its turn is due already, and the timer of the one around it runs after that."""
+    async with order_of_firing() as fired:
+        async with timeout(1.0, name="outer"):
+            running_loop().block(2.0)
+            async with timeout(-1.0, name="inner"):
+                await asyncio.sleep(50.0)
+    assert fired == ["inner", "outer"]
+
+
+async def test_the_timeouts_of_another_task_do_not_fire_for_a_child_s() -> None:
+    """Its own timer will, or has: it comes first where its deadline does."""
+    async with order_of_firing() as fired:
+        async with timeout(2.0, name="parent"):
+            child = asyncio.create_task(expires_in(1.0, "child"))
+            await asyncio.sleep(0)
+            running_loop().call_soon(running_loop().block, 3.0)
+            await child
+    assert fired == ["child", "parent"]
+
+
+async def expires_in(seconds: float, name: str) -> None:
+    async with timeout(seconds, name=name):
+        await asyncio.sleep(50.0)
+
+
+async def test_who_is_handed_to_a_budget_ends_by_that_and_has_lasted_as_long_as_it_did() -> None:
+    """The timeout between the two is left first: from then on the budget has no other timer. Whatever timed it."""
+    for lanes in (0, MOST):
+        here = state_of(running_loop())
+        for number in range(lanes):
+            here.lane_of(100.0 + number)[object()] = 1e6  # all that there may be are in use
+        began = now()
+        with budget(3.0):
+            between, inner = timeout(9.0 - lanes / 1e3, name="between"), timeout(8.0 - lanes / 1e3, name="inner")
+            await between.__aenter__()
+            await asyncio.sleep(0.5)
+            with suppress(TimeoutError):
+                async with inner:
+                    await between.__aexit__(None, None, None)
+                    await asyncio.sleep(50.0)
+        assert (now() - began, inner.outcome, inner.owner, inner.elapsed) == (3.0, Outcome.INHERITED, "_budget", 2.5)
+        for lane in here.lanes:
+            lane.clear()

@@ -22,3 +22,25 @@ async def test_a_move_of_another_loop_that_is_heard_of_too_late_moves_nothing() 
         stamp = state_of(running_loop()).stamp
         _reserves._rearm_from_elsewhere(left)
         assert (left.deadline(), state_of(running_loop()).stamp) == (4.0, stamp)
+
+
+async def test_one_that_is_moved_follows_nobody_any_more() -> None:
+    """Its own deadline is what its user says, wherever the one around it goes; and that does not know of it."""
+    async with timeout(5.0) as outer, timeout(None, reserve=1.0) as inner:
+        assert inner.when() == 4.0
+        inner.reschedule(2.0)
+        outer.reschedule(9.0)
+        assert (inner.when(), inner.deadline()) == (2.0, 2.0)
+        assert inner not in (outer._more.reserving or {})
+
+
+async def test_one_follows_wherever_those_around_it_move() -> None:
+    """Whichever of them, at once, and no further than was asked; `_started` is what it was."""
+    async with timeout(20.0) as outer, timeout(15.0), timeout(10.0, reserve=1.0) as inner:
+        await asyncio.sleep(0.5)
+        told = []
+        for when in (8.0, 6.0, 30.0, None):
+            outer.reschedule(when)
+            told.append(inner.when())
+        assert told == [7.0, 5.0, 10.0, 10.0]
+    assert inner.elapsed == 0.5

@@ -161,6 +161,20 @@ async def test_reschedule_is_refused_when_it_makes_no_sense() -> None:
         t.reschedule(1)
 
 
+@pytest.mark.parametrize("kind", [asyncio.timeout, timeout])
+def test_reschedule_is_refused_outside_of_a_loop(kind: Callable[[float], asyncio.Timeout]) -> None:
+    """As asyncio's is, though the timeout is open."""
+
+    async def opened() -> asyncio.Timeout:
+        return await kind(5.0).__aenter__()
+
+    loop = asyncio.new_event_loop()
+    one = loop.run_until_complete(opened())
+    with pytest.raises(RuntimeError, match=r"^no running event loop$"):
+        one.reschedule(9.0)
+    loop.close()
+
+
 @virtual
 async def test_a_timeout_in_an_exit_stack() -> None:
     """AsyncExitStack enters and leaves it as `async with` does."""

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from tests.support import running_loop
 from tests.support.scraping import registry_of_ours, shown
 from tests.support.telemetry import Spans, python, run
 from tracedtimeout import _exemplars, otlp, timeout, wait_for, with_timeout
@@ -228,6 +229,7 @@ def test_a_limit_is_the_number_in_the_code() -> None:
 
     async def main() -> None:
         for _ in range(20):
+            running_loop().block(1234.567)  # an instant that takes all the digits of a float
             async with timeout(0.5, name="timeout"):
                 async with timeout(9, name="shortened"):
                     pass
@@ -235,7 +237,7 @@ def test_a_limit_is_the_number_in_the_code() -> None:
             await decorated()
 
     _observers.add(observer)
-    asyncio.run(main())
+    run(main())
     _observers.remove(observer)
     limits = {(one.name.removeprefix("timeout "), one.attributes["limit"]) for one in spans.seen}
     assert {pair for pair in limits if pair[0] != "shortened"} == {
