@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -11,7 +13,7 @@ import anyio
 import pytest
 
 from tests.support.watching import Ended, now
-from tracedtimeout import timeout
+from tracedtimeout import Timeout, timeout
 from tracedtimeout._core import _family
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._family import listed
@@ -77,3 +79,159 @@ def test_a_child_of_one_that_was_left_is_told_of_from_loop_to_loop() -> None:
     assert (listed(outer), listed(between)) == ([child], [])
     for loop in loops:
         loop.close()
+
+
+# What is known of those beneath
+
+
+async def left_after_its_child(between: Timeout, inner: Timeout) -> None:
+    """Enter both, and leave the one around first."""
+    await between.__aenter__()
+    await inner.__aenter__()
+    await between.__aexit__(None, None, None)
+
+
+async def test_what_is_opened_in_one_whose_parent_was_left_has_the_time_of_those_that_are_open() -> None:
+    """Nothing that was known of the one that was left holds any more."""
+    async with timeout(20.0, name="outer"):
+        between, inner = timeout(2.0, name="between"), timeout(9.0, name="inner")
+        await left_after_its_child(between, inner)
+        async with timeout(30.0) as innermost:
+            assert (inner.deadline(), innermost.deadline(), innermost.owner) == (9.0, 9.0, "inner")
+        await inner.__aexit__(None, None, None)
+
+
+async def test_a_reserve_goes_to_the_next_one_out_with_all_that_lies_beneath() -> None:
+    """It stands before another deadline from then on, which those inside see at once."""
+    async with timeout(20.0):
+        between, inner = timeout(5.0), timeout(None, reserve=1.0)
+        await between.__aenter__()
+        async with inner, timeout(None) as innermost:
+            assert innermost.deadline() == 4.0
+            await between.__aexit__(None, None, None)
+            assert (inner.deadline(), innermost.deadline()) == (19.0, 19.0)
+            async with timeout(30.0) as another:
+                assert (another.deadline(), another.limit) == (19.0, 19.0)
+
+
+async def test_one_that_was_left_keeps_nobody_who_was_beneath_it() -> None:
+    """Whoever holds it: a child of its task or of another, or one with a reserve."""
+    between = timeout(9.0)
+    gone: list[weakref.ref[Timeout]] = []
+
+    async def child() -> None:
+        async with timeout(8.0, reserve=0.5) as mine:
+            gone.append(weakref.ref(mine))
+            await asyncio.sleep(1.0)
+
+    async def main() -> None:
+        await between.__aenter__()
+        task = asyncio.create_task(child())
+        await asyncio.sleep(0.5)
+        inner = timeout(7.0)
+        gone.append(weakref.ref(inner))
+        await inner.__aenter__()
+        await between.__aexit__(None, None, None)
+        await task
+        await inner.__aexit__(None, None, None)
+        async with timeout(1.0):  # the context leads to the last one
+            pass
+
+    async with timeout(20.0):
+        others = [asyncio.create_task(Ended().watch(delay=9.0)) for _ in range(2)]
+        await asyncio.sleep(0)
+        await asyncio.create_task(main())
+        for other in others:
+            other.cancel()
+        gc.collect()
+        assert [reference() for reference in gone] == [None, None]
+
+
+async def test_one_that_fired_hands_on_whom_others_wait_for() -> None:
+    """A child of a group around it is the next one's from then on, for whoever asks where time goes."""
+    child = Ended()
+    async with timeout(9.0, name="outer") as outer, of_asyncio() as start:
+        with suppress(TimeoutError):
+            async with timeout(1.0, name="inner"):
+                start(child.watch(delay=3.0))
+                await asyncio.sleep(50.0)
+        assert [each.name for each in listed(outer)] == ["child"]
+
+
+async def test_a_child_with_no_deadline_is_kept_by_nobody() -> None:
+    """A task that is dropped in it goes, though the one around is open; and who was left is listed no more."""
+    async with timeout(9.0) as outer:
+
+        async def waits() -> None:
+            async with timeout(None):
+                await asyncio.get_running_loop().create_future()
+
+        async def ends() -> None:
+            async with timeout(None):
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(ends() for _ in range(10)))
+        assert not outer._more.children
+        task: Any = asyncio.create_task(waits())
+        task._log_destroy_pending = False
+        await asyncio.sleep(0)
+        gone = weakref.ref(task)
+        del task
+        gc.collect()
+        assert gone() is None
+
+
+@pytest.mark.parametrize(("before", "inside"), [(1, 3), (3, 1)])
+async def test_the_next_one_out_has_all_that_lay_beneath_one_that_was_left(before: int, inside: int) -> None:
+    """However many it has itself: all of them end with it."""
+    children = [Ended() for _ in range(before + inside)]
+    tasks: list[asyncio.Task[None]] = []
+    with suppress(TimeoutError):
+        async with timeout(2.0, name="outer"):
+            tasks += [asyncio.create_task(each.watch(delay=9.0)) for each in children[:before]]
+            await asyncio.sleep(0)
+            async with timeout(8.0, name="between"):
+                tasks += [asyncio.create_task(each.watch(delay=9.0)) for each in children[before:]]
+                await asyncio.sleep(1.0)
+            await asyncio.sleep(50.0)
+    await asyncio.wait(tasks)
+    assert [(each.at, each.owner) for each in children] == [(2.0, "outer")] * (before + inside)
+
+
+async def test_children_of_other_tasks_took_their_time_at_once() -> None:
+    """And what was entered in the task itself did not, wherever it was left."""
+
+    async def child() -> None:
+        async with timeout(None, name="child"):
+            await asyncio.sleep(1.0)
+
+    async with timeout(9.0) as outer:
+        await asyncio.gather(child(), child())
+        between, inner = timeout(5.0, name="between"), timeout(5.0, name="inner")
+        await left_after_its_child(between, inner)
+        await asyncio.sleep(1.0)
+        await inner.__aexit__(None, None, None)
+    assert {each.name: (each.seconds, each.count, each.at_once) for each in outer.spent} == {
+        "child": (1.0, 2, 2),
+        "between": (0.0, 1, 1),
+        "inner": (1.0, 1, 1),
+    }
+
+
+class TaskGroup:
+    """No group of asyncio's or anyio's."""
+
+    def told(self, task: asyncio.Task[Any]) -> None:
+        """Nobody waits for it."""
+
+
+async def test_a_group_of_somebody_elses_waits_for_nobody() -> None:
+    """Its children end with what fired around them, whatever its class is called."""
+    child = Ended()
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="outer"):
+            task = asyncio.create_task(child.watch(delay=8.0))
+            task.add_done_callback(TaskGroup().told)
+            await asyncio.sleep(50.0)
+    await task
+    assert (child.at, child.owner) == (1.0, "outer")

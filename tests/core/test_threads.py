@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import math
 import sys
+import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from tests.support import figures, running_loop
+from tests.support.watching import Ended
 from tracedtimeout import DeadlineExceeded, budget, checkpoint, detach, remaining, timeout
+from tracedtimeout._core._family import listed
 from tracedtimeout.testing import VirtualClockLoop
 
 pytestmark = pytest.mark.loops("virtual")
@@ -258,3 +261,72 @@ async def test_what_a_thread_sets_is_in_force_there(seconds: float | None) -> No
             assert pool.submit(look).result() == [math.inf, 2.0, math.inf, 2.0]
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(begin_with_a_budget).result() == [2.0, math.inf, 2.0, math.inf, 2.0]
+
+
+async def test_a_child_there_is_let_go_of_in_the_thread_of_its_parent() -> None:
+    """The other thread writes nothing of it: it is listed until this loop has heard of its end."""
+    there = There()
+    async with timeout(20.0, name="outer") as outer:
+        there.begin(plain)
+        await asyncio.sleep(0)
+        assert [each.name for each in listed(outer)] == ["there"]
+        there.end()
+        assert [each.name for each in listed(outer)] == ["there"]
+        await asyncio.sleep(0)
+        assert listed(outer) == []
+
+
+async def test_a_child_there_that_was_heard_of_as_its_parent_cleaned_up_ends_with_that() -> None:
+    """As does another of this loop, which was open before."""
+    there, child = There(), Ended()
+    with suppress(TimeoutError):
+        async with timeout(2.0, name="outer"):
+            task = asyncio.create_task(child.watch(delay=9.0))
+            await asyncio.sleep(0)
+            loop = running_loop()
+            loop.call_at(1.5, there.begin, plain)
+            loop.call_soon(loop.block, 3.0)  # so that the timer runs before what is told of the child
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                await asyncio.sleep(0.25)
+    await task
+    await asyncio.sleep(0)
+    there.end()
+    assert (there.ends, child.at, child.owner) == (["outer"], 3.25, "outer")
+
+
+async def with_no_deadline() -> None:
+    async with timeout(None, name="there"):
+        await asyncio.sleep(3.0)
+
+
+async def test_a_child_there_with_no_deadline_is_kept_by_nobody() -> None:
+    """Its parent knows of it while it is there, and has no hold on it."""
+    there = There()
+    async with timeout(20.0, name="outer") as outer:
+        there.begin(with_no_deadline)
+        await asyncio.sleep(0)
+        assert [type(key) for key in outer._more.children] == [weakref.ref]
+        there.end()
+        await asyncio.sleep(0)
+        assert not outer._more.children
+
+
+async def two_at_once() -> None:
+    async def one() -> None:
+        async with timeout(9.0, name="there"):
+            await asyncio.sleep(3.0)
+
+    await asyncio.gather(one(), one())
+
+
+async def test_children_there_took_their_time_at_once() -> None:
+    """Two tasks of the other loop."""
+    there = There()
+    async with timeout(20.0, name="outer") as outer:
+        there.begin(two_at_once)
+        await asyncio.sleep(0)
+        there.end()
+        await asyncio.sleep(5.0)
+    assert [(each.name, each.count, each.at_once) for each in outer.spent] == [("there", 2, 2)]
