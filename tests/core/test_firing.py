@@ -257,3 +257,13 @@ async def test_who_is_handed_to_a_budget_ends_by_that_and_has_lasted_as_long_as_
         assert (now() - began, inner.outcome, inner.owner, inner.elapsed) == (3.0, Outcome.INHERITED, "_budget", 2.5)
         for lane in here.lanes:
             lane.clear()
+
+
+async def test_who_was_moved_to_where_it_is_due_fires_first() -> None:
+    """Through those between, which knew of a later one."""
+    async with order_of_firing() as fired:
+        async with timeout(9.0, name="outer") as outer, timeout(8.0), timeout(1.0, name="inner"):
+            outer.reschedule(1.5)
+            running_loop().call_soon(running_loop().block, 3.0)
+            await asyncio.sleep(50.0)
+    assert fired == ["outer", "inner"]

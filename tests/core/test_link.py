@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
-from tests.support.watching import now
-from tracedtimeout import timeout, timeout_at
+from tests.support import running_loop
+from tests.support.watching import Ended, now
+from tracedtimeout import DeadlineExceeded, checkpoint, timeout, timeout_at
+from tracedtimeout._core._link import instant
+from tracedtimeout._core._loop import state_of
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -21,3 +27,47 @@ async def test_one_that_was_moved_knows_whose_deadline_is_in_force() -> None:
             assert [(each.deadline(), each.owner) for each in (inner, innermost)] == [(0.5, "outer")] * 2
             inner.reschedule(now() + 0.25)
             assert [(each.deadline(), each.owner) for each in (inner, innermost)] == [(0.25, "inner")] * 2
+
+
+async def test_of_deadlines_that_are_equal_the_innermost_is_the_one_that_code_finds() -> None:
+    """As a timer's expiry names each its own."""
+    async with timeout_at(5.0, name="outer"), timeout_at(5.0, name="inner"), timeout(9.0):
+        running_loop().block(6.0)
+        with pytest.raises(DeadlineExceeded) as caught:
+            checkpoint()
+    assert caught.value.owner == "inner"
+
+
+async def test_one_that_fired_has_passed_when_it_did_for_whoever_has_its_clock() -> None:
+    """For others, in this moment: how long ago, their clock does not tell."""
+    with suppress(TimeoutError):
+        async with timeout(1.0) as fired:
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                await asyncio.sleep(0.25)
+                assert instant(fired, state_of(running_loop())) == 1.0
+                assert instant(fired, Elsewhere()) == 77.0
+
+
+class Elsewhere:
+    """Somebody who asks, with another clock."""
+
+    stamp = None
+
+    def clock(self) -> float:
+        return 77.0
+
+    stopwatch = clock
+
+
+async def test_what_a_child_took_that_outlives_its_parent_is_told_by_the_next_one_out() -> None:
+    """Of a group around the one that expired: nothing is added to that, which has ended."""
+    child = Ended()
+    async with timeout(9.0, name="outer") as outer, asyncio.TaskGroup() as group:
+        with suppress(TimeoutError):
+            async with timeout(1.0, name="between") as between:
+                group.create_task(child.watch(delay=5.0, sleep=3.0))
+                await asyncio.sleep(50.0)
+    assert [(each.name, each.seconds) for each in outer.spent] == [("child", 3.0), ("between", 1.0)]
+    assert [(each.name, each.seconds) for each in between.spent] == [("child", 1.0)]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support import running_loop
-from tracedtimeout import timeout
+from tracedtimeout import Timeout, timeout
 from tracedtimeout._core import _reserves
 from tracedtimeout._core._loop import state_of
 
@@ -44,3 +44,21 @@ async def test_one_follows_wherever_those_around_it_move() -> None:
             told.append(inner.when())
         assert told == [7.0, 5.0, 10.0, 10.0]
     assert inner.elapsed == 0.5
+
+
+async def test_one_whose_parent_was_left_follows_the_next_one_out_beside_those_of_that() -> None:
+    """Each moves with it."""
+
+    async def child() -> Timeout:
+        async with timeout(None, reserve=1.0) as mine:
+            await asyncio.sleep(2.0)
+        return mine
+
+    async with timeout(30.0), timeout(20.0) as outer:
+        own = asyncio.create_task(child())
+        await asyncio.sleep(0)
+        async with timeout(10.0):
+            other = asyncio.create_task(child())
+            await asyncio.sleep(1.0)
+        outer.reschedule(15.0)
+        assert [(await each).when() for each in (own, other)] == [14.0, 14.0]

@@ -363,3 +363,92 @@ async def test_places_are_kept_for_so_much_code(monkeypatch: pytest.MonkeyPatch)
     place = _where.opener(frame)
     assert place is not None
     assert (place.code, _where._ours) == (frame.f_code, {})
+
+
+class Wraps:
+    """An awaitable whose steps are those of a coroutine."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return bank().__await__()
+
+
+async def numbers() -> AsyncIterator[int]:
+    try:
+        await bank()
+        yield 1
+    finally:
+        await bank()
+
+
+async def in_asend() -> None:
+    async for _ in numbers():
+        pass
+
+
+async def in_anext() -> None:
+    await anext(numbers(), 0)
+
+
+async def in_wrapper() -> None:
+    await Wraps()
+
+
+async def in_task() -> None:
+    await asyncio.create_task(bank())
+
+
+async def in_gather() -> None:
+    await asyncio.gather(asyncio.sleep(0), asyncio.gather(bank(), shop()))
+
+
+async def in_group() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bank())
+
+
+@pytest.mark.parametrize(
+    ("program", "found"),
+    [
+        (in_asend, ["in_asend", "numbers", "bank", "sleep"]),
+        (in_anext, ["in_anext", "numbers", "bank", "sleep"]),
+        (in_wrapper, ["in_wrapper", "bank", "sleep"]),
+        (in_task, ["in_task", "bank", "sleep"]),
+        (in_gather, ["in_gather", "bank", "sleep"]),
+        (in_group, ["in_group", "__aexit__", "bank", "sleep"]),
+    ],
+)
+async def test_the_places_of_a_task_lead_through_all_that_it_waits_for(program: Any, found: list[str]) -> None:
+    """Generators, awaitables, tasks, gathers and groups: of several children the oldest that is not done."""
+    task = asyncio.create_task(program())
+    await asyncio.sleep(0.5)
+    assert [place.code.co_name for place in _where.places(task) if not place.code.co_name.startswith("_wait")] == found
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_group_that_code_holds_and_does_not_wait_for_is_not_looked_into() -> None:
+    """It waits for something else."""
+
+    async def holds(self: asyncio.TaskGroup) -> None:
+        async with self:
+            self.create_task(bank())
+            await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(holds(asyncio.TaskGroup()))
+    await asyncio.sleep(0.5)
+    assert [place.code.co_name for place in _where.places(task)] == ["holds"]
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("depth", [1, 15, 16, 17, 40])
+async def test_a_group_is_looked_into_however_deep_it_lies(depth: int) -> None:
+    """The place is its child's."""
+
+    async def deep(left: int) -> None:
+        if left:
+            await deep(left - 1)
+        else:
+            await in_group()
+
+    assert await where(deep(depth)) == IN_BANK
