@@ -97,3 +97,9 @@ def test_its_message_tells_what_took_long_to_stop(elapsed: float, stopping: floa
     """More than a tenth of the whole, or 50 ms; nothing that would read as no time."""
     message = exceeded_message("t", math.inf, elapsed, stopping=stopping)
     assert message == f"'t' exceeded its deadline after {duration(elapsed)}{told}"
+
+
+def test_its_message_says_how_often_and_how_many_at_once() -> None:
+    """Twice is often; once is not said."""
+    told = [str(Spent("q", 1.0, *more)) for more in ((1,), (2,), (5, False, 3), (1, True))]
+    assert told == ["1.000 s in q", "1.000 s in q (x2)", "1.000 s in q (3 at once)", "1.000 s in q (unfinished)"]

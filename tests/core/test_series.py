@@ -295,6 +295,22 @@ def test_no_timer_lags_before_its_deadline_was_moved() -> None:
     assert (sum(lag.counts), lag.total) == (1, 0.0)
 
 
+def test_no_timer_lags_before_the_deadline_that_it_follows_was_moved() -> None:
+    """Nor that of one that ends some seconds before another, which is moved."""
+
+    async def main() -> None:
+        with suppress(TimeoutError):
+            async with timeout(60) as moved, timeout(None, reserve=1.0):
+                await asyncio.sleep(5)
+                moved.reschedule(5.5)
+                await asyncio.sleep(9)
+
+    run(main())
+    lag = _process.snapshot()[_metrics.TIMER_LAG][()]
+    assert isinstance(lag, _process.Histogram)
+    assert (sum(lag.counts), lag.total) == (1, 0.0)
+
+
 @pytest.mark.parametrize(
     ("buckets", "message"),
     [

@@ -330,3 +330,14 @@ async def test_children_there_took_their_time_at_once() -> None:
         there.end()
         await asyncio.sleep(5.0)
     assert [(each.name, each.count, each.at_once) for each in outer.spent] == [("there", 2, 2)]
+
+
+async def test_a_reserve_there_follows_the_outermost_of_this_loop() -> None:
+    """Through the one between, which tells it."""
+    there = There()
+    async with timeout(20.0, name="outer") as outer, timeout(15.0):
+        there.begin(reserving)
+        await asyncio.sleep(0)
+        outer.reschedule(2.0)
+        there.end()
+        assert there.ends == ["there"]

@@ -452,3 +452,11 @@ async def test_a_group_is_looked_into_however_deep_it_lies(depth: int) -> None:
             await in_group()
 
     assert await where(deep(depth)) == IN_BANK
+
+
+async def test_what_holds_a_coroutine_and_is_no_step_of_one_leads_nowhere() -> None:
+    """A list, say, or an object of somebody else's."""
+    held = bank()
+    assert _where._behind([held]) is None
+    assert _where._awaited_by(TaskGroup()) is None
+    held.close()

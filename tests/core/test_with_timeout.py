@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from tests.support import VIRTUAL, figures
 from tracedtimeout import DeadlineExceeded, timeout, with_timeout
+from tracedtimeout._core import _names
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -232,3 +233,24 @@ async def test_it_guards_endpoints_of_starlette() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as client:
         assert (await client.get("/?name=you")).text == "hello you"
     assert figures("hello")["duration"] == {"completed": 1}
+
+
+def test_what_it_needs_is_compared_with_any_limit_that_is_written_down() -> None:
+    """Also with one of less than a second; a limit that has passed is none."""
+    for limit in (0.5, -1.0):
+        with pytest.raises(ValueError, match=r"^at_least"):
+            with_timeout(limit, at_least=0.75)
+    with_timeout(0.5, at_least=0.5)
+
+
+def test_a_name_that_nobody_gave_is_noted_as_that() -> None:
+    """It is code's own, and may change with it; one that was given is its user's."""
+
+    @with_timeout(1.0)
+    async def named_by_its_code() -> None: ...
+
+    @with_timeout(1.0, name="given to it")
+    async def given() -> None: ...
+
+    assert any(name.endswith("named_by_its_code") for name in _names.defaults)
+    assert "given to it" not in _names.defaults

@@ -7,8 +7,11 @@ CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
 ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
 FOUND = "nobody asks of what one around it has fired"
+INHERITS = "threads that begin with a context come here alone, from 3.14 on: .ci/inherited"
 INSTANT = "a clock that stands at that very instant: who is early or late by nothing is neither"
+LAST = "it is left a few steps later, and nobody asks before"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
+STRIDES = f"{SAME}: strides of another length come to the same end"
 SWEEP = "one sweep more"
 TWIN = "the compiled hot path alone comes here, which no mutant is tried with"
 UNASKED = "nobody asks, where nothing has fired"
@@ -32,6 +35,13 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_settle: if not self._lane and (not here.idle): -> if not self._lane or not here.idle:": SWEEP,
         "_count: ended.counted = True -> pass": TWICE,
         "_count: ended.counted = True -> ended.counted = False": TWICE,
+    },
+    "_context": {
+        "_Born.__init__: self.link = None if context is None else context.get(current) -> pass": INHERITS,
+        "_Born.__init__: self.link = None if context is None else context.get(current) -> self.link = context.get(current) if context is None else None": INHERITS,
+        "_Born.__init__: self.link = None if context is None else context.get(current) -> self.link = None if context is not None else context.get(current)": INHERITS,
+        "_bind_inherited: if getattr(sys.flags, 'thread_inherit_context', 0): -> if not getattr(sys.flags, 'thread_inherit_context', 0):": INHERITS,
+        "_bind_inherited: if getattr(sys.flags, 'thread_inherit_context', 0): -> if getattr(sys.flags, 'thread_inherit_context', 1):": INHERITS,
     },
     "_deciding": {
         "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, True, 0, places=ender.places))": FOUND,
@@ -80,6 +90,13 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_Unwinding.count: self.counted = True -> pass": "asked if the count is broken off on its next line",
         "_Unwinding.count: self.counted = True -> self.counted = False": "asked if the count is broken off on its next line",
     },
+    "_family": {
+        "let_go: if outer is not None and outer._state is ACTIVE and ((more := outer._more).__class__ is More) and (outer._here is here): -> if outer is not None and outer._state is not ACTIVE and ((more := outer._more).__class__ is More) and (outer._here is here):": (
+            f"{SAME}: the common case, which the rest of the function would do as well"
+        ),
+        "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
+        "_is_supervised: return False -> return None": f"{SAME}: both are false",
+    },
     "_lanes": {
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
@@ -104,6 +121,19 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Link._effective: known = True -> known = False": CACHE,
         "Link._effective: link._stamp = stamp if known else None -> pass": CACHE,
         "Link._effective: if when < base: -> if when <= base:": "of instants that are equal on two clocks either may be it",
+        "Link._effective: if self._state is EXPIRING: -> if not self._state is EXPIRING:": LAST,
+        "Link._effective: if self._state is EXPIRING: -> if self._state is not EXPIRING:": LAST,
+        "Link._effective: self._stamp = None -> pass": LAST,
+        "Link._is_known: if self._state is not ACTIVE or its.__class__ is not Stamp: -> if self._state is ACTIVE or its.__class__ is not Stamp:": CACHE,
+        "Link._is_known: return False -> return None": f"{SAME}: both are false",
+        "Link._is_known: if its is not stamp and (its.moved is not stamp.moved or (self._owner or self)._state is not ACTIVE): -> if its is not stamp or (its.moved is not stamp.moved or (self._owner or self)._state is not ACTIVE):": CACHE,
+        "Link._is_known: self._stamp = stamp -> pass": CACHE,
+        "Link._is_known: return True -> return None": CACHE,
+        "Link._is_known: return True -> return False": CACHE,
+        "in_force: return self._effective(here) if self._here is here and self._state is ACTIVE else earliest(self, here)[0] -> return self._effective(here) if self._here is here and self._state is not ACTIVE else earliest(self, here)[0]": CACHE,
+        "earliest: if (link._when != INF or link._state is not ACTIVE) and link._binds(reader): -> if (link._when != INF or link._state is ACTIVE) and link._binds(reader):": (
+            f"{SAME}: who had it end lies further out, and has passed as well"
+        ),
     },
     "_loop": {
         "module: if sys.version_info >= (3, 12): -> if not sys.version_info >= (3, 12):": ELEVEN,
@@ -123,15 +153,52 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_context_of: if get_context is not None: -> if get_context is None:": ELEVEN,
         "_context_of: return next((each for each in gc.get_referents(task) if isinstance(each, Context)), None) -> return None": ELEVEN,
     },
+    "_reserves": {
+        "inherit_reserves: hold_reserve(self) -> pass": f"{SAME}: those further out know of it since it was entered",
+        "_know: return False -> return None": f"{SAME}: both are false",
+        "_know: return False -> return True": f"{SAME}: who is told again knows already",
+        "_rearm_from_elsewhere: here.move() -> pass": f"{SAME}: beneath one of another loop nothing is kept",
+    },
     "_spent": {
         "module: MOST = 64 -> MOST = 65": BOUND,
         "_Cell.__init__: self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 1) -> self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 2)": (
             f"{SAME}: the first that is added beside it sets it"
         ),
     },
+    "_timeout": {
+        "_made: _entering.bind(self, state_of(loop), 'timeout_at', name, None if when is None else 0.0) -> _entering.bind(self, state_of(loop), 'timeout_at', name, 0.0 if when is None else None)": PLACED,
+        "_made: _entering.bind(self, state_of(loop), 'timeout_at', name, None if when is None else 0.0) -> _entering.bind(self, state_of(loop), 'timeout_at', name, None if when is not None else 0.0)": PLACED,
+        "_reschedule: if YEARS < moved < math.inf: -> if YEARS <= moved < math.inf:": f"{SAME}: `check_clock` looks closer",
+        "_reschedule: if YEARS < moved < math.inf: -> if YEARS < moved <= math.inf:": f"{SAME}: `check_clock` looks closer",
+        "_reschedule: more.reserve = None -> pass": f"{SAME}: nobody knows of it any more",
+        "_reschedule: self._effective(here) -> pass": CACHE,
+        "_retime: if self._lane is not here.loose or here.loose.get(self, math.inf) > here.clock(): -> if self._lane is not here.loose or here.loose.get(self, math.inf) >= here.clock():": INSTANT,
+        "_time_anew: self._started = self._started_at() -> pass": f"{SAME}: who is timed for another knows since it was entered",
+        "_time_anew: self._stamp = None -> pass": CACHE,
+        "_timer_ran: if when is not self._when and timed_at(self, here) > now: -> if when is not self._when and timed_at(self, here) >= now:": INSTANT,
+        "_due_around: if outer._not_before(here) > now or outer._effective(here) > now: -> if outer._not_before(here) > now and outer._effective(here) > now:": (
+            f"{SAME}: further out nobody is due either"
+        ),
+        "_due_around: if outer._not_before(here) > now or outer._effective(here) > now: -> if outer._not_before(here) >= now or outer._effective(here) > now:": INSTANT,
+        "_due_around: if outer._not_before(here) > now or outer._effective(here) > now: -> if outer._not_before(here) > now or outer._effective(here) >= now:": INSTANT,
+        "_due_around: if timed_at(outer, here) <= now: -> if timed_at(outer, here) < now:": INSTANT,
+    },
+    "_wait_for": {
+        "_take: self._lane.pop(self, None) -> pass": f"{SAME}: a tick finds that it is of another lane, and takes it out",
+        "_take: fired = Fired(here.stopwatch(), self.name, True, True, 0, cancels=False, places=places) -> fired = Fired(here.stopwatch(), self.name, True, True, 1, cancels=False, places=places)": FOUND,
+    },
     "_where": {
         "module: _DEEPEST = 200 -> _DEEPEST = 201": BOUND,
-        "module: _FAR = 16 -> _FAR = 17": f"{SAME}: strides of another length come to the same end",
+        "module: _FAR = 16 -> _FAR = 17": STRIDES,
+        "through_children: depth = 1 -> depth = 2": STRIDES,
+        "through_children: depth += 1 -> pass": STRIDES,
+        "through_children: depth += 1 -> depth += 2": STRIDES,
+        "through_children: if not depth % _FAR: -> if not depth * _FAR:": STRIDES,
+        "_deep_inside: while (inner := _far_inside(step)).__class__ is CoroutineType: -> while not (inner := _far_inside(step)).__class__ is CoroutineType:": STRIDES,
+        "_deep_inside: while (inner := _far_inside(step)).__class__ is CoroutineType: -> while (inner := _far_inside(step)).__class__ is not CoroutineType:": STRIDES,
+        "places: while isinstance(next_task, asyncio.Task) and id(next_task) not in seen and (len(found) < _DEEPEST): -> while isinstance(next_task, asyncio.Task) and id(next_task) not in seen and (len(found) <= _DEEPEST):": BOUND,
+        "places: break -> pass": f"{SAME}: but on 3.12.1, which would die there",
+        "opener: _ours[id(code)] = known -> pass": CACHE,
         "module: _MOST = 10000 -> _MOST = 10001": BOUND,
     },
     "_words": {

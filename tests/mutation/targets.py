@@ -79,9 +79,16 @@ ENOUGH = 6.0
 
 
 ALSO = {
-    "_loop": ("test_clocks.py", "test_lanes.py", "test_two_loops.py"),
+    "_budget": ("test_two_loops.py", "test_threads.py"),
     "_exceeded": ("test_ended.py", "test_copies.py"),
-    "_budget": ("test_two_loops.py",),
+    "_family": ("test_threads.py", "test_two_loops.py", "test_firing.py"),
+    "_lanes": ("test_firing.py",),
+    "_link": ("test_firing.py", "test_two_loops.py", "test_threads.py"),
+    "_loop": ("test_clocks.py", "test_lanes.py", "test_two_loops.py"),
+    "_names": ("test_with_timeout.py",),
+    "_reserves": ("test_threads.py", "test_two_loops.py", "test_series.py", "test_family.py"),
+    "_timeout": ("test_firing.py", "test_reserves.py"),
+    "_decorator": ("test_with_timeout.py",),
 }
 """Files of tests of a module that stand beside its own."""
 

@@ -176,9 +176,12 @@ def _alone(module: str, mutant: Mutant) -> str:
 
 
 def _tests_of(module: str) -> list[str]:
-    files = (of(module), *ALSO.get(module, ()), "test_timeout.py", "test_wait_for.py")
-    paths = [Path("tests/core") / file for file in dict.fromkeys(files)]
-    return [str(path) for path in paths if path.exists()]
+    files = dict.fromkeys([*_files_of(module), "test_timeout.py", "test_wait_for.py"])
+    return [str(path) for path in map(Path("tests/core").joinpath, files) if path.exists()]
+
+
+def _files_of(module: str) -> tuple[str, ...]:
+    return (of(module), *ALSO.get(module, ()))
 
 
 class _First:
@@ -255,9 +258,11 @@ def _asked(module: str, mutant: Mutant, found: Found, now: list[CodeType]) -> li
     if not reached:  # a line that is no step of its own
         reached = {name for code in now for name in found.tests.get((file, code.co_firstlineno + 1), ())}
 
+    own = _files_of(module)
+
     def order(name: str) -> tuple[int, float]:
         test, seconds = _file(name), found.seconds[name]
-        return 0 if test == of(module) else 1 if seconds < QUICK else 2 if test in RANDOM else 3, seconds
+        return 0 if test in own else 1 if seconds < QUICK else 2 if test in RANDOM else 3, seconds
 
     taken, left, times = list[str](), ENOUGH, Counter[str]()
     for name in sorted(reached, key=order):
