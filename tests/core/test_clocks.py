@@ -6,10 +6,13 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from tests.support import FLAVOURS
 from tracedtimeout import Outcome, timeout
+from tracedtimeout._core._lanes import LINGER
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout.testing import VirtualClockLoop
 
@@ -112,3 +115,17 @@ def test_a_coarse_clock_is_not_told_before_its_rate_shows() -> None:
     state = state_with(lambda: math.floor(time.monotonic() / 3600.0) * 3600.0)
     state.decide()
     assert (state.undecided, state.timed_apart, state.stopwatch) == (True, False, state.clock)
+
+
+def test_a_loop_that_does_not_tell_its_resolution_has_a_fine_one() -> None:
+    """Deadlines are due at their instant there; the timer of asyncio's own loops lingers, and that of uvloop's."""
+    loop: Any = asyncio.SelectorEventLoop()
+    assert state_of(loop)._linger == LINGER
+    loop.close()
+    loop = asyncio.SelectorEventLoop()
+    del loop._clock_resolution
+    assert state_of(loop).resolution < 1e-6
+    loop.close()
+    loop = FLAVOURS["uvloop"]()
+    assert (state_of(loop).resolution, state_of(loop)._linger) == (1e-3, LINGER)  # whole milliseconds
+    loop.close()

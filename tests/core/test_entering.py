@@ -207,19 +207,14 @@ async def test_one_name_may_have_any_number_of_limits() -> None:
 async def test_who_was_told_of_an_entry_that_is_then_broken_off_is_told_of_its_end() -> None:
     """No memory is left to note who was told: they are told all the same."""
 
-    class Full(Timeout):
-        __slots__ = ()
+    slot: Any = vars(Link)["_more"]
 
-        @property
-        def _more(self) -> Any:
-            return Link._more.__get__(self)  # type: ignore[attr-defined]  # a slot
+    def put(self: Timeout, more: object) -> None:
+        if isinstance(more, list):
+            raise MemoryError
+        slot.__set__(self, more)
 
-        @_more.setter
-        def _more(self, more: Any) -> None:
-            if isinstance(more, list):
-                raise MemoryError
-            Link._more.__set__(self, more)  # type: ignore[attr-defined]  # as above
-
+    full: Any = type("Full", (Timeout,), {"__slots__": (), "_more": property(slot.__get__, put)})
     ends: list[object] = []
 
     def opened(view: View, /) -> Callable[[View], None]:
@@ -227,7 +222,7 @@ async def test_who_was_told_of_an_entry_that_is_then_broken_off_is_told_of_its_e
 
     _observers.add(opened)
     with pytest.raises(MemoryError):
-        async with Full(5.0, name="full"):
+        async with full(5.0, name="full"):
             pytest.fail("its body ran")
     assert ends == [Outcome.FAILED]
     assert state_of(running_loop()).entries() == []

@@ -211,3 +211,18 @@ async def test_figures_are_those_of_the_limit_that_applied() -> None:
     table = _process.snapshot()
     limits: Any = table[_metrics.LIMIT]["fetch",]
     assert (limits.total, sum(limits.counts), table[_metrics.ACTIVE]["fetch",]) == (3 * 0.5 + 3 * 2.0, 6, 0)
+
+
+def test_a_name_past_the_cap_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted with others, and ends when it is to."""
+    monkeypatch.setattr(_process, "max_names", 1)
+
+    async def main() -> list[float]:
+        limits = []
+        with configured(fetch=0.5):
+            for name in ("first", "fetch"):
+                async with timeout(2.0, name=name) as one:
+                    limits.append(one.limit)
+        return limits
+
+    assert run(main()) == [2.0, 0.5]

@@ -348,15 +348,14 @@ async def test_an_observer_whose_answer_raises_when_it_is_looked_at_hears_of_the
     """What is raised is no observer's own: memory is short, say. The timeout was not entered."""
     ends: list[str | None] = []
 
-    class Answer:
-        def __call__(self, ended: View, /) -> None:
-            ends.append(ended.outcome)
+    def raises(_: object) -> type:
+        raise MemoryError
 
-        @property
-        def __class__(self) -> Any:  # type: ignore[override]  # on purpose
-            raise MemoryError
+    def closed(_: object, ended: View, /) -> None:
+        ends.append(ended.outcome)
 
-    _observers.add(lambda opened: Answer())
+    answer: Any = type("Answer", (), {"__call__": closed, "__class__": property(raises)})
+    _observers.add(lambda opened: answer())
     with pytest.raises(MemoryError):
         async with timeout(1.0):
             pytest.fail("its body ran")

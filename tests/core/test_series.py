@@ -240,6 +240,25 @@ def test_a_reset_forgets_and_counting_goes_on() -> None:
     assert counts == [{"duration": {"completed": 3}}, {}, {"duration": {"completed": 2}}]
 
 
+def test_a_reset_forgets_names_that_nobody_gave() -> None:
+    """What is named by its code is counted anew, too."""
+    names: set[str] = set()
+
+    async def twice() -> dict[str, object]:
+        for _ in range(3):
+            async with timeout(1.0) as one:
+                names.add(one.name)
+        (name,) = names
+        return figures(name)
+
+    async def main() -> list[object]:
+        before = await twice()
+        _process.reset()
+        return [before["duration"], (await twice())["duration"]]
+
+    assert run(main()) == [{"completed": 3}, {"completed": 3}]
+
+
 def test_reschedules_are_counted() -> None:
     """Each call of reschedule() is one."""
 

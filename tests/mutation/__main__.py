@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 
 from .mutants import Mutant
-from .survivors import SURVIVORS
+from .survivors import reason
 from .targets import MODULES, TESTS
 from .trying import mutants_of, try_all
 
@@ -41,7 +41,7 @@ def _tried(chosen: dict[str, list[Mutant]], tests: list[str]) -> int:
     left = []
 
     def say(module: str, mutant: Mutant, killer: str) -> None:
-        end = "killed" if killer else "explained" if str(mutant) in SURVIVORS.get(module, {}) else "ALIVE"
+        end = "killed" if killer else "explained" if reason(module, str(mutant)) else "ALIVE"
         ends[module][end] += 1
         left.extend([f"{module}.{mutant}"] * (end == "ALIVE"))
         print(f"{end:9} {module}.{mutant}{f' ({killer})' if killer else ''}", flush=True)

@@ -37,11 +37,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_count: ended.counted = True -> ended.counted = False": TWICE,
     },
     "_context": {
-        "_Born.__init__: self.link = None if context is None else context.get(current) -> pass": INHERITS,
-        "_Born.__init__: self.link = None if context is None else context.get(current) -> self.link = context.get(current) if context is None else None": INHERITS,
-        "_Born.__init__: self.link = None if context is None else context.get(current) -> self.link = None if context is not None else context.get(current)": INHERITS,
-        "_bind_inherited: if getattr(sys.flags, 'thread_inherit_context', 0): -> if not getattr(sys.flags, 'thread_inherit_context', 0):": INHERITS,
-        "_bind_inherited: if getattr(sys.flags, 'thread_inherit_context', 0): -> if getattr(sys.flags, 'thread_inherit_context', 1):": INHERITS,
+        "module: _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 0)) -> _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 1))": INHERITS,
     },
     "_deciding": {
         "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, True, 0, places=ender.places))": FOUND,
@@ -140,6 +136,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: if sys.version_info >= (3, 12): -> if sys.version_info > (3, 12):": f"{SAME}: a version has more than two numbers",
         "module: if sys.version_info >= (3, 12): -> if sys.version_info >= (4, 12):": ELEVEN,
         "module: if sys.version_info >= (3, 12): -> if sys.version_info >= (3, 13):": ELEVEN,
+        "LoopState.__init__: self._is_real() -> pass": "a real clock is told a quarter of a second later",
+        "LoopState.decide: if max(shown, passed) >= _SHOWN: -> if max(shown, passed) > _SHOWN:": INSTANT,
         "module: _READINGS = 5e-05 -> _READINGS = 1.00005": "a clock that is read for longer shows the same",
         "module: _A_FEW = 8 -> _A_FEW = 9": BOUND,
     },
@@ -212,3 +210,19 @@ SURVIVORS: dict[str, dict[str, str]] = {
     },
 }
 """By module: the mutant as it reads, and the reason."""
+
+FUNCTIONS: dict[str, dict[str, str]] = {
+    "_context": {
+        "_Born.__init__": INHERITS,
+        "_brought": INHERITS,
+        "_in_job": INHERITS,
+        "came_with_thread": INHERITS,
+    },
+}
+"""By module: functions that no mutant is tried in, and the reason."""
+
+
+def reason(module: str, mutant: str) -> str:
+    """The reason for which nobody needs to notice the mutant; empty with none."""
+    function = mutant.partition(": ")[0]
+    return SURVIVORS.get(module, {}).get(mutant, "") or FUNCTIONS.get(module, {}).get(function, "")
