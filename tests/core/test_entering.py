@@ -13,7 +13,7 @@ from tests.faults.strikes import OURS, Strikes
 from tests.support import figures, running_loop, running_task
 from tests.support.watching import Ended, now
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, remaining, timeout, timeout_at, wait_for
-from tracedtimeout._core import _observers
+from tracedtimeout._core import _entering, _observers
 from tracedtimeout._core._lanes import MOST
 from tracedtimeout._core._link import Link
 from tracedtimeout._core._loop import state_of
@@ -226,3 +226,16 @@ async def test_who_was_told_of_an_entry_that_is_then_broken_off_is_told_of_its_e
             pytest.fail("its body ran")
     assert ends == [Outcome.FAILED]
     assert state_of(running_loop()).entries() == []
+
+
+async def test_an_exit_that_the_compiled_path_hands_over_is_counted_as_others_are() -> None:
+    """By the series of its limit, or of many."""
+    for name, nested in (("of one limit", 9.0), ("of many", 0.75)):
+        async with timeout(nested):
+            left = timeout(1.0, name=name)
+            await left.__aenter__()
+            del left._lane[left]
+            _entering.completed(left, left._series, 0.5)
+            assert (left.outcome, left.elapsed) == (Outcome.COMPLETED, 0.5)
+            assert figures(name)["duration"] == {"completed": 1}
+            left._task = None  # which the compiled path does next

@@ -321,9 +321,8 @@ class Lanes:
         self._handle, self.armed, self.heal_at, self.idle = None, INF, INF, True
         if handle is not None:
             handle.cancel()
-        for lane in self.lanes:
-            if not lane:
-                lane.clear()  # gives back the memory of a crowd that has left
+        for lane in self.lanes:  # empty, each of them
+            lane.clear()  # gives back the memory of a crowd that has left
 
 
 def _when(due: tuple[float, Entry, Lane]) -> float:
