@@ -77,7 +77,7 @@ FLOORS = [
     {"_core._link"},
     {"_core._loop", "_core._more", "_core._warn"},
     {"_core._delays"},
-    {"_core.figures._process"},
+    {"_core._unwinding", "_core.figures._process"},
     {"_core.figures._series", "_core._spent", "_core._where"},
     {"_core._observers", "_core.figures._metrics"},
     {"_core._limits", "_core._view"},

@@ -203,6 +203,10 @@ LISTED_ANEW = p.Within(1.0, (
 """Two orphans that end at once, one of them handed on to the timeout around it after that had fired."""
 DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, _SLEEP),), (p.Within(0.0, _SLEEP),))
 """A timeout that is due when the one around it is left."""
+WAITING_IN_CLEANUP = strategies._gather_scene(1.0, 2.0, (
+    strategies._caught(p.Within(0.0, _SLEEP), (strategies._caught(p.WaitFor(0.0, _SLEEP), _SLEEP),)),
+))  # fmt: skip
+"""A child that a gather cancelled, whose clean-up waits with no time as the timeout around both is left."""
 
 
 @many
@@ -212,6 +216,7 @@ DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, 
 @example((CUT_OFF,))
 @example((CLEANING_UP,))
 @example((LISTED_ANEW,))
+@example((WAITING_IN_CLEANUP,))
 def test_what_nobody_supervises_ends_with_the_timeout_around_it(program: Body) -> None:
     """Programs with tasks that outlive their creators agree with the model, and on whose deadline it was."""
     agree(program, OURS_NAMED, MODEL)

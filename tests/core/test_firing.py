@@ -148,8 +148,8 @@ async def test_one_that_was_dropped_and_counted_is_not_counted_again() -> None:
     """What breaks off after the count is done again as another fires that stands at the same place in memory."""
     here = state_of(running_loop())
     async with timeout(1.0, name="next") as following:
-        gone = _firing._Unwinding(timeout(1.0, name="dropped"), here)
-        gone.counted, gone.key = True, id(following)
+        gone = here.unwinding.reference(timeout(1.0, name="dropped"))
+        gone.figures, gone.key = None, id(following)
         here.unwinding[gone.key] = gone
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(9.0)

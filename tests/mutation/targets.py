@@ -28,6 +28,7 @@ MODULES = (
     "_reserves",
     "_spent",
     "_timeout",
+    "_unwinding",
     "_view",
     "_wait_for",
     "_warn",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import threading
@@ -11,7 +12,7 @@ from contextvars import Context, ContextVar
 from types import FrameType
 from typing import Any, Protocol
 
-from ._link import ACTIVE, EXPIRING, Link, Reader, reader_here
+from ._link import ACTIVE, EXPIRING, Link, Reader, is_left, reader_here
 
 current: ContextVar[Any] = ContextVar("tracedtimeout", default=None)
 """The innermost link opened in this context, left or not: a `Link` or None (typed Any for speed of reading). Leaving
@@ -139,6 +140,24 @@ def _around_loop() -> Context | None:  # pragma: no cover  # as in `_bind_inheri
 
 
 _bind_inherited()
+
+
+def step_out(link: Link, *, past_budgets: bool) -> None:
+    """Have code after `link`, which fired, not lie beneath it: for the threads that it starts, that one is not spent.
+
+    The budgets that its clean-up was free of, with `past_budgets`, bind it again; what the clean-up opened leads past
+    them.
+    """
+    innermost = current.get()
+    if past_budgets:
+        with contextlib.suppress(RuntimeError):  # no loop is running: left by the garbage collector
+            if asyncio.current_task() is link._task:
+                current.set(link._parent)
+        return
+    while innermost is not None and innermost is not link and is_left(innermost):
+        innermost = innermost._parent
+    if innermost is link:
+        current.set(link._parent)
 
 
 def forget_after_fork() -> None:

@@ -11,7 +11,7 @@ from ._ended import Fired
 from ._exceeded import DeadlineExceeded
 from ._facts import Facts
 from ._firing import cancelling_before
-from ._link import EXPIRING, Link
+from ._link import EXPIRING, Link, earliest
 from ._outcome import Outcome
 from ._tuples import importing
 
@@ -26,28 +26,29 @@ def answers_are(predicate: Callable[[BaseException], bool]) -> None:
 
 
 def decide(
-    self: Facts,
-    here: Any,
-    exc: BaseException | None,
-    fired: Fired | None,
-    *,
-    handled: bool,
-    deadline: float,
-    limit: float,
+    self: Facts, here: Any, exc: BaseException | None, fired: Fired | None, *, handled: bool, at_home: bool
 ) -> tuple[Outcome, Fired | None]:
-    """The outcome, by the table of outcomes; and whose deadline it was, where that is not what `fired` says."""
+    """The outcome, by the table of outcomes; and whose deadline it was, where that is not what `fired` says.
+
+    The effective deadline of `self` is from here on what it was at the end.
+    """
     if isinstance(exc, CancelledError):
         if fired is not None and handled:
+            _freeze(self, here, at_home=at_home)
             return Outcome.EXPIRED if fired.own else Outcome.INHERITED, None
         link = _ender(self, here, fired)
         if link is None:
+            _freeze(self, here, at_home=at_home)
             return Outcome.CANCELLED, None
-        ender: Fired = link._fired  # type: ignore[attr-defined]  # only timeouts fire
         if link._here is here:
             self._deadline, self._owner = link._when, link
+        else:
+            _freeze(self, here, at_home=at_home)
+        ender: Fired = link._fired  # type: ignore[attr-defined]  # only timeouts fire
         if fired is not None:
             return Outcome.INHERITED, fired._replace(owner=ender.owner)
         return Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)
+    _freeze(self, here, at_home=at_home)
     enforced = fired is not None and fired.enforced
     if exc is not None:
         if (found := _found_by_code(self, here, exc)) is not None:
@@ -56,9 +57,20 @@ def decide(
             return Outcome.REPLACED if enforced else Outcome.FAILED, None
     if enforced:
         return Outcome.SUPPRESSED, None
-    if limit > 0.0 and here.stopwatch() > deadline:
+    if here.stopwatch() > self._deadline and self._granted(self._deadline) > 0.0:
         return Outcome.LATE, None
     return Outcome.COMPLETED, None
+
+
+def _freeze(self: Facts, here: Any, *, at_home: bool) -> None:
+    """Work the effective deadline of `self` out for the last time."""
+    if self._parent is None:
+        self._deadline, self._owner = self._when, None
+    elif at_home:
+        self._effective(here)
+    else:
+        self._deadline, owner = earliest(self, here)
+        self._owner = None if owner is self else owner
 
 
 def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
@@ -72,9 +84,29 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
     task, before = self._task, cancelling_before(self)
     assert task is not None
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
+    if asked == 1 and fired is None and (link := _only_one(self, here, before)) is not None:
+        return link
     around = _fired_around(self, here, before, asked)
     cancels = around.fired + (0 if around.other is None else 1 + max(0, around.further))
     return None if asked > cancels else around.own or around.other
+
+
+def _only_one(self: Facts, here: Any, before: int) -> Link | None:
+    """`_ender` where one cancellation was asked for, and a timeout of the task asked for it; else None."""
+    parent, task, around = self._parent, self._task, here.around
+    link: Any = around.get(self)
+    if link.__class__ is _Around:
+        return None
+    if link is None:
+        link = parent
+    while link is not None and link._passes_on(task):
+        link = link._parent
+    if link is None or link._state is not EXPIRING or link._task is not task or link._fired.cancelling != before + 1:
+        return None
+    around.pop(self, None)
+    if parent is not link:
+        _keep(parent, here, link)
+    return link  # type: ignore[no-any-return]  # a link
 
 
 @importing
@@ -105,6 +137,8 @@ def _fired_around(self: Facts, here: Any, before: int, asked: int) -> _Around:
     """The timeouts around `self` that have fired and are yet to be left; the exit of the parent need not look again."""
     stamp, task, parent = here.stamp, self._task, self._parent
     found: _Around | None = here.around.pop(self, None)
+    if found.__class__ is not _Around:
+        found = None
     at_home = True
     if found is None or found.stamp is not stamp or found.before != before:
         outer: Any = parent if found is None or found.stamp is not stamp else found.start
@@ -153,6 +187,10 @@ def _keep_for(parent: Any, here: Any, found: _Around, task: object) -> None:
         if parent._task is not task:
             before, further = -1, -1 if own is not None or other is None or further < 0 else further + 1
         found = _Around(stamp, start, before, own, fired, other, further)
+    _keep(parent, here, found)
+
+
+def _keep(parent: Any, here: Any, found: Any) -> None:
     if len(here.around) >= _MOST_AROUND:
         here.around.clear()
     here.around[parent] = found

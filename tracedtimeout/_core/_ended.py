@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from . import _spent, _where
 from ._exceeded import Where
-from ._link import Link
+from ._link import BUDGET, REMOTE, Link
 from ._outcome import Outcome
 from ._tuples import importing
+from .figures import _process
+from .figures._series import Figures
 
 
 @importing
@@ -70,6 +72,27 @@ class Ended:
         """The exception that the timeout raised, which tells where the task waited, while somebody holds it."""
         self.where: Where | None = None
         """Once somebody has asked."""
+
+    def count(self, figures: Figures, limit: float, *, expired: bool, dropped: bool = False) -> None:
+        """Count this end of a timeout that was granted `limit` seconds, once: `dropped`, it has been."""
+        outcome, fired = self.outcome, self.fired
+        # fmt: off
+        if dropped:
+            self.counted = True
+        elif outcome is Outcome.COMPLETED and limit > 0.0:
+            figures.record_completed(self.elapsed, limit); self.counted = True  # one step
+        else:
+            figures.record_exit(outcome, self.elapsed, limit); self.counted = True
+        # fmt: on
+        if fired is None:
+            return
+        if expired:
+            figures.unwind.record(max(0.0, self.stopping))
+        if fired.own:
+            figures.expirations[outcome] = figures.expirations.get(outcome, 0) + 1
+        if outcome is Outcome.INHERITED:
+            owner = fired.owner
+            figures.record_interruption(owner if owner in {BUDGET, REMOTE} else _process.label(owner))
 
 
 def where_of(ended: Ended, error: BaseException | None) -> Where | None:

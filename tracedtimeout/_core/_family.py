@@ -32,14 +32,15 @@ def join(self: Link, here: Any) -> None:
 def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None:
     """Tell the nearest open parent of `self` that `self` is left at `now`, and what it took."""
     outer = self._parent
-    if outer is not None and outer._state is ACTIVE and (more := outer._more).__class__ is More and outer._here is here:
+    if outer is None:
+        return
+    if outer._state is ACTIVE and (more := outer._more).__class__ is More and outer._here is here:
         children = more.children  # the common case, written out: a child task's
         if children and self in children:
             del children[self]
             outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
             return
-    outer = nearest_open(self)
-    if outer is None:
+    if is_left(outer) and (outer := nearest_open(self)) is None:
         return
     if at_home(outer, here):
         _take_out(outer, self)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from . import _spent, _where
 from ._ended import Fired
@@ -12,7 +11,6 @@ from ._facts import Facts
 from ._family import listed, open_beneath
 from ._link import ACTIVE, EXPIRING, FINISHED, INF, Link, earliest, instant
 from ._more import More
-from ._outcome import Outcome
 
 listeners: list[Callable[[Any], None]] = []
 """Called with each timeout that fires, once its task is cancelled: by a door that must answer for it."""
@@ -32,9 +30,8 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
     except Exception:
         owner = self.name if ended_by is None else ended_by
         fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1)
-    key, unwinding, until_left = id(self), here.unwinding, _Unwinding(self, here)
-    if (broken_off := unwinding.get(key)) is not None:
-        broken_off.count()  # of another that stood at the same place in memory
+    unwinding = here.unwinding
+    key, until_left = id(self), unwinding.reference(self)
     # One step: see the guide. One that fired unseen by `unwinding` would be taken for dropped as it is left, uncounted.
     _, self._state, self._fired, self._stamp, unwinding[key] = task.cancel(), EXPIRING, fired, None, until_left
     lane.pop(self, None)
@@ -42,54 +39,24 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
         listener(self)
 
 
-class _Unwinding(weakref.ref["Facts"]):
-    """A timeout that has fired and is yet to be left. Dropped instead, it is counted as that: nobody else can."""
-
-    __slots__ = ("counted", "figures", "key", "unwinding")
-
-    def __new__(cls, timeout: Facts, here: Any) -> Self:
-        return super().__new__(cls, timeout, cls.count)
-
-    def __init__(self, timeout: Facts, here: Any) -> None:
-        super().__init__(timeout, type(self).count)  # type: ignore[call-arg]  # typeshed has but __new__
-        self.key, self.unwinding, self.figures = id(timeout), here.unwinding, timeout._series.figures
-        self.counted = False
-
-    def count(self) -> None:
-        """Count the timeout, which was dropped, once. What breaks this off leaves it to `LoopState.clear_up`."""
-        if self.unwinding.get(self.key) is self:
-            if not self.counted:
-                # fmt: off
-                self.figures.record_exit(Outcome.CANCELLED, 0.0, 0.0); self.counted = True  # one step
-                # fmt: on
-            del self.unwinding[self.key]
-
-
-def counted_as_dropped(self: Facts, here: Any) -> bool:
-    """True if `self`, which was left after it fired, has been counted: the collector tells weak references first."""
-    if self._fired is None or not self._fired.cancels:
-        return False
-    reference = here.unwinding.get(id(self))
-    return reference is None or bool(reference.counted)
-
-
 def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
-    task, at, parent = self._task, here.stopwatch(), self._parent
+    task, parent, more, at = self._task, self._parent, self._more, here.stopwatch()
     assert task is not None
-    own, when, passed = ended_by is None, self._when, None
-    owner = self.name if ended_by is None else ended_by
-    if own and when > now:  # the deadline of a budget directly around it
-        when, link = earliest(parent, here)
-        own, owner = False, self.name if link is None else link.name
-    if ended_by is None:
-        begun, more = self._started_at(), self._more
-        if more.__class__ is More:
-            begun = max(begun, more.moved_at)
-        here.figures.timer_lag.record(max(0.0, at - max(when, begun)))
-    if parent is not None and parent._bare:
-        passed = _passed_budget(parent, here, now)
-    unfinished = None
-    if self._has_beneath():
+    own, due, passed, unfinished = ended_by is None, self._when, None, None
+    owner = ended_by or (self._series.name if more is None else self.name)
+    if parent is not None:
+        if own and due > now:  # the deadline of a budget directly around it
+            due, link = earliest(parent, here)
+            own, owner = False, self.name if link is None else link.name
+        if parent._bare:
+            passed = _passed_budget(parent, here, now)
+    if ended_by is None:  # it is late since it was due and could be: one may be entered, or moved, past its deadline
+        if (started := self._started) is not None and started > due:
+            due = started
+        if more.__class__ is More and more.moved_at > due:
+            due = more.moved_at
+        here.figures.timer_lag.record(max(0.0, at - due))
+    if self._inner is not None or (more.__class__ is More and more.children):
         here.lift()
         beneath = list(open_beneath(self))
         unfinished = [(each.name, at - each._started_at()) for each in beneath]
@@ -98,18 +65,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
     waiting = _where.through_children(task)
     cancelling = task.cancelling() + 1
     spent = _spent.frozen(self._spent)
-    return Fired(
-        at,
-        owner,
-        own,
-        ended_by is None,
-        cancelling,
-        True,
-        waiting,
-        spent,
-        unfinished,
-        passed,
-    )
+    return Fired(at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed)
 
 
 def _passed_budget(link: Link | None, here: Any, now: float) -> Link | None:
@@ -134,7 +90,7 @@ def _is_ending(self: Facts) -> bool:
     while waiting:  # those of its clean-up are no `_inner`
         for each in listed(waiting.pop()):
             if each._task is task:
-                own += each._state is EXPIRING
+                own += each._state is EXPIRING and each._fired.cancels  # type: ignore[attr-defined]  # timeouts alone fire
                 waiting.append(each)
     return task is None or task.cancelling() - own > cancelling_before(self)
 

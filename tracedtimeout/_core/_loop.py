@@ -9,7 +9,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from threading import get_ident
 from types import CodeType, SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from . import _limits, _names
 from ._delays import Delays, Limited, limited
 from ._lanes import LINGER, Lanes
+from ._unwinding import Unwinding
 from .figures import _process
 from .figures._process import LoopFigures
 
@@ -30,9 +30,6 @@ else:
 
 _READINGS = 0.00005
 """Seconds for which a clock of an unknown loop is read to see how fast it goes on."""
-
-_A_FEW = 8
-"""Timeouts that are yet to be left at which `clear_up` looks; else a crowd would be looked at anew each time."""
 
 _SHOWN = 0.25
 """Seconds after which the rate of a clock shows that is read once a turn."""
@@ -79,8 +76,8 @@ class LoopState(Lanes):
         """Replaced when a deadline moves, fires or is left that others lie beneath: see `_link`."""
         self.forked = False
         """True in a fork of the loop's process: nothing of the loop goes on here."""
-        self.unwinding: dict[int, Any] = {}
-        """Weak references, by `id`, to timeouts that have fired and are yet to be left: no lane holds them."""
+        self.unwinding = Unwinding()
+        """The timeouts that have fired and are yet to be left."""
         self.around: dict[Any, Any] = {}
         """By links whose child was left by a cancellation: those around that had fired then, see `_deciding`. Else a
         deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is left."""
@@ -221,10 +218,7 @@ class LoopState(Lanes):
             entry = next(iter(self.pending))
             entry._clear_up()
             self.pending.pop(entry, None)  # not before: what breaks this off is done again
-        with contextlib.suppress(RuntimeError):  # as in `_due`
-            for each in list(islice(self.unwinding.values(), _A_FEW)):
-                if each() is None:
-                    each.count()
+        self.unwinding.count_dropped()
 
     def rest(self) -> None:
         if self.pending or self.unwinding:

@@ -31,7 +31,7 @@ def in_place_of(self: Facts, exc: BaseException, ended: Ended, limit: float) -> 
 def exceeded(self: Facts, ended: Ended, limit: float) -> DeadlineExceeded:
     """The exception that `self` raises when a deadline ended it. Its words wait until somebody asks."""
     raised = new_exceeded(DeadlineExceeded)
-    raised._tell = partial(_told, self.name, limit, ended)
+    raised._tell = partial(_told, self._series.name if self._more is None else self.name, limit, ended)
     ended.raised = weakref.ref(raised)
     return raised
 

@@ -107,7 +107,22 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
             _retime(self)
 
     def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
-        _timer_ran(self, when, lane, now, by_timer)
+        """Fire, as its timer ran. Enclosing timeouts of the task that are due as well fire first, save where `self` was
+        due as it was set and needed no timer: then theirs run after this."""
+        if self._state is not ACTIVE or self._lane is not lane:
+            lane.pop(self, None)  # what an exception broke off
+            return
+        here = lane.here
+        if when is not self._when and timed_at(self, here) > now:
+            _time_anew(self, here)  # it was timed for a budget around it that has been left
+            return
+        if by_timer and self._parent is not None:
+            for each in reversed(_due_around(self, here, now)):
+                if each._state is ACTIVE:
+                    _firing.fire(each, now)
+            if self._state is not ACTIVE:
+                return
+        _firing.fire(self, now)
 
 
 _entering.timeout_class = Timeout
@@ -190,24 +205,6 @@ def _time_anew(self: Timeout, here: Any) -> None:
     self._started = self._started_at()
     self._stamp = None
     here.place(self, timed_at(self, here))
-
-
-def _timer_ran(self: Timeout, when: float, lane: Lane, now: float, by_timer: bool) -> None:
-    """Have `self`, whose timer ran, fire. Enclosing timeouts of the task that are due as well fire first, save where
-    `self` was due as it was set and needed no timer: then theirs run after this."""
-    if self._state is not ACTIVE or self._lane is not lane:
-        lane.pop(self, None)  # what an exception broke off
-        return
-    here = lane.here
-    if when is not self._when and timed_at(self, here) > now:
-        _time_anew(self, here)  # it was timed for a budget around it that has been left
-        return
-    if by_timer and self._parent is not None:
-        for each in reversed(_due_around(self, here, now)):
-            if each._state is ACTIVE:
-                _firing.fire(each, now)
-    if self._state is ACTIVE:
-        _firing.fire(self, now)
 
 
 def _due_around(self: Timeout, here: Any, now: float) -> list[Timeout]:

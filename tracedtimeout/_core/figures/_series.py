@@ -222,7 +222,9 @@ class Figures:
         if histogram is None:
             histogram = self.duration[outcome] = Histogram(_metrics.DURATION.bounds)
         if 0.0 < limit < math.inf and outcome is not Outcome.REJECTED:
-            self.utilization.record(elapsed / limit)
+            ratios, ratio = self.utilization, elapsed / limit
+            ratios.total += ratio
+            ratios.counts[bisect_left(ratios.bounds, ratio)] += 1
         histogram.total += elapsed
         histogram.counts[bisect_left(histogram.bounds, elapsed)] += 1
 
