@@ -215,6 +215,23 @@ async def test_left_twice_in_another_thread_it_is_counted_once() -> None:
     assert figures("held")["duration"] == {"failed": 1}
 
 
+@pytest.mark.parametrize("around", [None, 5.0], ids=["alone", "nested"])
+@pytest.mark.parametrize("fires", [True, False], ids=["fired", "in time"])
+async def test_left_in_another_thread_it_keeps_the_deadline_that_it_had(around: float | None, *, fires: bool) -> None:
+    """Its own, though it has fired, or though one around it ends later; and the limit that it was granted."""
+    async with timeout(around):
+        held = timeout(1.0, name="held")
+        await held.__aenter__()
+        deadline = held.when()
+        if fires:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3.0)
+        elsewhere(lambda: at_once(held.__aexit__(ValueError, ValueError(), None)))
+        await asyncio.sleep(0)
+    told = (held.deadline(), held.limit, held.owner, held.source)
+    assert told == (deadline, 1.0, "held", "own")
+
+
 def test_left_in_another_thread_once_its_loop_is_closed_it_keeps_no_task() -> None:
     """Nobody runs there who could let go of it later."""
     loop, tasks = VirtualClockLoop(), list[weakref.ref[asyncio.Task[None]]]()

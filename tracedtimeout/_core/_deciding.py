@@ -69,8 +69,9 @@ def _freeze(self: Facts, here: Any, *, at_home: bool) -> None:
     elif at_home:
         self._effective(here)
     else:
-        self._deadline, owner = earliest(self, here)
-        self._owner = None if owner is self else owner
+        self._deadline, self._owner = earliest(self._parent, here)
+        if self._when <= self._deadline:
+            self._deadline, self._owner = self._when, None
 
 
 def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
