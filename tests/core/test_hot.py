@@ -18,7 +18,7 @@ from tracedtimeout import Timeout, View
 from tracedtimeout._core import _entering, _hot, _hot_py, _observers
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
-from tracedtimeout._core.figures._series import Histogram
+from tracedtimeout._core.figures._table import Histogram
 from tracedtimeout.testing import run
 
 TWINS: dict[str, Any] = {"python": _hot_py}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tracedtimeout._core.figures._series import Histogram
+from tracedtimeout._core.figures._table import Histogram
 from tracedtimeout._shared.histograms import quantile, since
 
 

@@ -37,6 +37,7 @@ MODULES = (
     "figures._metrics",
     "figures._process",
     "figures._series",
+    "figures._table",
 )
 
 TESTS = [

@@ -38,8 +38,8 @@ EXPORTERS = (
     "wsgiref",
 )
 
-MOST = 53
-"""Modules that `import tracedtimeout` loads besides asyncio and opentelemetry.trace: 51, and 45 of them are ours."""
+MOST = 54
+"""Modules that `import tracedtimeout` loads besides asyncio and opentelemetry.trace; 47 of them are ours."""
 
 IMPORTED = "import json, sys; before = set(sys.modules); {}; print(json.dumps(sorted(set(sys.modules) - before)))"
 

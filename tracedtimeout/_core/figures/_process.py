@@ -17,7 +17,8 @@ from typing import Any, Protocol
 from .._outcome import Outcome
 from . import _metrics
 from ._metrics import Metric
-from ._series import Figures, Histogram, Labels, Series, Table, Value, forget_bounds, merge, total
+from ._series import Figures, Series, forget_bounds
+from ._table import Histogram, Labels, Table, Value, merge, total
 
 __all__ = ["Histogram", "Labels", "LoopFigures", "Series", "Table", "Value"]
 
