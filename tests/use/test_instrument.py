@@ -36,7 +36,7 @@ from tests.support.telemetry import ROOT, Seen, Spans, block, python, run
 from tracedtimeout import Timeout, View, otlp, remaining
 from tracedtimeout._core import _observers
 from tracedtimeout._core.figures import _process
-from tracedtimeout.instrument import TracedTimeoutInstrumentor, _watched
+from tracedtimeout.instrument import TracedTimeoutInstrumentor, _calls
 from tracedtimeout.spans import SpanObserver
 
 ORIGINALS = (asyncio.timeout, asyncio.timeout_at, asyncio.Timeout, asyncio.wait_for)
@@ -493,15 +493,15 @@ def test_other_observers_are_told_and_spans_stay_late() -> None:
 
 def test_what_has_no_code_is_not_seen_through() -> None:
     """Where somebody put an object of their own in asyncio before us, what it makes is counted as its own."""
-    before = dict(_watched._seen_through)
-    _watched.see_through(functools.partial(asyncio.timeout), "timeout")
-    assert _watched._seen_through == before
+    before = dict(_calls._seen_through)
+    _calls.see_through(functools.partial(asyncio.timeout), "timeout")
+    assert _calls._seen_through == before
 
 
 def test_what_fails_in_watching_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
     """A fault of ours leaves the watched code as it is."""
     with instrumented():
-        monkeypatch.setattr(_watched.watcher, "observers", lambda: 1 / 0)
+        monkeypatch.setattr(_calls.watcher, "observers", lambda: 1 / 0)
         assert run(in_timeout(waiting(0.5))) == "waited"
         assert run(in_timeout(waiting(0.5))) == "waited"
         monkeypatch.undo()

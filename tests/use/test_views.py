@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.telemetry import block
 from tracedtimeout import DeadlineExceeded, Timeout, View, _disabled
-from tracedtimeout.instrument._watched import Call, Watched
+from tracedtimeout.instrument._calls import Call
+from tracedtimeout.instrument._watched import Watched
 from tracedtimeout.testing import run
 
 FACTS = sorted(name for name in vars(View) if not name.startswith("_"))
@@ -41,7 +42,7 @@ class _All:
 
 @pytest.fixture(autouse=True)
 def _watching(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracedtimeout.instrument._watched.watcher", _All())
+    monkeypatch.setattr("tracedtimeout.instrument._calls.watcher", _All())
 
 
 def facts(view: View) -> dict[str, object]:

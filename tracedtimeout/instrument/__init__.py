@@ -30,7 +30,7 @@ from tracedtimeout._core._observers import Observer
 from tracedtimeout._disabled import DISABLED
 from tracedtimeout.spans import SpanObserver
 
-from . import _watched
+from . import _calls
 from ._standins import STANDINS, replace
 
 try:
@@ -83,14 +83,14 @@ class TracedTimeoutInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # unty
         )
         self._stop_metrics = _export_metrics(kwargs.get("meter_provider"))
         _warn_of_holders(watcher)
-        _watched.watcher = watcher
+        _calls.watcher = watcher
         for module, name, original, standin in STANDINS:
             if not replace(module, name, original, standin):
                 setattr(module, name, standin)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         """Put back the very objects, unless somebody replaced ours meanwhile; timeouts that are open end watched."""
-        _watched.watcher = None
+        _calls.watcher = None
         for module, name, original, standin in STANDINS:
             replace(module, name, standin, original)
         if self._stop_metrics is not None:

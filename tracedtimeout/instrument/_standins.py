@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Coroutine
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
-from ._watched import Call, OriginalTimeout, Watched, call_of, see_through
+from ._calls import Call, call_of, see_through
+from ._watched import OriginalTimeout, Watched
 
 T = TypeVar("T")
 

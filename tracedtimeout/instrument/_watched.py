@@ -10,74 +10,25 @@ import asyncio
 import functools
 import math
 import sys
-from collections.abc import Callable, Iterable
-from types import CodeType, FrameType, TracebackType
-from typing import Any, NamedTuple, ParamSpec, Protocol, Self
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, ParamSpec, Self
 
 from tracedtimeout._core import _observers, _warn, _where
 from tracedtimeout._core._ended import Ended, Fired, where_of
 from tracedtimeout._core._exceeded import Spent, Where
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core._outcome import Outcome
-from tracedtimeout._core._tuples import importing
 from tracedtimeout._core.figures import _process
 from tracedtimeout._core.figures._series import Figures
 from tracedtimeout._shared.once import Once
 
+from . import _calls
+from ._calls import Call, call_of
+
 P = ParamSpec("P")
 
 OriginalTimeout = asyncio.Timeout
-
-
-@importing
-class Call(NamedTuple):
-    """The call that made a timeout: what it is counted as, and the top-level package of the code."""
-
-    name: str
-    kind: str
-    package: str
-
-
-class Watcher(Protocol):
-    """Decides which timeouts are watched, and which observers are told of them."""
-
-    def name_of(self, caller: FrameType) -> str | None:
-        """The name of the timeouts made by the code in that frame; None for those that are not watched."""
-
-    def observers(self) -> Iterable[_observers.Observer]: ...
-
-
-watcher: Watcher | None = None
-"""Nothing new is watched while there is none."""
-
-_WRAPPERS = ("opentelemetry.instrumentation.", "wrapt.")
-"""Modules whose frames stand between a caller and what he calls."""
-
-_seen_through: dict[int, tuple[str, CodeType]] = {}
-
-
-def see_through(function: object, kind: str) -> None:
-    """Have what `function` makes counted as its caller's, and of that kind."""
-    code = getattr(function, "__code__", None)
-    if isinstance(code, CodeType):
-        _seen_through[id(code)] = (kind, code)  # by id: slow to hash; kept alive, so that its id stays its own
-
-
-def call_of(frame: FrameType, kind: str = "timeout_at") -> Call | None:
-    """The call that the code in `frame` is part of; None if it is not watched."""
-    watching = watcher  # another thread may end it meanwhile
-    if watching is None:
-        return None
-    while frame.f_back is not None:
-        if (through := _seen_through.get(id(frame.f_code))) is not None:
-            kind = through[0]
-        elif not str(frame.f_globals.get("__name__", "")).startswith(_WRAPPERS):
-            break
-        frame = frame.f_back
-    name = watching.name_of(frame)
-    if name is None:
-        return None
-    return Call(name, kind, str(frame.f_globals.get("__name__", "")).partition(".")[0])
 
 
 def _harmless(method: Callable[P, None]) -> Callable[P, None]:
@@ -156,14 +107,14 @@ class Watched(OriginalTimeout, metaclass=_StandsFor):  # type: ignore[misc]  # f
     def begin(self) -> None:
         """Note that the timeout was entered."""
         call = self._call
-        if call is None or watcher is None:
+        if call is None or _calls.watcher is None:
             return
         self._here = state_of(asyncio.get_running_loop())
         self._started = self._here.stopwatch()
         self._limit = self._left()
         self._figures = self._here.figures.of(_process.label(call.name))
         self._figures.record_limit(self._limit)
-        self._closers = _observers.told(self, watcher.observers(), self._keep)
+        self._closers = _observers.told(self, _calls.watcher.observers(), self._keep)
 
     def _keep(self, _: object, closers: _observers.Closers) -> None:
         self._closers = closers
