@@ -66,6 +66,7 @@ FLOORS = [
     {"_core._open", "_core._wait_for"},
     {"_core._timeout"},
     {"_core._hot", "_core._fork"},
+    {"_core._for_c"},
     {"_core._hot_py", "_core._granting"},
     {"_core._entering"},
     {"_core._budget", "_core._ending"},

@@ -8,6 +8,7 @@ import itertools
 import os
 import subprocess
 import sys
+import weakref
 from random import Random
 from types import FrameType
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tracedtimeout import Timeout, View
-from tracedtimeout._core import _entering, _hot, _hot_py, _observers
+from tracedtimeout._core import _context, _entering, _hot, _hot_py, _observers
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._core.figures._table import Histogram
@@ -73,6 +74,113 @@ def test_an_entry_is_made_at_its_await() -> None:
         with pytest.raises(RuntimeError, match="cannot reuse"):
             await entry
         await t.__aexit__(None, None, None)
+
+    run(main())
+
+
+def test_a_method_once_bound_may_be_called_again() -> None:
+    """Each call of a bound `__aenter__` or `__aexit__` is an attempt of its own; the method itself is not awaited."""
+
+    async def main() -> None:
+        t = Timeout(None, name="t")
+        entering, leaving = t.__aenter__, t.__aexit__
+        with pytest.raises(TypeError, match="await"):
+            await entering  # type: ignore[misc]  # that is the point
+        assert await entering() is t
+        with pytest.raises(RuntimeError, match="already been entered"):
+            await entering()
+        with pytest.raises(TypeError):
+            leaving()  # type: ignore[call-arg, unused-coroutine]  # as above
+        assert await leaving(None, None, None) is None  # type: ignore[func-returns-value]  # as above
+        with pytest.raises(AssertionError):
+            await leaving(None, None, None)
+        assert t.outcome == "completed"
+
+    run(main())
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_what_clearing_up_raises_has_what_broke_off_for_context(twin: Any) -> None:
+    """An observer breaks the entry off, and another one, told so, raises in turn: the later one comes out."""
+
+    def goes(timeout: View) -> Any:
+        def closes(timeout: View) -> None:
+            raise SystemExit
+
+        return closes
+
+    def breaks_off(timeout: View) -> Any:
+        raise KeyboardInterrupt
+
+    async def main() -> BaseException | None:
+        twin.leave(twin.enter(1.0, "t", "timeout"))  # the first time, its name is new
+        _observers.add(goes, breaks_off)
+        try:
+            twin.enter(1.0, "t", "timeout")
+        except SystemExit as exc:
+            return exc.__context__
+        finally:
+            _observers.remove(goes, breaks_off)
+        return None
+
+    assert isinstance(run(main()), KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_count_that_was_read_stays_as_it_was(twin: Any) -> None:
+    """Whoever has a number of a series keeps that number; the series goes on counting, past what Python has cached."""
+
+    async def main() -> None:
+        def turns(count: int) -> None:
+            for _ in range(count):
+                twin.leave(twin.enter(5.0, "t", "timeout"))
+
+        turns(2000)
+        series = state_of(asyncio.get_running_loop()).series["timeout"]["t"][5.0]
+        before = series.entered, series.quick, series.seconds
+        assert before == (2000, 2000, 0.0)
+        turns(2000)
+        assert before == (2000, 2000, 0.0)
+        assert (series.entered, series.quick) == (4000, 4000)
+
+    run(main())
+
+
+def test_a_timeout_ends_as_any_object() -> None:
+    """Weak references to it are told, its attributes go with it, and a subclass's `__del__` runs once."""
+    told: list[object] = []
+
+    class Mine(Timeout):  # type: ignore[misc]  # final for typing only
+        def __del__(self) -> None:
+            told.append("__del__")
+
+    class Held:
+        pass
+
+    async def main() -> None:
+        for cls in (Timeout, Mine):
+            t: Any = cls(None, name="t")
+            t.held = Held()
+            references = [weakref.ref(t, told.append), weakref.ref(t.held, told.append)]
+            async with t:
+                pass
+            _context.current.set(None)
+            del t
+            assert [reference() for reference in references] == [None, None]
+            assert [each for each in references if each not in told] == []
+        assert told.count("__del__") == 1
+
+    run(main())
+
+
+def test_a_chain_of_any_length_ends_without_a_stack() -> None:
+    """Timeouts that were nested, and lead from one to the next, go all at once."""
+
+    async def main() -> None:
+        nested = [_hot.enter(None, "t", "timeout") for _ in range(20_000)]
+        while nested:
+            _hot.leave(nested.pop())
+        _context.current.set(None)
 
     run(main())
 

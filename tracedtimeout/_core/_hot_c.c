@@ -25,32 +25,25 @@
 
 /* -- What is bound once ------------------------------------------------------------------------------------------ */
 
-/* Name here, module, name there; NULL is the module's dict, whose names are swapped at run time. Classes are compared by
-   identity: the offsets below hold for them and for what derives from them. */
+/* Names of _for_c. Classes are compared by identity: the offsets below hold for them and for what derives from them. */
 #define OBJECTS(X)                                                                                                     \
-    X(link, "_link", "Link") X(facts, "_facts", "Facts") X(lane, "_lanes", "Lane") X(state, "_loop", "LoopState")      \
-    X(series, "figures._series", "Series") X(varied, "figures._series", "Varied") X(more, "_more", "More")             \
-    X(unhurried, "_observers", "Unhurried") X(created, "_link", "CREATED") X(active, "_link", "ACTIVE")                \
-    X(finished, "_link", "FINISHED") X(never, "figures._series", "NEVER") X(tasks, "_loop", "tasks")                   \
-    X(running_loop, "_hot_py", "get_running_loop") X(announce, "_entering", "announce")                                \
-    X(beside, "_entering", "beside") X(counted, "_entering", "counted") X(undone, "_entering", "broken_off")           \
-    X(completed, "_entering", "completed") X(tell, "_entering", "tell") X(broken_off, "_ending", "broken_off")         \
-    X(tell_end, "_ending", "tell_end") X(place, "_entering", "place")                                                  \
-    X(let_go, "_family", "let_go") X(added, "_spent", "added") X(py_aenter, "_hot_py", "aenter")                       \
-    X(py_aexit, "_hot_py", "aexit") X(py_enter, "_hot_py", "enter") X(py_leave, "_hot_py", "leave")                    \
-    X(py_left_by, "_hot_py", "left_by") X(py_timeout, "_hot_py", "timeout") X(context, "_context", NULL)               \
-    X(observers, "_observers", NULL)
+    X(ACTIVE) X(CREATED) X(FINISHED) X(Facts) X(Lane) X(Link) X(LoopState) X(More) X(NEVER) X(Series) X(Unhurried)     \
+    X(Varied) X(added) X(announce) X(beside) X(broken_off) X(cancelling) X(completed) X(context) X(counted)            \
+    X(current_tasks) X(get_running_loop) X(let_go) X(monotonic) X(observers) X(place) X(py_aenter) X(py_aexit)         \
+    X(py_enter) X(py_leave) X(py_left_by) X(py_timeout) X(task_names) X(tell) X(tell_end) X(undone) X(usual_asked)
 #define STRINGS(X)                                                                                                     \
-    X(_tracedtimeout) X(current_task) X(cancelling) X(arm) X(rest) X(inherited) X(current) X(installed) X(throw) X(name)
+    X(_tracedtimeout) X(arm) X(cancelling) X(current) X(current_task) X(inherited) X(installed) X(name) X(rest)        \
+    X(throw)
 
 static struct {
-    int loaded;                    /* by an interpreter, for good */
-    PyObject *timeout, *awaitable; /* classes: the one that `bind` was given, and our own */
-    PyObject *one, *task_names;    /* 1; what is in `tasks`, which others swap */
-    PyObject *task;                /* asyncio's class of tasks where that is a C one, and its `cancelling` */
-    PyCFunction task_cancelling;
-    PyObject *spare, *spare_stop;  /* an Awaitable that is dead, a StopIteration that has nothing; or NULL */
-#define X(name, ...) PyObject *name;
+    int loaded;              /* by an interpreter, for good */
+    PyObject *timeout;       /* the class that `bind` was given */
+    PyObject *one;           /* 1 */
+    PyObject *recent;        /* a weak reference to the loop's state that was found last; or NULL */
+    PyObject *spare_stop;    /* a StopIteration that has nothing; or NULL */
+    PyTypeObject *task;      /* asyncio's class of tasks where that is a C one, and its `cancelling` */
+    PyCFunction task_cancelling, monotonic_read;
+#define X(name) PyObject *name;
     OBJECTS(X)
 #undef X
 #define X(name) PyObject *str_##name;
@@ -60,18 +53,17 @@ static struct {
 
 /* Slots: letter, class, what stands before the name in Python, name. `offsets` has where each is. */
 #define FIELDS(X)                                                                                                      \
-    X(T, link, "_", deadline) X(T, link, "_", inner) X(T, link, "_", more) X(T, link, "_", owner)                      \
-    X(T, link, "_", parent) X(T, link, "_", spent) X(T, link, "_", stamp) X(T, link, "_", state)                       \
-    X(T, link, "_", task) X(T, link, "_", when) X(T, facts, "_", ended) X(T, facts, "_", fired)                        \
-    X(T, facts, "_", lane) X(T, facts, "_", series) X(T, facts, "_", started) X(L, lane, "", delay)                    \
-    X(L, lane, "", fresh) X(L, lane, "", here) X(L, lane, "", pending) X(L, lane, "", tail) X(H, state, "", armed)     \
-    X(H, state, "", clock) X(H, state, "", forked) X(H, state, "", heal_at) X(H, state, "", idle)                      \
-    X(H, state, "", loop) X(H, state, "", series)                                                                      \
-    X(H, state, "", sites) X(H, state, "", stamp) X(H, state, "", stopwatch) X(H, state, "", timed_apart)              \
-    X(H, state, "", timeouts) X(H, state, "", untimed) X(C, series, "", entered) X(C, series, "", lane)                \
-    X(C, series, "", name) X(C, series, "", quick) X(C, series, "", quick_up_to) X(C, series, "", seconds)             \
-    X(V, varied, "", name) X(V, varied, "", quick) X(V, varied, "", ratios) X(V, varied, "", seconds)                  \
-    X(V, varied, "", short)
+    X(T, Link, "_", deadline) X(T, Link, "_", inner) X(T, Link, "_", more) X(T, Link, "_", owner)                      \
+    X(T, Link, "_", parent) X(T, Link, "_", spent) X(T, Link, "_", stamp) X(T, Link, "_", state) X(T, Link, "_", task) \
+    X(T, Link, "_", when) X(T, Facts, "_", ended) X(T, Facts, "_", fired) X(T, Facts, "_", lane)                       \
+    X(T, Facts, "_", series) X(T, Facts, "_", started) X(L, Lane, "", delay) X(L, Lane, "", fresh)                     \
+    X(L, Lane, "", here) X(L, Lane, "", pending) X(L, Lane, "", tail) X(H, LoopState, "", armed)                       \
+    X(H, LoopState, "", clock) X(H, LoopState, "", forked) X(H, LoopState, "", heal_at) X(H, LoopState, "", idle)      \
+    X(H, LoopState, "", loop) X(H, LoopState, "", series) X(H, LoopState, "", sites) X(H, LoopState, "", stamp)        \
+    X(H, LoopState, "", stopwatch) X(H, LoopState, "", timed_apart) X(H, LoopState, "", timeouts)                      \
+    X(H, LoopState, "", untimed) X(C, Series, "", entered) X(C, Series, "", lane) X(C, Series, "", name)               \
+    X(C, Series, "", quick) X(C, Series, "", quick_up_to) X(C, Series, "", seconds) X(V, Varied, "", name)             \
+    X(V, Varied, "", quick) X(V, Varied, "", ratios) X(V, Varied, "", seconds) X(V, Varied, "", short)
 
 #define X(letter, class, before, name) letter##_##name,
 enum { FIELDS(X) SLOTS };
@@ -91,7 +83,7 @@ static inline void put(PyObject *object, int field, PyObject *value)
     Py_XDECREF(old);
 }
 
-/* Read a number as a double; ints are numbers. */
+/* The number in a slot as a double; ints are numbers. */
 static inline int number(PyObject *value, double *found)
 {
     if (value == NULL) {
@@ -106,24 +98,55 @@ static inline int number(PyObject *value, double *found)
     return *found == -1.0 && PyErr_Occurred() ? -1 : 0;
 }
 
-/* New: the sum of a slot and `amount`. */
-static PyObject *plus(PyObject *object, int field, double amount)
+/* Counts are added to in place where their slot alone has the number, which is a tenth of all else. What may fail comes
+   first, for all that belongs together: `own` and `next`. */
+
+/* Have a slot alone own its float: ADD may follow. */
+static int own(PyObject *object, int field)
 {
-    double value;
-    return number(SLOT(object, field), &value) < 0 ? NULL : PyFloat_FromDouble(value + amount);
+    PyObject *value = SLOT(object, field), *copy;
+    double found;
+    if (value != NULL && PyFloat_CheckExact(value) && Py_REFCNT(value) == 1) {
+        return 0;
+    }
+    if (number(value, &found) < 0 || (copy = PyFloat_FromDouble(found)) == NULL) {
+        return -1;
+    }
+    put(object, field, copy);
+    return 0;
 }
 
-/* New: a count and 1. */
-static PyObject *one_more(PyObject *count)
+#define ADD(object, field, amount) (((PyFloatObject *)SLOT(object, field))->ob_fval += (amount))
+
+#if PY_VERSION_HEX >= 0x030C0000
+#define DIGIT(count) (((PyLongObject *)(count))->long_value.ob_digit[0])
+#define IS_DIGIT(count) (PyUnstable_Long_IsCompact((PyLongObject *)(count)) && \
+                         PyUnstable_Long_CompactValue((PyLongObject *)(count)) > 0)
+#else
+#define DIGIT(count) (((PyLongObject *)(count))->ob_digit[0])
+#define IS_DIGIT(count) (Py_SIZE(count) == 1)
+#endif
+
+/* New: what `step` puts in the slot of a count, which is one more; the same object where it is changed in place. (The
+   ints that Python has but once are never of one reference.) */
+static PyObject *next(PyObject *count)
 {
-    int overflow = 0;
-    if (count != NULL && PyLong_CheckExact(count)) {
-        long long value = PyLong_AsLongLongAndOverflow(count, &overflow);
-        if (overflow == 0 && value < LLONG_MAX) {
-            return PyLong_FromLongLong(value + 1);
-        }
+    if (count == NULL) {
+        return PyErr_Format(PyExc_AttributeError, "a count is not set");
     }
-    return count == NULL ? PyErr_Format(PyExc_AttributeError, "a count is not set") : PyNumber_Add(count, S.one);
+    if (PyLong_CheckExact(count) && Py_REFCNT(count) == 1 && IS_DIGIT(count) && DIGIT(count) < PyLong_MASK) {
+        return Py_NewRef(count);
+    }
+    return PyNumber_Add(count, S.one);
+}
+
+/* Stolen: what `next` made. */
+static inline void step(PyObject *object, int field, PyObject *more)
+{
+    if (more == SLOT(object, field)) {
+        DIGIT(more)++;
+    }
+    put(object, field, more);
 }
 
 /* New: what a function returns that takes nothing. Clocks are built-in functions mostly, a third as dear so. */
@@ -133,6 +156,23 @@ static PyObject *ask(PyObject *function)
         return PyCFunction_GET_FUNCTION(function)(PyCFunction_GET_SELF(function), NULL);
     }
     return PyObject_CallNoArgs(function);
+}
+
+/* Read a clock: that of nearly every loop, where nobody has put another in its place, without making a float. */
+static int read_clock(PyObject *clock, double *now)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyTime_t nanoseconds;
+    if (PyCFunction_CheckExact(clock) && PyCFunction_GET_FUNCTION(clock) == S.monotonic_read &&
+        PyTime_Monotonic(&nanoseconds) == 0) {
+        *now = PyTime_AsSecondsDouble(nanoseconds);
+        return 0;
+    }
+#endif
+    PyObject *value = ask(clock);
+    int failed = value == NULL ? -1 : number(value, now);
+    Py_XDECREF(value);
+    return failed;
 }
 
 /* Drop what a call returned: 0, or -1 where it failed. */
@@ -155,137 +195,182 @@ static PyObject *found_in(PyObject *dict, PyObject *key)
     return Py_XNewRef(value);
 }
 
-/* Have Python clear up after the exception that is set, and keep that one: what is raised meanwhile stands in its
-   __context__. `other` may be NULL: one argument. */
-static void in_its_wake(PyObject *function, PyObject *self, PyObject *other, PyObject *exc)
+/* New: what a weak reference leads to; NULL, and no exception, where it is gone. */
+static PyObject *alive(PyObject *reference)
 {
-    PyObject *type, *later, *traceback;
-    if (done(PyObject_CallFunctionObjArgs(function, self, other, NULL)) == 0) {
-        return;
+    PyObject *found = NULL;
+    if (reference != NULL && PyWeakref_CheckRefExact(reference)) {
+#if PY_VERSION_HEX >= 0x030D0000
+        if (PyWeakref_GetRef(reference, &found) < 0) {
+            PyErr_Clear();
+        }
+#else
+        found = PyWeakref_GET_OBJECT(reference);
+        found = found == Py_None ? NULL : Py_NewRef(found);
+#endif
     }
-    PyErr_Fetch(&type, &later, &traceback);
-    PyErr_NormalizeException(&type, &later, &traceback);
-    PyObject *context = PyException_GetContext(exc);
-    if (context == NULL && later != exc) {
-        PyException_SetContext(exc, Py_NewRef(later)); /* stolen */
-    }
-    Py_XDECREF(context);
-    Py_XDECREF(type);
-    Py_XDECREF(later);
-    Py_XDECREF(traceback);
+    return found;
 }
 
-/* Clear up after an entry or an exit that the exception set broke off: the last clause of _hot_py's aenter and aexit.
-   The exception stays set. An exit that is over, all but for what is told of it, still has observers to tell; of one
-   that was never begun there is nothing to clear. */
-static void clear_up(PyObject *self, int entering)
+#if PY_VERSION_HEX < 0x030C0000
+/* New: the exception that is set, and no longer is; or NULL. */
+static PyObject *PyErr_GetRaisedException(void)
 {
-    PyObject *type, *exc, *traceback, *task = SLOT(self, T_task), *lane = SLOT(self, T_lane);
+    PyObject *type, *exc, *traceback;
     PyErr_Fetch(&type, &exc, &traceback);
     PyErr_NormalizeException(&type, &exc, &traceback);
     if (traceback != NULL) {
         PyException_SetTraceback(exc, traceback);
     }
-    lane = lane != NULL && DERIVES(lane, lane) ? Py_NewRef(lane) : NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return exc;
+}
+
+/* Stolen. */
+static void PyErr_SetRaisedException(PyObject *exc)
+{
+    PyErr_Restore(exc == NULL ? NULL : Py_NewRef(Py_TYPE(exc)), exc, exc == NULL ? NULL : PyException_GetTraceback(exc));
+}
+#endif
+
+/* Clear up after an entry or an exit that the exception set broke off: the last clause of _hot_py's aenter and aexit.
+   The exception stays set; or one that clearing up raises, with it for context. An exit that is over, all but for what
+   is told of it, still has observers to tell; of one that was never begun there is nothing to clear. What comes before
+   the call works where no call does. */
+static void clear_up(PyObject *self, int entering)
+{
+    PyObject *exc = PyErr_GetRaisedException(), *later, *result = NULL;
+    PyObject *lane = SLOT(self, T_lane), *task = SLOT(self, T_task), *more = SLOT(self, T_more);
+    lane = lane != NULL && DERIVES(lane, Lane) ? Py_NewRef(lane) : NULL;
+    int open = entering || (task != NULL && task != Py_None && lane != NULL);
     if (entering) {
-        put(self, T_state, Py_NewRef(S.finished));
+        put(self, T_state, Py_NewRef(S.FINISHED));
     }
-    else if (task == NULL || task == Py_None || lane == NULL) {
-        if (task == Py_None && SLOT(self, T_more) != NULL && SLOT(self, T_more) != Py_None) {
-            in_its_wake(S.tell_end, self, Py_None, exc);
-        }
-        goto cleared;
+    else if (open && SLOT(lane, L_pending) != NULL && PyDict_Check(SLOT(lane, L_pending))) {
+        PyDict_SetItem(SLOT(lane, L_pending), self, Py_None); /* the next tick clears up */
+        PyErr_Clear();
     }
-    else if (SLOT(lane, L_pending) != NULL && PyDict_Check(SLOT(lane, L_pending))) {
-        PyDict_SetItem(SLOT(lane, L_pending), self, Py_None); /* where no call succeeds, the next tick clears up */
-    }
-    PyErr_Clear();
-    if (lane != NULL && PyDict_Contains(lane, self) == 1) {
+    if (open && lane != NULL && PyDict_Contains(lane, self) == 1) {
         PyObject_DelItem(lane, self);
     }
     PyErr_Clear();
+    Py_XDECREF(lane);
     if (entering) {
-        in_its_wake(S.undone, self, exc, exc);
+        result = PyObject_CallFunctionObjArgs(S.undone, self, exc, NULL);
+    }
+    else if (open) {
+        result = PyObject_CallOneArg(S.broken_off, self);
+    }
+    else if (task != Py_None || more == NULL || more == Py_None) {
+        result = Py_NewRef(Py_None);
     }
     else {
-        in_its_wake(S.broken_off, self, NULL, exc);
+        result = PyObject_CallFunctionObjArgs(S.tell_end, self, Py_None, NULL);
     }
-cleared:
-    Py_XDECREF(lane);
-    PyErr_Restore(type, exc, traceback);
+    if (done(result) < 0 && (later = PyErr_GetRaisedException()) != exc) {
+        PyException_SetContext(later, exc); /* stolen */
+        exc = later;
+    }
+    PyErr_SetRaisedException(exc);
 }
+
+/* -- Names that others swap -------------------------------------------------------------------------------------- */
+
+/* What stands in modules' dicts, asked for at each entry. From 3.12 on a dict tells us before it changes, which saves
+   the looking; until then `names` has what it holds. */
+enum { ASKED, INHERITED, CURRENT, INSTALLED, NAMES };
+static PyObject *names[NAMES];
+static int names_known, names_watched;
+
+static PyObject *look_up(int name)
+{
+    PyObject *dict = name == ASKED ? S.task_names : name == INSTALLED ? S.observers : S.context;
+    PyObject *keys[] = {S.str_current_task, S.str_inherited, S.str_current, S.str_installed};
+    return PyDict_GetItemWithError(dict, keys[name]);
+}
+
+/* Borrowed, from the dict, until anything else is called; NULL where it is not there. */
+static inline PyObject *named(int name)
+{
+    if (!names_watched) {
+        return look_up(name);
+    }
+    for (int i = 0; !names_known && i < NAMES; i++) {
+        names[i] = look_up(i);
+    }
+    names_known = 1;
+    return names[name];
+}
+
+#if PY_VERSION_HEX >= 0x030C0000
+static int on_change(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *value)
+{
+    names_known = 0;
+    return 0;
+}
+
+static int watch_names(void)
+{
+    int watcher = PyDict_AddWatcher(on_change); /* there are eight in all */
+    names_watched = watcher >= 0 && PyDict_Watch(watcher, S.task_names) == 0 &&
+                    PyDict_Watch(watcher, S.context) == 0 && PyDict_Watch(watcher, S.observers) == 0;
+    PyErr_Clear();
+    return 0;
+}
+#else
+#define watch_names() 0
+#endif
 
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
 
-/* What an entry reads before it changes anything. Owned, and released by `forget`; borrowed by nobody for longer. */
+/* What an entry reads before it changes anything: owned, and released by `forget`; borrowed by nobody for longer. The
+   first four are all that making one needs. */
 typedef struct {
-    PyObject *loop, *here, *task, *series, *lane, *when, *clock, *parent, *stamp, *started, *current;
+    PyObject *loop, *here, *series, *when;
+    PyObject *task, *lane, *stamp, *started, *parent, *current;
     PyObject *timed; /* when it is timed, if Python said so; else NULL: as `when` */
-    double now;      /* `clock`, as a number */
+    double now;      /* on the loop's clock */
 } Entry;
 
-/* Of a timeout that is made. */
-static void forget_few(Entry *e)
-{
-    Py_XDECREF(e->loop);
-    Py_XDECREF(e->here);
-    Py_XDECREF(e->series);
-    Py_XDECREF(e->when);
-    Py_XDECREF(e->clock);
-}
+enum { MADE = 4, ENTERED = 11 };
 
-static void forget(Entry *e)
+static inline void forget(Entry *e, int most)
 {
-    Py_XDECREF(e->task);
-    Py_XDECREF(e->lane);
-    Py_XDECREF(e->parent);
-    Py_XDECREF(e->stamp);
-    Py_XDECREF(e->started);
-    Py_XDECREF(e->current);
-    Py_XDECREF(e->timed);
-    forget_few(e);
+    for (int i = 0; i < most; i++) {
+        Py_XDECREF(((PyObject **)e)[i]);
+    }
 }
 
 /* Whether `here` is that state which `loop` has: it refers to its loop, and a fork takes it from it. */
 static int is_state_of(PyObject *here, PyObject *loop)
 {
-    PyObject *found = NULL, *reference = SLOT(here, H_loop);
-    if (SLOT(here, H_forked) != Py_False || reference == NULL || !PyWeakref_CheckRefExact(reference)) {
-        return 0;
+    PyObject *found = NULL;
+    if (OF(here, LoopState) && SLOT(here, H_forked) == Py_False) {
+        found = alive(SLOT(here, H_loop));
+        Py_XDECREF(found); /* the caller has `loop` */
     }
-#if PY_VERSION_HEX >= 0x030D0000
-    if (PyWeakref_GetRef(reference, &found) < 0) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(found); /* the caller has `loop` */
-#else
-    found = PyWeakref_GET_OBJECT(reference);
-#endif
     return found == loop;
 }
 
-/* Find the running loop and its state, which may be `likely` (or NULL); -1, and no exception, where there is none of
-   ours. */
-static int running(Entry *e, PyObject *likely)
+/* Find the running loop and its state, mostly the one found last; -1, and no exception, where there is none of ours. */
+static int running(Entry *e)
 {
-    e->loop = ask(S.running_loop);
-    if (e->loop != NULL && likely != NULL && OF(likely, state) && is_state_of(likely, e->loop)) {
-        e->here = Py_NewRef(likely);
-        return 0;
-    }
-    e->here = e->loop == NULL ? NULL : PyObject_GetAttr(e->loop, S.str__tracedtimeout);
-    if (e->here != NULL && OF(e->here, state)) {
-        return 0;
+    e->loop = ask(S.get_running_loop);
+    if (e->loop != NULL) {
+        e->here = alive(S.recent);
+        if (e->here != NULL && is_state_of(e->here, e->loop)) {
+            return 0;
+        }
+        Py_XSETREF(e->here, PyObject_GetAttr(e->loop, S.str__tracedtimeout));
+        if (e->here != NULL && OF(e->here, LoopState)) {
+            Py_XSETREF(S.recent, PyWeakref_NewRef(e->here, NULL));
+            PyErr_Clear(); /* no memory for that */
+            return 0;
+        }
     }
     PyErr_Clear();
     return -1;
-}
-
-/* Read the loop's clock. */
-static int read_clock(Entry *e)
-{
-    e->clock = ask(SLOT(e->here, H_clock));
-    return e->clock == NULL ? -1 : number(e->clock, &e->now);
 }
 
 /* Find the series of `delay` in `by_delay` (stolen), and when that is from now; -1 where it goes the long way. */
@@ -294,11 +379,11 @@ static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
     double seconds;
     e->series = found_in(by_delay, delay);
     Py_XDECREF(by_delay);
-    if (e->series == NULL || read_clock(e) < 0) {
+    if (e->series == NULL || read_clock(SLOT(e->here, H_clock), &e->now) < 0) {
         return -1;
     }
     if (delay == Py_None) {
-        e->when = Py_NewRef(S.never);
+        e->when = Py_NewRef(S.NEVER);
     }
     else if ((PyFloat_CheckExact(delay) || PyLong_CheckExact(delay)) && number(delay, &seconds) == 0) {
         e->when = PyFloat_FromDouble(e->now + seconds);
@@ -309,14 +394,19 @@ static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
 /* Whether the current task is common: it is there, and is not being cancelled. */
 static int task_is_plain(Entry *e)
 {
-    PyObject *current_task = Py_XNewRef(PyDict_GetItemWithError(S.task_names, S.str_current_task)); /* may be swapped */
-    e->task = current_task == NULL ? NULL : PyObject_CallOneArg(current_task, e->loop);
-    Py_XDECREF(current_task);
+    PyObject *asked = Py_XNewRef(named(ASKED));
+    if (asked == S.usual_asked && S.current_tasks != Py_None) {
+        e->task = found_in(S.current_tasks, e->loop);
+    }
+    else if (asked != NULL) {
+        e->task = PyObject_CallOneArg(asked, e->loop);
+    }
+    Py_XDECREF(asked);
     if (e->task == NULL || e->task == Py_None) {
         return 0;
     }
-    PyObject *cancelling = (PyObject *)Py_TYPE(e->task) == S.task ? S.task_cancelling(e->task, NULL)
-                                                                  : PyObject_CallMethodNoArgs(e->task, S.str_cancelling);
+    PyObject *cancelling = Py_TYPE(e->task) == S.task ? S.task_cancelling(e->task, NULL)
+                                                     : PyObject_CallMethodNoArgs(e->task, S.str_cancelling);
     int is_true = cancelling == NULL ? -1 : PyObject_IsTrue(cancelling);
     Py_XDECREF(cancelling);
     return is_true == 0;
@@ -326,27 +416,17 @@ static int task_is_plain(Entry *e)
    deadline is known. */
 static int parent_is_plain(Entry *e)
 {
-    PyObject *inherited = PyDict_GetItemWithError(S.context, S.str_inherited), *current = NULL;
-    if (inherited == NULL) {
-        return 0;
-    }
-    if (PyCFunction_Check(inherited)) { /* current.get itself */
-        current = PyCFunction_GET_SELF(inherited);
-    }
-    if (current != NULL && PyContextVar_CheckExact(current)) {
+    PyObject *inherited = Py_XNewRef(named(INHERITED)), *outer;
+    PyObject *current = inherited != NULL && PyCFunction_Check(inherited) ? PyCFunction_GET_SELF(inherited) : NULL;
+    if (current != NULL && PyContextVar_CheckExact(current)) { /* current.get itself */
         e->current = Py_NewRef(current);
-        if (PyContextVar_Get(current, NULL, &e->parent) < 0) {
-            return 0;
-        }
+        (void)PyContextVar_Get(current, NULL, &e->parent);
     }
-    else {
-        e->current = Py_XNewRef(PyDict_GetItemWithError(S.context, S.str_current));
-        Py_INCREF(inherited);
-        e->parent = e->current == NULL ? NULL : PyObject_CallNoArgs(inherited);
-        Py_DECREF(inherited);
+    else if ((e->current = Py_XNewRef(named(CURRENT))) != NULL && inherited != NULL) {
+        e->parent = PyObject_CallNoArgs(inherited);
     }
-    PyObject *outer;
-    while (e->parent != NULL && OF(e->parent, timeout) && SLOT(e->parent, T_state) == S.finished &&
+    Py_XDECREF(inherited);
+    while (e->parent != NULL && OF(e->parent, timeout) && SLOT(e->parent, T_state) == S.FINISHED &&
            (outer = SLOT(e->parent, T_parent)) != NULL) {
         Py_INCREF(outer);
         Py_SETREF(e->parent, outer);
@@ -363,12 +443,11 @@ static int parent_is_plain(Entry *e)
 static int look(Entry *e)
 {
     PyObject *apart = SLOT(e->here, H_timed_apart);
-    e->lane = OF(e->series, series) ? Py_XNewRef(SLOT(e->series, C_lane)) : NULL;
+    e->lane = OF(e->series, Series) ? Py_XNewRef(SLOT(e->series, C_lane)) : NULL;
     e->stamp = Py_XNewRef(SLOT(e->here, H_stamp));
-    if (e->lane != NULL && DERIVES(e->lane, lane) && SLOT(e->lane, L_here) == e->here && e->stamp != NULL &&
+    if (e->lane != NULL && DERIVES(e->lane, Lane) && SLOT(e->lane, L_here) == e->here && e->stamp != NULL &&
         task_is_plain(e) &&
-        (apart == Py_False ||
-         (apart == Py_True && (e->started = ask(SLOT(e->here, H_stopwatch))) != NULL)) &&
+        (apart == Py_False || (apart == Py_True && (e->started = ask(SLOT(e->here, H_stopwatch))) != NULL)) &&
         parent_is_plain(e)) {
         return 1;
     }
@@ -402,12 +481,9 @@ static int beneath(PyObject *self, Entry *e, double when)
    and 0 where Python found it another place. `fresh`: it was made in this moment, and not up to SOON ago. */
 static int queue(PyObject *self, Entry *e, double when, int fresh)
 {
-    PyObject *here = e->here, *lane = e->lane;
+    PyObject *here = e->here, *lane = e->lane, *timed = e->timed == NULL ? e->when : e->timed;
     double tail, limit, armed, heal_at;
-    if (e->timed != NULL && e->timed != e->when) {
-        return done(PyObject_CallFunctionObjArgs(S.place, self, here, e->timed, e->clock, NULL)) < 0 ? -1 : 0;
-    }
-    if (OF(lane, lane)) {
+    if (timed == e->when && OF(lane, Lane)) {
         if (number(SLOT(lane, L_tail), &tail) < 0 || number(SLOT(lane, L_fresh), &limit) < 0) {
             return -1;
         }
@@ -423,19 +499,23 @@ static int queue(PyObject *self, Entry *e, double when, int fresh)
             return done(PyObject_CallMethodOneArg(here, S.str_arm, e->when)) < 0 ? -1 : 1;
         }
     }
-    else if (e->when == S.never && lane == SLOT(here, H_untimed)) {
+    else if (timed == S.NEVER && lane == SLOT(here, H_untimed)) {
         if (SLOT(self, T_started) == Py_None) {
-            put(self, T_started, Py_NewRef(e->clock));
+            PyObject *now = PyFloat_FromDouble(e->now);
+            if (now == NULL) {
+                return -1;
+            }
+            put(self, T_started, now);
         }
         return 1;
     }
-    return done(PyObject_CallFunctionObjArgs(S.place, self, here, e->when, e->clock, NULL)) < 0 ? -1 : 0;
+    return done(PyObject_CallFunction(S.place, "OOOd", self, here, timed, e->now));
 }
 
 /* Enter `self`, which is plain as `look` found. New: self; or NULL, and undone. */
 static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
 {
-    int own = 1, queued;
+    int own_limit = 1, queued;
     double when;
     PyObject *installed, *token, *more;
 
@@ -447,14 +527,14 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
         put(self, T_started, Py_NewRef(e->started));
     }
     put(self, T_parent, Py_NewRef(e->parent));
-    if (number(e->when, &when) < 0 || (e->parent != Py_None && (own = beneath(self, e, when)) < 0)) {
+    if (number(e->when, &when) < 0 || (e->parent != Py_None && (own_limit = beneath(self, e, when)) < 0)) {
         goto failed;
     }
-    put(self, T_state, Py_NewRef(S.active));
+    put(self, T_state, Py_NewRef(S.ACTIVE));
     if ((queued = queue(self, e, when, fresh)) < 0) {
         goto failed;
     }
-    installed = PyDict_GetItemWithError(S.observers, S.str_installed);
+    installed = named(INSTALLED);
     if (installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0 &&
         done(PyObject_CallOneArg(S.announce, self)) < 0) {
         goto failed;
@@ -464,13 +544,13 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
         goto failed;
     }
     Py_DECREF(token);
-    if (own && queued) {
-        if ((more = one_more(SLOT(e->series, C_entered))) != NULL) {
-            put(e->series, C_entered, more);
+    if (own_limit && queued) {
+        if ((more = next(SLOT(e->series, C_entered))) != NULL) {
+            step(e->series, C_entered, more);
             return Py_NewRef(self);
         }
     }
-    else if ((more = PyObject_CallFunctionObjArgs(S.counted, self, e->clock, NULL)) != NULL) {
+    else if ((more = PyObject_CallFunction(S.counted, "Od", self, e->now)) != NULL) {
         return more; /* self */
     }
 failed:
@@ -483,22 +563,19 @@ failed:
 static PyObject *enter_made(PyObject *self)
 {
     Entry e = {0};
-    PyObject *result = NULL, *series = SLOT(self, T_series), *lane;
-    if (SLOT(self, T_state) != S.created || SLOT(self, T_more) != Py_None || SLOT(self, T_when) == NULL ||
-        series == NULL || !OF(series, series) || (lane = SLOT(series, C_lane)) == NULL || !DERIVES(lane, lane)) {
-        return NULL;
-    }
-    if (running(&e, SLOT(lane, L_here)) == 0) {
+    PyObject *result = NULL, *series = SLOT(self, T_series);
+    if (SLOT(self, T_state) == S.CREATED && SLOT(self, T_more) == Py_None && SLOT(self, T_when) != NULL &&
+        series != NULL && running(&e) == 0) {
         e.series = Py_NewRef(series);
         e.when = Py_NewRef(SLOT(self, T_when));
-        if (read_clock(&e) < 0) {
+        if (read_clock(SLOT(e.here, H_clock), &e.now) < 0) {
             PyErr_Clear();
         }
-        else if (look(&e) && SLOT(self, T_state) == S.created) {
+        else if (look(&e) && SLOT(self, T_state) == S.CREATED) {
             result = enter_plain(self, &e, 0);
         }
     }
-    forget(&e);
+    forget(&e, ENTERED);
     return result;
 }
 
@@ -506,42 +583,37 @@ static PyObject *enter_made(PyObject *self)
 
 /* Count an exit in time, and show it as left, in one step: all that may fail comes before. -1, and nothing counted.
    What took longer than the first bucket can wait a microsecond for Python. */
-static int count(PyObject *self, PyObject *series, double elapsed, PyObject *elapsed_object, double limit)
+static int count(PyObject *self, PyObject *series, PyObject *elapsed, double limit)
 {
-    int usual = OF(series, series), quick = usual ? C_quick : V_quick, sum = usual ? C_seconds : V_seconds;
-    PyObject *ratios, *seconds, *more;
-    double up_to;
+    int usual = OF(series, Series), quick = usual ? C_quick : V_quick, seconds = usual ? C_seconds : V_seconds;
+    double up_to, took = PyFloat_AS_DOUBLE(elapsed);
+    PyObject *more;
     if (number(SLOT(series, usual ? C_quick_up_to : V_short), &up_to) < 0) {
         return -1;
     }
-    if (!(elapsed <= up_to) || (!usual && !(limit > 0.0))) {
-        return done(PyObject_CallFunctionObjArgs(S.completed, self, series, elapsed_object, NULL));
+    if (!(took <= up_to) || (!usual && !(limit > 0.0))) {
+        return done(PyObject_CallFunctionObjArgs(S.completed, self, series, elapsed, NULL));
     }
-    seconds = plus(series, sum, elapsed);
-    ratios = usual ? NULL : plus(series, V_ratios, elapsed / limit);
-    more = one_more(SLOT(series, quick));
-    if (seconds == NULL || more == NULL || (!usual && ratios == NULL)) {
-        Py_XDECREF(seconds);
-        Py_XDECREF(ratios);
-        Py_XDECREF(more);
+    if (own(series, seconds) < 0 || (!usual && own(series, V_ratios) < 0) ||
+        (more = next(SLOT(series, quick))) == NULL) {
         return -1;
     }
-    put(self, T_ended, Py_NewRef(elapsed_object));
-    put(self, T_state, Py_NewRef(S.finished));
-    put(series, quick, more);
-    put(series, sum, seconds);
+    put(self, T_ended, Py_NewRef(elapsed));
+    put(self, T_state, Py_NewRef(S.FINISHED));
+    step(series, quick, more);
+    ADD(series, seconds, took);
     if (!usual) {
-        put(series, V_ratios, ratios);
+        ADD(series, V_ratios, took / limit);
     }
     return 0;
 }
 
 /* Tell the parent what it took, and let go of it. */
-static int leave_parent(PyObject *self, PyObject *here, PyObject *name, PyObject *elapsed, PyObject *now)
+static int leave_parent(PyObject *self, PyObject *here, PyObject *name, PyObject *elapsed, double now)
 {
     PyObject *outer = SLOT(self, T_parent), *spent;
-    if (!DERIVES(outer, link) || SLOT(outer, T_inner) != self) {
-        return done(PyObject_CallFunctionObjArgs(S.let_go, self, here, name, elapsed, now, NULL));
+    if (!DERIVES(outer, Link) || SLOT(outer, T_inner) != self) {
+        return done(PyObject_CallFunction(S.let_go, "OOOOd", self, here, name, elapsed, now));
     }
     Py_INCREF(outer);
     put(outer, T_inner, Py_NewRef(Py_None));
@@ -560,15 +632,15 @@ static int leave_parent(PyObject *self, PyObject *here, PyObject *name, PyObject
 static int begin_exit(PyObject *self)
 {
     PyObject *lane = SLOT(self, T_lane), *more = SLOT(self, T_more), *series = SLOT(self, T_series), *here;
-    if (SLOT(self, T_state) != S.active || lane == NULL || !DERIVES(lane, lane) || more == NULL || OF(more, more) ||
-        SLOT(self, T_inner) != Py_None || series == NULL || !(OF(series, series) || OF(series, varied))) {
+    if (SLOT(self, T_state) != S.ACTIVE || lane == NULL || !DERIVES(lane, Lane) || more == NULL || OF(more, More) ||
+        SLOT(self, T_inner) != Py_None || series == NULL || !(OF(series, Series) || OF(series, Varied))) {
         return 0;
     }
     here = SLOT(lane, L_here);
-    if (here == NULL || !OF(here, state) || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
+    if (here == NULL || !OF(here, LoopState) || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
         return 0;
     }
-    if (!OF(lane, lane)) {
+    if (!OF(lane, Lane)) {
         return lane == SLOT(here, H_untimed);
     }
     if (PyDict_DelItem(lane, self) == 0) {
@@ -583,14 +655,13 @@ static PyObject *leave_plain(PyObject *self)
 {
     PyObject *lane = Py_NewRef(SLOT(self, T_lane)), *here = Py_NewRef(SLOT(lane, L_here));
     PyObject *series = Py_NewRef(SLOT(self, T_series)), *more = Py_NewRef(SLOT(self, T_more));
-    PyObject *now_object = NULL, *elapsed_object = NULL, *raised = NULL, *since;
+    PyObject *elapsed = NULL, *raised = NULL, *since;
     double now, deadline, start, delay = 0.0;
 
-    now_object = ask(SLOT(here, H_stopwatch));
-    if (now_object == NULL || number(now_object, &now) < 0 || number(SLOT(self, T_deadline), &deadline) < 0) {
+    if (read_clock(SLOT(here, H_stopwatch), &now) < 0 || number(SLOT(self, T_deadline), &deadline) < 0) {
         goto failed;
     }
-    if (!(now <= deadline) || SLOT(self, T_state) != S.active || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
+    if (!(now <= deadline) || SLOT(self, T_state) != S.ACTIVE || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
         raised = PyObject_CallFunctionObjArgs(S.py_left_by, self, Py_None, NULL);
         if (raised == NULL) {
             goto failed;
@@ -599,13 +670,9 @@ static PyObject *leave_plain(PyObject *self)
     }
     since = SLOT(self, T_started);
     if (number(since == Py_None ? SLOT(self, T_when) : since, &start) < 0 ||
-        (since == Py_None && number(SLOT(lane, L_delay), &delay) < 0)) {
-        goto failed;
-    }
-    elapsed_object = PyFloat_FromDouble(now - start + delay);
-    if (elapsed_object == NULL ||
-        count(self, series, PyFloat_AS_DOUBLE(elapsed_object), elapsed_object,
-              now < deadline ? deadline - now + PyFloat_AS_DOUBLE(elapsed_object) : 0.0) < 0) {
+        (since == Py_None && number(SLOT(lane, L_delay), &delay) < 0) ||
+        (elapsed = PyFloat_FromDouble(now - start + delay)) == NULL ||
+        count(self, series, elapsed, now < deadline ? deadline - now + PyFloat_AS_DOUBLE(elapsed) : 0.0) < 0) {
         goto failed;
     }
     if (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H_idle) == Py_False &&
@@ -613,11 +680,11 @@ static PyObject *leave_plain(PyObject *self)
         goto failed;
     }
     if (SLOT(self, T_parent) != NULL && SLOT(self, T_parent) != Py_None &&
-        leave_parent(self, here, SLOT(series, OF(series, series) ? C_name : V_name), elapsed_object, now_object) < 0) {
+        leave_parent(self, here, SLOT(series, OF(series, Series) ? C_name : V_name), elapsed, now) < 0) {
         goto failed;
     }
     put(self, T_task, Py_NewRef(Py_None)); /* task -> context -> timeout -> task would be a cycle */
-    if (more != Py_None && !OF(more, unhurried) && done(PyObject_CallFunctionObjArgs(S.tell, self, more, NULL)) < 0) {
+    if (more != Py_None && !OF(more, Unhurried) && done(PyObject_CallFunctionObjArgs(S.tell, self, more, NULL)) < 0) {
         goto failed;
     }
     raised = Py_NewRef(Py_None);
@@ -625,8 +692,7 @@ static PyObject *leave_plain(PyObject *self)
 failed:
     clear_up(self, 0);
 left:
-    Py_XDECREF(elapsed_object);
-    Py_XDECREF(now_object);
+    Py_XDECREF(elapsed);
     Py_DECREF(more);
     Py_DECREF(series);
     Py_DECREF(here);
@@ -634,28 +700,72 @@ left:
     return raised;
 }
 
-/* -- What __aenter__ and __aexit__ return ------------------------------------------------------------------------ */
+/* -- __aenter__ and __aexit__ ------------------------------------------------------------------------------------ */
 
-/* Done at its first step, and never waits. `timeout` is owned until then, and NULL from then on. `stop` is what an entry
-   raised, and has the timeout for its value: it is this one's, so that it goes with this one. The collector sees both. */
-typedef struct {
-    PyObject_HEAD
-    PyObject *timeout, *stop;
-    int leaving;
-} Awaitable;
-
-static PyObject *awaitable_new(PyObject *timeout, int leaving)
+/* New: what a function of _hot_py returns for `self` and the arguments. Where there is no memory to ask it, an exit is
+   cleared up here. */
+static PyObject *by_python(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t count,
+                           PyObject *keywords)
 {
-    Awaitable *self = (Awaitable *)S.spare;
-    if (self != NULL) {
-        S.spare = NULL;
-        PyObject_Init((PyObject *)self, (PyTypeObject *)S.awaitable);
+    PyObject *method = PyMethod_New(function, self), *result = NULL;
+    if (method != NULL) {
+        result = PyObject_Vectorcall(method, args, (size_t)count, keywords);
+        Py_DECREF(method);
     }
-    else if ((self = PyObject_GC_New(Awaitable, (PyTypeObject *)S.awaitable)) == NULL) {
+    else if (function == S.py_aexit) {
+        clear_up(self, 0);
+    }
+    return result;
+}
+
+/* A bound __aenter__ or __aexit__, which is at once what its first call returns: an awaitable, done at its first step,
+   that never waits. One object for both, used again and again, is a tenth of all that a timeout costs up to 3.13; from
+   3.14 on `async with` binds nothing, and `step_new` is called first.
+
+   `timeout` is owned until this one dies; nothing takes it away but the collector. `stop` is what an entry raised, and
+   has the timeout for its value: it is this one's, so that it goes with this one. The collector sees both. */
+typedef struct step {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *timeout, *stop;
+    struct step *next; /* of those that are dead */
+    enum { BOUND, CALLED, DONE } state;
+    int leaving;
+} Step;
+
+static PyTypeObject step_type;
+
+/* Those that are dead and will be used again: as many as are nested, mostly. */
+#define MOST_SPARE 64
+static Step *spare_steps;
+static int spare_count;
+
+static PyObject *step_call(PyObject *self, PyObject *const *args, size_t flagged, PyObject *keywords)
+{
+    Step *step = (Step *)self;
+    Py_ssize_t count = PyVectorcall_NARGS(flagged);
+    if (step->state == BOUND && keywords == NULL && (step->leaving ? count == 3 && args[1] == Py_None : count == 0)) {
+        step->state = CALLED;
+        return Py_NewRef(self);
+    }
+    return by_python(step->leaving ? S.py_aexit : S.py_aenter, step->timeout, args, count, keywords);
+}
+
+static PyObject *step_new(PyObject *timeout, int leaving, int state)
+{
+    Step *self = spare_steps;
+    if (self != NULL) {
+        spare_steps = self->next;
+        spare_count--;
+        PyObject_Init((PyObject *)self, &step_type);
+    }
+    else if ((self = PyObject_GC_New(Step, &step_type)) == NULL) {
         return NULL;
     }
+    self->vectorcall = step_call;
     self->timeout = Py_NewRef(timeout);
     self->stop = NULL;
+    self->state = state;
     self->leaving = leaving;
     PyObject_GC_Track(self);
     return (PyObject *)self;
@@ -674,60 +784,59 @@ static void stop_spared(PyObject *stop)
     Py_DECREF(stop);
 }
 
-static int awaitable_traverse(Awaitable *self, visitproc visit, void *arg)
+static int step_traverse(Step *self, visitproc visit, void *arg)
 {
-    Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->timeout);
     Py_VISIT(self->stop);
     return 0;
 }
 
-static int awaitable_clear(Awaitable *self)
+static int step_clear(Step *self)
 {
+    self->state = DONE;
     Py_CLEAR(self->timeout);
     Py_CLEAR(self->stop);
     return 0;
 }
 
-static void awaitable_dealloc(Awaitable *self)
+static void step_dealloc(Step *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    if (self->timeout != NULL) { /* as coroutines say */
-        PyObject *kind, *exc, *traceback;
-        PyErr_Fetch(&kind, &exc, &traceback);
+    if (self->state == CALLED) { /* as coroutines say */
+        PyObject *exc = PyErr_GetRaisedException();
         if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
                              self->leaving ? "aexit" : "aenter") < 0) {
             PyErr_WriteUnraisable(NULL);
         }
-        PyErr_Restore(kind, exc, traceback);
+        PyErr_SetRaisedException(exc);
     }
     Py_CLEAR(self->timeout);
     if (self->stop != NULL) {
         stop_spared(self->stop);
     }
-    if (S.spare == NULL) {
-        S.spare = (PyObject *)self;
+    if (spare_count < MOST_SPARE) {
+        self->next = spare_steps;
+        spare_steps = self;
+        spare_count++;
     }
     else {
         PyObject_GC_Del(self);
     }
-    Py_DECREF(type);
 }
 
 /* New: the coroutine of the twin. */
-static PyObject *twin_of(PyObject *timeout, int leaving)
+static PyObject *twin_of(Step *self)
 {
-    return leaving ? PyObject_CallFunctionObjArgs(S.py_aexit, timeout, Py_None, Py_None, Py_None, NULL)
-                   : PyObject_CallOneArg(S.py_aenter, timeout);
+    return self->leaving ? PyObject_CallFunctionObjArgs(S.py_aexit, self->timeout, Py_None, Py_None, Py_None, NULL)
+                         : PyObject_CallOneArg(S.py_aenter, self->timeout);
 }
 
 /* New: what the twin, which never waits, returns. Where there is no memory to ask it, an exit is cleared up here. */
-static PyObject *by_twin(PyObject *timeout, int leaving)
+static PyObject *by_twin(Step *self)
 {
-    PyObject *coroutine = twin_of(timeout, leaving), *result = NULL;
-    if (coroutine == NULL && leaving) {
-        clear_up(timeout, 0);
+    PyObject *coroutine = twin_of(self), *result = NULL;
+    if (coroutine == NULL && self->leaving) {
+        clear_up(self->timeout, 0);
     }
     else if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
         Py_CLEAR(result);
@@ -737,178 +846,163 @@ static PyObject *by_twin(PyObject *timeout, int leaving)
     return result;
 }
 
-/* New: the timeout, which the awaitable is rid of. */
-static PyObject *taken(Awaitable *self)
+/* Have this be the one time that it is awaited. */
+static int begin_step(Step *self)
 {
-    PyObject *timeout = self->timeout;
-    self->timeout = NULL;
-    if (timeout == NULL) {
+    if (self->state != CALLED) {
         PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return -1;
     }
-    return timeout;
+    self->state = DONE;
+    return 0;
 }
 
 /* The step. New: what `await` gives. */
-static PyObject *awaitable_step(Awaitable *self)
+static PyObject *step_result(Step *self)
 {
-    PyObject *timeout = taken(self), *result;
-    if (timeout == NULL) {
+    PyObject *result;
+    if (begin_step(self) < 0) {
         return NULL;
     }
     if (!self->leaving) {
-        result = enter_made(timeout);
-        if (result == NULL && !PyErr_Occurred()) {
-            result = by_twin(timeout, 0);
-        }
+        result = enter_made(self->timeout);
+        return result == NULL && !PyErr_Occurred() ? by_twin(self) : result;
     }
-    else if (!begin_exit(timeout)) {
-        result = by_twin(timeout, 1);
+    if (!begin_exit(self->timeout)) {
+        return by_twin(self);
     }
-    else {
-        result = leave_plain(timeout);
-        if (result != NULL && result != Py_None) {
-            PyErr_SetObject((PyObject *)Py_TYPE(result), result);
-            Py_CLEAR(result);
-        }
+    result = leave_plain(self->timeout);
+    if (result != NULL && result != Py_None) {
+        PyErr_SetObject((PyObject *)Py_TYPE(result), result);
+        Py_CLEAR(result);
     }
-    Py_DECREF(timeout);
     return result;
 }
 
-static PySendResult awaitable_am_send(Awaitable *self, PyObject *value, PyObject **result)
+static PySendResult step_am_send(Step *self, PyObject *value, PyObject **result)
 {
-    *result = awaitable_step(self);
+    *result = step_result(self);
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
-/* The step, its value in a StopIteration. That is made before anything is entered: where there is no memory for it, who
-   awaits would not learn that it was. Always NULL; without an exception, where `silent`, for None. */
-static PyObject *awaitable_stop(Awaitable *self, int silent)
+static PyObject *step_await(Step *self)
 {
-    PyObject *stop = NULL;
-    if (!self->leaving && self->timeout != NULL) {
-        stop = PyObject_CallOneArg(PyExc_StopIteration, self->timeout);
-        if (stop == NULL) {
-            Py_CLEAR(self->timeout);
-            return NULL;
-        }
+    if (self->state == BOUND) {
+        PyErr_SetString(PyExc_TypeError, "a method can't be used in 'await' expression: call it");
+        return NULL;
     }
-    PyObject *result = awaitable_step(self);
-    if (result != NULL && stop != NULL) {
-        PyErr_SetObject(PyExc_StopIteration, stop);
+    return Py_NewRef(self);
+}
+
+/* The step, its value in `stop` (new, or NULL), which is raised. That is made before anything is entered: where there is
+   no memory for it, who awaits would not learn that it was. Always NULL. */
+static PyObject *step_into(Step *self, PyObject *stop)
+{
+    PyObject *result = NULL;
+    if (stop == NULL) {
+        self->state = DONE;
     }
-    else if (result != NULL && !silent) {
-        PyErr_SetNone(PyExc_StopIteration);
+    else if ((result = step_result(self)) != NULL) {
+        Py_XSETREF(((PyStopIterationObject *)stop)->value, result);
+        PyErr_SetRaisedException(Py_NewRef(stop));
     }
-    Py_XDECREF(result);
+    return NULL;
+}
+
+/* `SEND` of 3.12 and later asks this: for None, without an exception. The StopIteration of an entry is used again and
+   again, with nothing else in it: it costs a tenth of all else, anew. */
+static PyObject *step_next(Step *self)
+{
+    PyObject *stop;
+    if (self->leaving) {
+        Py_XDECREF(step_result(self)); /* None */
+        return NULL;
+    }
+    stop = S.spare_stop != NULL ? S.spare_stop : PyObject_CallNoArgs(PyExc_StopIteration);
+    S.spare_stop = NULL;
+    step_into(self, stop);
+    Py_XSETREF(self->stop, stop);
+    return NULL;
+}
+
+static PyObject *step_send(Step *self, PyObject *value)
+{
+    PyObject *stop = PyObject_CallNoArgs(PyExc_StopIteration); /* it gets a traceback, and is not kept */
+    step_into(self, stop);
     Py_XDECREF(stop);
     return NULL;
 }
 
-/* `SEND` of 3.12 and later asks this, to which None needs no StopIteration. That of an entry is used again and again,
-   with nothing else in it: it costs a tenth of all else, anew. */
-static PyObject *awaitable_next(Awaitable *self)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    if (!self->leaving && self->timeout != NULL) {
-        PyObject *stop = S.spare_stop, *result;
-        S.spare_stop = NULL;
-        if (stop == NULL && (stop = PyObject_CallNoArgs(PyExc_StopIteration)) == NULL) {
-            Py_CLEAR(self->timeout);
-            return NULL;
-        }
-        result = awaitable_step(self);
-        if (result == NULL) {
-            stop_spared(stop);
-            return NULL;
-        }
-        Py_XSETREF(((PyStopIterationObject *)stop)->value, result);
-        self->stop = Py_NewRef(stop);
-        PyErr_SetRaisedException(stop);
-        return NULL;
-    }
-#endif
-    return awaitable_stop(self, 1);
-}
-
-static PyObject *awaitable_send(Awaitable *self, PyObject *value)
-{
-    return awaitable_stop(self, 0);
-}
-
 /* throw(exception), or throw(type, value, traceback): raised in the twin, before its first line. */
-static PyObject *awaitable_throw(Awaitable *self, PyObject *args)
+static PyObject *step_throw(Step *self, PyObject *args)
 {
-    PyObject *timeout = taken(self), *result = NULL;
-    PyObject *coroutine = timeout == NULL ? NULL : twin_of(timeout, self->leaving);
+    PyObject *coroutine = begin_step(self) < 0 ? NULL : twin_of(self), *result = NULL;
     PyObject *method = coroutine == NULL ? NULL : PyObject_GetAttr(coroutine, S.str_throw);
     if (method != NULL) {
         result = PyObject_Call(method, args, NULL);
     }
     Py_XDECREF(method);
     Py_XDECREF(coroutine);
-    Py_XDECREF(timeout);
     return result;
 }
 
-static PyObject *awaitable_close(Awaitable *self, PyObject *ignored)
+static PyObject *step_close(Step *self, PyObject *ignored)
 {
-    Py_CLEAR(self->timeout);
+    self->state = DONE;
     Py_RETURN_NONE;
 }
 
-static PyMethodDef awaitable_methods[] = {
-    {"send", (PyCFunction)awaitable_send, METH_O, NULL},
-    {"throw", (PyCFunction)awaitable_throw, METH_VARARGS, NULL},
-    {"close", (PyCFunction)awaitable_close, METH_NOARGS, NULL},
+static PyObject *step_name(Step *self, void *ignored)
+{
+    return PyUnicode_FromString(self->leaving ? "aexit" : "aenter");
+}
+
+static PyMethodDef step_methods[] = {
+    {"send", (PyCFunction)step_send, METH_O, NULL},
+    {"throw", (PyCFunction)step_throw, METH_VARARGS, NULL},
+    {"close", (PyCFunction)step_close, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot awaitable_slots[] = {
-    {Py_tp_dealloc, awaitable_dealloc},
-    {Py_tp_traverse, awaitable_traverse},
-    {Py_tp_clear, awaitable_clear},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, awaitable_next},
-    {Py_tp_methods, awaitable_methods},
-    {Py_am_await, PyObject_SelfIter},
-    {Py_am_send, awaitable_am_send},
-    {0, NULL},
-};
+static PyMemberDef step_members[] = {{"__self__", T_OBJECT, offsetof(Step, timeout), READONLY, NULL}, {NULL}};
+static PyGetSetDef step_getset[] = {{"__name__", (getter)step_name}, {"__qualname__", (getter)step_name}, {NULL}};
+static PyAsyncMethods step_async = {.am_await = (unaryfunc)step_await, .am_send = (sendfunc)step_am_send};
 
-static PyType_Spec awaitable_spec = {
-    .name = "tracedtimeout._core._hot_c.Awaitable",
-    .basicsize = sizeof(Awaitable),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = awaitable_slots,
+static PyTypeObject step_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "tracedtimeout._core._hot_c.Step",
+    .tp_basicsize = sizeof(Step),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+                Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Step, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_dealloc = (destructor)step_dealloc,
+    .tp_traverse = (traverseproc)step_traverse,
+    .tp_clear = (inquiry)step_clear,
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = (iternextfunc)step_next,
+    .tp_methods = step_methods,
+    .tp_members = step_members,
+    .tp_getset = step_getset,
+    .tp_as_async = &step_async,
 };
-
-/* -- The functions of _hot --------------------------------------------------------------------------------------- */
 
 /* Methods of Timeout; of any object, as far as CPython checks. What is no Timeout itself goes to the twin. */
 static PyObject *hot_aenter(PyObject *self, PyObject *ignored)
 {
-    return OF(self, timeout) ? awaitable_new(self, 0) : PyObject_CallOneArg(S.py_aenter, self);
+    return OF(self, timeout) ? step_new(self, 0, CALLED) : PyObject_CallOneArg(S.py_aenter, self);
 }
 
 static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    if (OF(self, timeout) && count == 3 && keywords == NULL && args[1] == Py_None) {
-        PyObject *awaitable = awaitable_new(self, 1);
-        if (awaitable == NULL) {
-            clear_up(self, 0);
-        }
-        return awaitable;
+    if (!OF(self, timeout) || count != 3 || keywords != NULL || args[1] != Py_None) {
+        return by_python(S.py_aexit, self, args, count, keywords);
     }
-    PyObject *all[1 + 4] = {self}; /* no bound method: an allocation more that may fail */
-    Py_ssize_t given = count + (keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords));
-    if (given > 4) {
-        return PyErr_Format(PyExc_TypeError, "aexit() takes 4 positional arguments but %zd were given", given + 1);
+    PyObject *step = step_new(self, 1, CALLED);
+    if (step == NULL) {
+        clear_up(self, 0);
     }
-    for (Py_ssize_t i = 0; i < given; i++) {
-        all[1 + i] = args[i];
-    }
-    return PyObject_Vectorcall(S.py_aexit, all, (size_t)count + 1, keywords);
+    return step;
 }
 
 #define FAST(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
@@ -916,18 +1010,104 @@ static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t cou
 static PyMethodDef aenter_def = {"aenter", hot_aenter, METH_NOARGS, "Enter a timeout, in the task that it guards."};
 static PyMethodDef aexit_def = {"aexit", FAST(hot_aexit), "Leave a timeout, with the exception that its body raised."};
 
+/* A method descriptor that binds to a Step. */
+static PyObject *method_get(PyObject *self, PyObject *timeout, PyObject *class)
+{
+    if (timeout == NULL || !OF(timeout, timeout)) {
+        return PyMethodDescr_Type.tp_descr_get(self, timeout, class);
+    }
+    return step_new(timeout, ((PyMethodDescrObject *)self)->d_method == &aexit_def, BOUND);
+}
+
+static PyTypeObject method_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "tracedtimeout._core._hot_c.Method",
+    .tp_base = &PyMethodDescr_Type,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE |
+                Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_descr_get = method_get,
+};
+
+/* -- The object of a timeout ------------------------------------------------------------------------------------- */
+
+/* A Timeout is of a class written in Python, so CPython ends it by looking what that has: 15 slots in two classes, a
+   dict and weak references of CPython's own keeping. Here that is known, and it is a tenth of all else. Those that are
+   dead and will be used again are not the collector's, have no weak references and no dict, and their fields are NULL. */
+#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX < 0x030D0000
+#define PyObject_ClearManagedDict _PyObject_ClearManagedDict
+#endif
+#define KEPT (Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_MANAGED_WEAKREF)
+static PyObject *spare_timeouts[MOST_SPARE];
+static int spare_timeouts_count;
+
+/* The class that `bind` was given, or one derived from it, whose own fields are cleared. */
+static void timeout_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, timeout_dealloc)
+    if (type->tp_dealloc == timeout_dealloc && type->tp_finalize != NULL) {
+        PyObject_GC_Track(self);
+        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+            goto resurrected;
+        }
+        PyObject_GC_UnTrack(self);
+    }
+    if (*(PyObject **)((char *)self + type->tp_weaklistoffset) != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    for (int i = 0; i <= T_started; i++) {
+        Py_CLEAR(SLOT(self, i));
+    }
+    PyObject_ClearManagedDict(self);
+    if ((PyObject *)type == S.timeout && type->tp_finalize == NULL && spare_timeouts_count < MOST_SPARE) {
+        spare_timeouts[spare_timeouts_count++] = self;
+    }
+    else {
+        type->tp_free(self);
+    }
+    Py_DECREF(type);
+resurrected:
+    Py_TRASHCAN_END
+}
+
+/* Have objects of the class end here, if they are what is known. */
+static void take_over(PyTypeObject *type)
+{
+    if (type->tp_basicsize == (Py_ssize_t)(sizeof(PyObject) + (T_started + 1) * sizeof(PyObject *)) &&
+        type->tp_itemsize == 0 && (type->tp_flags & KEPT) == KEPT && type->tp_del == NULL &&
+#ifdef Py_TPFLAGS_INLINE_VALUES
+        !(type->tp_flags & Py_TPFLAGS_INLINE_VALUES) &&
+#endif
+        type->tp_base->tp_dealloc == type->tp_dealloc) {
+        type->tp_dealloc = timeout_dealloc;
+    }
+}
+#endif
+
 /* New: a Timeout with its fields as _hot_py makes them. */
 static PyObject *made(Entry *e)
 {
     static const int none[] = {T_started, T_lane, T_owner, T_inner, T_spent, T_more, T_fired, T_ended};
-    PyObject *self = ((PyTypeObject *)S.timeout)->tp_alloc((PyTypeObject *)S.timeout, 0);
+    PyObject *self;
+#if PY_VERSION_HEX >= 0x030C0000
+    if (spare_timeouts_count > 0 && ((PyTypeObject *)S.timeout)->tp_dealloc == timeout_dealloc) {
+        self = PyObject_Init(spare_timeouts[--spare_timeouts_count], (PyTypeObject *)S.timeout);
+        PyObject_GC_Track(self); /* its fields are all NULL */
+    }
+    else
+#endif
+    {
+        self = ((PyTypeObject *)S.timeout)->tp_alloc((PyTypeObject *)S.timeout, 0);
+    }
     if (self != NULL) {
         for (size_t i = 0; i < Py_ARRAY_LENGTH(none); i++) {
             SLOT(self, none[i]) = Py_NewRef(Py_None);
         }
         SLOT(self, T_series) = Py_NewRef(e->series);
         SLOT(self, T_when) = Py_NewRef(e->when);
-        SLOT(self, T_state) = Py_NewRef(S.created);
+        SLOT(self, T_state) = Py_NewRef(S.CREATED);
     }
     return self;
 }
@@ -940,7 +1120,7 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
     int entered = 0;
     if (S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
         (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
-        (count < 5 || args[4] == Py_None) && running(&e, NULL) == 0) {
+        (count < 5 || args[4] == Py_None) && running(&e) == 0) {
         by_name = found_in(SLOT(e.here, H_series), args[2]);
         /* Made first: what allocates may run the collector (3.11), and what that closes may be what `look` finds. */
         if (begin(&e, found_in(by_name, args[1]), args[0]) == 0 && (self = made(&e)) != NULL && look(&e)) {
@@ -950,7 +1130,7 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
         Py_XDECREF(by_name);
         Py_XDECREF(self);
     }
-    forget(&e);
+    forget(&e, ENTERED);
     if (!entered) {
         PyErr_Clear();
         result = PyObject_Vectorcall(S.py_enter, args, (size_t)count, keywords);
@@ -973,14 +1153,16 @@ static PyObject *hot_leave(PyObject *module, PyObject *self)
 /* New: the series of the caller's default name by delay; or NULL. */
 static PyObject *site_of_caller(PyObject *here)
 {
+#if PY_VERSION_HEX >= 0x030D0000
+    struct _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame; /* no frame object is made of it */
+    PyObject *code = frame == NULL ? NULL : PyUnstable_InterpreterFrame_GetCode(frame);
+#else
     PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
-    if (frame == NULL) {
-        return NULL;
-    }
-    PyCodeObject *code = PyFrame_GetCode(frame);
-    PyObject *id = PyLong_FromVoidPtr(code), *found = found_in(SLOT(here, H_sites), id);
+    PyObject *code = frame == NULL ? NULL : (PyObject *)PyFrame_GetCode(frame);
+#endif
+    PyObject *id = code == NULL ? NULL : PyLong_FromVoidPtr(code), *found = found_in(SLOT(here, H_sites), id);
     Py_XDECREF(id);
-    Py_DECREF(code);
+    Py_XDECREF(code);
     return found;
 }
 
@@ -994,11 +1176,11 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
         name = args[1];
     }
     if (S.timeout != NULL && count == 1 && name != NULL && (name == Py_None || PyUnicode_CheckExact(name)) &&
-        running(&e, NULL) == 0 &&
+        running(&e) == 0 &&
         begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0]) == 0) {
         self = made(&e);
     }
-    forget_few(&e);
+    forget(&e, MADE);
     if (self == NULL) {
         PyErr_Clear();
         self = PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
@@ -1011,11 +1193,14 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
 /* bind(Timeout): the class, once there is one. */
 static PyObject *hot_bind(PyObject *module, PyObject *timeout)
 {
-    if (!PyType_Check(timeout) || !PyType_IsSubtype((PyTypeObject *)timeout, (PyTypeObject *)S.facts)) {
+    if (!PyType_Check(timeout) || !PyType_IsSubtype((PyTypeObject *)timeout, (PyTypeObject *)S.Facts)) {
         PyErr_SetString(PyExc_TypeError, "bind() takes the class of timeouts");
         return NULL;
     }
     Py_XSETREF(S.timeout, Py_NewRef(timeout));
+#if PY_VERSION_HEX >= 0x030C0000
+    take_over((PyTypeObject *)timeout);
+#endif
     Py_RETURN_NONE;
 }
 
@@ -1047,51 +1232,20 @@ static Py_ssize_t offset_of(PyObject *class, const char *name)
     return offset;
 }
 
-/* New, and kept for good: what a module of the core has under a name; its dict, where that is NULL. */
-static PyObject *from(const char *module, const char *name)
-{
-    PyObject *found = NULL, *full = PyUnicode_FromFormat("tracedtimeout._core.%s", module);
-    PyObject *imported = full == NULL ? NULL : PyImport_Import(full);
-    if (imported != NULL) {
-        found = name == NULL ? Py_NewRef(PyModule_GetDict(imported)) : PyObject_GetAttrString(imported, name);
-    }
-    Py_XDECREF(imported);
-    Py_XDECREF(full);
-    return found;
-}
-
-/* Learn asyncio's class of tasks, whose methods nobody can replace where it is written in C. */
-static int take_task(void)
-{
-    PyObject *module = PyImport_ImportModule("_asyncio"), *method = NULL;
-    if (module == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    S.task = PyObject_GetAttrString(module, "Task");
-    Py_DECREF(module);
-    method = S.task == NULL ? NULL : PyObject_GetAttr(S.task, S.str_cancelling);
-    if (method == NULL) {
-        return -1;
-    }
-    if (Py_IS_TYPE(method, &PyMethodDescr_Type) && ((PyMethodDescrObject *)method)->d_method->ml_flags == METH_NOARGS) {
-        S.task_cancelling = ((PyMethodDescrObject *)method)->d_method->ml_meth;
-    }
-    else {
-        Py_CLEAR(S.task);
-    }
-    Py_DECREF(method);
-    return 0;
-}
-
+/* Take from _for_c all that is kept for good. */
 static int take_all(void)
 {
-#define X(field, module, name)                                                                                         \
-    if ((S.field = from(module, name)) == NULL) {                                                                      \
+    PyObject *given = PyImport_ImportModule("tracedtimeout._core._for_c");
+    if (given == NULL) {
+        return -1;
+    }
+#define X(name)                                                                                                        \
+    if ((S.name = PyObject_GetAttrString(given, #name)) == NULL) {                                                     \
         return -1;                                                                                                     \
     }
     OBJECTS(X)
 #undef X
+    Py_DECREF(given);
 #define X(letter, class, before, name)                                                                                 \
     if ((offsets[letter##_##name] = offset_of(S.class, before #name)) < 0) {                                           \
         return -1;                                                                                                     \
@@ -1104,16 +1258,26 @@ static int take_all(void)
     }
     STRINGS(X)
 #undef X
-    S.task_names = PyObject_GetAttrString(S.tasks, "__dict__");
-    if (S.task_names == NULL || !PyDict_Check(S.task_names) || (S.one = PyLong_FromLong(1)) == NULL) {
+    if ((S.one = PyLong_FromLong(1)) == NULL) {
         return -1;
     }
-    return take_task();
+    if (Py_IS_TYPE(S.cancelling, &PyMethodDescr_Type) &&
+        ((PyMethodDescrObject *)S.cancelling)->d_method->ml_flags == METH_NOARGS) {
+        S.task = ((PyMethodDescrObject *)S.cancelling)->d_common.d_type;
+        S.task_cancelling = ((PyMethodDescrObject *)S.cancelling)->d_method->ml_meth;
+    }
+    if (PyCFunction_CheckExact(S.monotonic)) {
+        S.monotonic_read = PyCFunction_GET_FUNCTION(S.monotonic);
+    }
+    return watch_names();
 }
 
 static int add_method(PyObject *module, PyMethodDef *definition)
 {
     PyObject *method = PyDescr_NewMethod(&PyBaseObject_Type, definition);
+    if (method != NULL) {
+        Py_SET_TYPE(method, &method_type); /* of the same layout, and static both */
+    }
     int failed = method == NULL || PyModule_AddObjectRef(module, definition->ml_name, method) < 0;
     Py_XDECREF(method);
     return failed ? -1 : 0;
@@ -1135,8 +1299,8 @@ static int hot_exec(PyObject *module)
         }
         return -1;
     }
-    S.awaitable = PyType_FromModuleAndSpec(module, &awaitable_spec, NULL);
-    if (S.awaitable == NULL || add_method(module, &aenter_def) < 0 || add_method(module, &aexit_def) < 0) {
+    if (PyType_Ready(&step_type) < 0 || PyType_Ready(&method_type) < 0 || add_method(module, &aenter_def) < 0 ||
+        add_method(module, &aexit_def) < 0) {
         return -1;
     }
     S.loaded = 1;
