@@ -32,7 +32,7 @@ FLOORS = [
     {"integrations._opened"},
     {"integrations._admission", "integrations._answered", "integrations._endpoints", "integrations._logged"},
     {"integrations._extra", "integrations._hosts", "integrations._interrupt", "integrations._naming"},
-    {"integrations._problem", "integrations._threads"},
+    {"integrations._patience", "integrations._problem", "integrations._threads"},
     # What a user imports.
     {"testing"},
     {"testing._telemetry"},

@@ -20,6 +20,7 @@ from ._hosts import PRIVATE
 from ._naming import MARK, method_and_route, note_endpoint
 from ._opened import Opened
 from ._outgoing import ROUNDING, cut_short, ended_there, least, time_to_send
+from ._patience import lose
 from ._problem import PROBLEM, PROBLEM_HEADERS
 from ._telling import TOLD, Changes, Origin, Telling, Told
 from .door import Door
@@ -35,7 +36,6 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 """A handler, as in aiohttp."""
 _LAST_LOOK = 0.005
 """Seconds before the deadline of what may become a WebSocket."""
-
 _MOST_KNOWN = 200
 """Routes whose names are told before their first request: GET has HEAD beside it."""
 
@@ -71,24 +71,27 @@ def client_middleware(*, hosts: Collection[str] | None = None, headers: Collecti
         before = [(name, value) for name, value in request.headers.items() if name.lower() in told.names]
         _tell(request, told.changes(left))
         vars(request)["send"] = functools.partial(_tell_and_send, request, told)
+        response, patience = None, asyncio.timeout(None if left == math.inf else left)
         try:
-            async with asyncio.timeout(None if left == math.inf else left):
-                response = await handler(request)
-        except TimeoutError:
-            await cut_short(left)
-            raise
-        finally:
-            vars(request).pop("send", None)
-            _tell(request, dict.fromkeys(told.names))  # a middleware may try again, with another budget
-            request.headers.extend(before)
-        _redirected(told, request, response)
-        try:
+            try:
+                async with patience:
+                    response = await handler(request)
+            except TimeoutError:
+                await cut_short(left)
+                raise
+            finally:
+                vars(request).pop("send", None)
+                _tell(request, dict.fromkeys(told.names))  # a middleware may try again, with another budget
+                request.headers.extend(before)
+            _redirected(told, request, response)
             await ended_there(response.status, response.headers, told.origin.hop)
+            if left < math.inf and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+                _bound_body(response, left)
         except BaseException:
-            response.close()
+            lose(patience)
+            if response is not None:
+                response.close()
             raise
-        if left < math.inf and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            _bound_body(response, left)
         return response
 
     return bounded
@@ -183,7 +186,6 @@ def server_middleware(
     a header that came with its handshake. An application's own TimeoutError stays what it is.
     """
     door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
-
     known: weakref.WeakSet[web.Application] = weakref.WeakSet()
 
     @web.middleware
@@ -225,8 +227,7 @@ def _let_stay(guard: Timeout, request: web.Request, delay: float = 0.001) -> Non
         elif guard.remaining() > _LAST_LOOK:
             _let_stay(guard, request, 2 * delay)
 
-    left = guard.remaining()
-    asyncio.get_running_loop().call_later(min(delay, max(0.0, left - _LAST_LOOK)), look)
+    asyncio.get_running_loop().call_later(min(delay, max(0.0, guard.remaining() - _LAST_LOOK)), look)
 
 
 async def _guarded(opened: Opened, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from tracedtimeout.propagation import GRPC_TIMEOUT, HEADERS, encode
 from ._extra import extra
 from ._grpc_client import CENTURY, DeadlineClientInterceptor, client_interceptors
 from ._naming import note_endpoint
+from ._opened import Opened
 from .door import Door
 
 with extra("grpc"):
@@ -91,18 +92,23 @@ async def _awaited(door: Door, name: str, behaviour: Any, request: Any, context:
             opened.enter()
         except DeadlineExceeded:
             return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
-        try:
-            answer = await behaviour(request, context)
-        except BaseException as exc:
-            if opened.leave(exc) is None:
-                _keep_in(exc)
-                raise
-        else:
-            opened.leave()
-            return answer
+        in_time, answer = await _guarded(opened, behaviour, request, context)
     finally:
         opened.close()
-    return await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+    return answer if in_time else await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, _DETAILS)
+
+
+async def _guarded(opened: Opened, behaviour: Any, request: Any, context: Any) -> tuple[bool, Any]:
+    """True, and what the handler answers; False if the call's deadline has ended it."""
+    try:
+        answer = await behaviour(request, context)
+    except BaseException as exc:
+        if opened.leave(exc) is None:
+            _keep_in(exc)
+            raise
+        return False, None
+    opened.leave()
+    return True, answer
 
 
 async def _generating(door: Door, name: str, behaviour: Any, request: Any, context: Any) -> AsyncIterator[Any]:

@@ -18,7 +18,10 @@ from tracedtimeout.logs import LogObserver
 Figures = dict[tuple[str, tuple[str, ...]], tuple[int, ...]]
 """Counts, by metric and label values: of a histogram those of its buckets."""
 
-UNTOLD = ("tracedtimeout.scrape.duration", "tracedtimeout.timer_lag")
+LOGGERS = ("tracedtimeout", "asyncio", "opentelemetry", "aiohttp.server")
+"""Whoever may tell of an exception."""
+
+UNTOLD = ("tracedtimeout.scrape.duration", "tracedtimeout.timer_lag", "tracedtimeout.transit")
 
 
 class Ledger(SpanProcessor):
@@ -57,7 +60,7 @@ class Stage:
 
     def __init__(self) -> None:
         self._handler = _Records()
-        for name in ("tracedtimeout", "asyncio", "opentelemetry"):
+        for name in LOGGERS:
             logging.getLogger(name).addHandler(self._handler)
         LEDGER.open.clear()
         LEDGER.ended.clear()
@@ -89,7 +92,7 @@ class Stage:
             if hasattr(each, "close_stage"):
                 each.close_stage()
         self.undo()
-        for name in ("tracedtimeout", "asyncio", "opentelemetry"):
+        for name in LOGGERS:
             logging.getLogger(name).removeHandler(self._handler)
         if self.registry._names_to_collectors:
             yield "the registry is not empty"

@@ -59,6 +59,13 @@ def test_what_strikes_behind_a_door_leaves_no_request() -> None:
     assert left(reports) == {}
 
 
+def test_what_strikes_in_a_call_leaves_none() -> None:
+    """The same for the doors of gRPC's server and of aiohttp's client: no call, no connection."""
+    reports = run("interrupt", ["grpc.serving_streams", "aiohttp.fetching_stuck_1"])
+    assert sum(report.events for report in reports) > 200
+    assert left(reports) == {}
+
+
 @pytest.mark.long
 def test_what_strikes_as_a_504_is_sent_cancels_nobody() -> None:
     """At the last time, too, that a line is come to: as the 504 has been taken, and its patience is to be left."""

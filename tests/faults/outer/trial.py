@@ -28,6 +28,8 @@ RAISED: dict[How, type[BaseException]] = {
     "interrupt": KeyboardInterrupt,
 }
 
+STRUCK = ("struck",)
+
 Scene = Callable[[Stage], Coroutine[Any, Any, object]]
 PACKAGE = Path(tracedtimeout.__file__).parent
 
@@ -94,7 +96,7 @@ class Trial:
         self.stage = self.room.stage()
         before = self.stage.active()
         loop = self.room.loop()
-        loop.set_exception_handler(lambda loop, context: self._see(context.get("exception"), "the loop is told of"))
+        loop.set_exception_handler(lambda loop, context: self._reported(context.get("exception")))
         try:
             self._drive(loop)
         except SpinsError:
@@ -199,7 +201,7 @@ class Trial:
                 self.note(f"it is logged {logged} times")
 
     def _act(self) -> None:
-        self.raised = RAISED[self.how]("struck")
+        self.raised = RAISED[self.how](*STRUCK)
         raise self.raised
 
     def _see(self, exc: BaseException | None, where: str) -> None:
@@ -208,6 +210,11 @@ class Trial:
             self.note(f"{where} {type(exc).__name__}: {exc}")
         else:
             self.came_out += 1
+
+    def _reported(self, exc: BaseException | None) -> None:
+        """The loop is told of `exc`: of ours again, as the task of a server that it has ended is collected."""
+        if not (self.raised is None and type(exc) is RAISED[self.how] and exc.args == STRUCK):
+            self._see(exc, "the loop is told of")
 
     def _look_for_what_is_left(self, before: int) -> None:
         self.raised = None

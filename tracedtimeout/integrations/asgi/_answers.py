@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from tracedtimeout import DeadlineExceeded
 from tracedtimeout._shared.asgi import Message, Receive, Scope, Send
 from tracedtimeout.integrations._opened import too_little
+from tracedtimeout.integrations._patience import lose
 from tracedtimeout.integrations._problem import PROBLEM, PROBLEM_HEADERS
 
 _PATIENCE = 1.0
@@ -156,15 +157,9 @@ async def _taken(sending: Awaitable[None]) -> bool:
     except asyncio.CancelledError:
         raise
     except BaseException:
-        _lose(patience)
+        lose(patience)
         raise
     return True
-
-
-def _lose(patience: asyncio.Timeout) -> None:
-    """Have `patience` cancel nobody: what a signal raised as it was to be left kept that from it."""
-    with suppress(RuntimeError):  # it was not entered, or has been left
-        patience.reschedule(None)
 
 
 def _brings_a_body(scope: Scope) -> bool:
