@@ -9,7 +9,6 @@ import asyncio
 import sys
 import time
 from asyncio import get_running_loop
-from types import BuiltinFunctionType
 from typing import Any
 
 from . import _context, _observers
@@ -36,21 +35,15 @@ context, observers, task_names = vars(_context), vars(_observers), vars(tasks)
 
 usual_asked: Any = tasks.current_task
 """The function asked for the current task, where it looks that up in `current_tasks` and does nothing else."""
-current_tasks: Any = None
-
 owner = getattr(usual_asked, "__self__", None)
-if type(owner) is dict:  # its `get`: 3.11
-    current_tasks = owner
-elif owner is sys.modules.get("_asyncio") is not None:  # up to 3.13
-    current_tasks = getattr(owner, "_current_tasks", None)
+current_tasks: Any = owner if type(owner) is dict else getattr(owner, "_current_tasks", None)
+"""That of which 3.11 asks `get`, or of asyncio's module in C up to 3.13; else None."""
 
 cancelling: Any = asyncio.Task.cancelling
 """Of asyncio's class of tasks: where that is written in C, nobody can replace it."""
 
-monotonic: Any = time.monotonic
-"""The clock of nearly every loop, if it is what it was built as: it is read without making a float."""
-if type(monotonic) is not BuiltinFunctionType or "_time_machine" in sys.modules:  # which swaps what is inside
-    monotonic = None
+monotonic = time.monotonic if "_time_machine" not in sys.modules else None  # that swaps what is inside the function
+"""The clock of nearly every loop, where it is what it was built as: it is read without making a float."""
 
 __all__ = [
     "ACTIVE",
