@@ -37,7 +37,7 @@ usual_asked: Any = tasks.current_task
 """The function asked for the current task, where it looks that up in `current_tasks` and does nothing else."""
 owner = getattr(usual_asked, "__self__", None)
 current_tasks: Any = owner if type(owner) is dict else getattr(owner, "_current_tasks", None)
-"""That of which 3.11 asks `get`, or of asyncio's module in C up to 3.13; else None."""
+"""The dict of tasks by loop: whose `get` 3.11 asks, or that of asyncio's module in C up to 3.13; else None."""
 
 cancelling: Any = asyncio.Task.cancelling
 """Of asyncio's class of tasks: where that is written in C, nobody can replace it."""
