@@ -4,6 +4,7 @@ python -m tests.mutation _names _spent     # every mutant of these; of all that 
 python -m tests.mutation _lanes --every 5  # each fifth
 python -m tests.mutation _lanes --only _tick  # those of this function
 python -m tests.mutation _lanes --list     # only say what they are
+python -m tests.mutation _lanes --after LOG  # but those that an earlier run, which printed that, saw killed
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from pathlib import Path
 
 from .mutants import Mutant
 from .survivors import reason
@@ -24,6 +26,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="only each n-th mutant")
     parser.add_argument("--only", default="", help="only those whose text has this in it")
     parser.add_argument("--tests", nargs="*", default=TESTS, help="files and folders of tests to ask")
+    parser.add_argument("--after", type=Path, help="what an earlier run printed: those that it saw killed are")
     parser.add_argument("--list", action="store_true", help="only list them")
     asked = parser.parse_args()
     chosen = {
@@ -33,10 +36,16 @@ def main() -> int:
     if asked.list:
         print("\n".join(f"{module}.{mutant}" for module, made in chosen.items() for mutant in made))
         return 0
-    return _tried(chosen, asked.tests)
+    return _tried(chosen, asked.tests, asked.after.read_text() if asked.after else "")
 
 
-def _tried(chosen: dict[str, list[Mutant]], tests: list[str]) -> int:
+def _tried(chosen: dict[str, list[Mutant]], tests: list[str], earlier: str) -> int:
+    killed = {" ".join(line.split()[1:]).rpartition(" (")[0] for line in earlier.splitlines() if line[:6] == "killed"}
+    before = {
+        module: [each for each in made if " ".join(f"{module}.{each}".split()) in killed]
+        for module, made in chosen.items()
+    }
+    chosen = {module: [each for each in made if each not in before[module]] for module, made in chosen.items()}
     ends: dict[str, Counter[str]] = {module: Counter() for module in chosen}
     left = []
 
@@ -51,9 +60,10 @@ def _tried(chosen: dict[str, list[Mutant]], tests: list[str]) -> int:
         return 1
     print("".join(f"UNEXPLAINED {each}\n" for each in left), end="")
     for module, made in chosen.items():
-        end = ends[module]
-        words = f"{end['killed']} killed, {end['explained']} explained, {end['ALIVE']} neither"
-        print(f"{module}: {len(made)} mutants, {words}")
+        end, known = ends[module], len(before[module])
+        words = f"{end['killed'] + known} killed{f' ({known} by an earlier run)' if known else ''}"
+        words += f", {end['explained']} explained, {end['ALIVE']} neither"
+        print(f"{module}: {len(made) + known} mutants, {words}")
     return bool(left)
 
 
