@@ -18,7 +18,10 @@ from tests.support.watching import Ended, at_once
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, checkpoint, remaining, timeout
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Where
+from tracedtimeout._core._hot import enter, left_by
+from tracedtimeout._core._lanes import Lane
 from tracedtimeout._core._loop import state_of
+from tracedtimeout._core._open import open_timeouts
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import VirtualClockLoop
 
@@ -424,3 +427,29 @@ async def test_one_that_a_budget_ended_may_be_left_by_another_task() -> None:
     with budget(5.0):
         await numbers.aclose()  # type: ignore[attr-defined]  # a generator has it
         assert remaining() == 5.0
+
+
+# What breaks off
+
+
+async def test_an_exit_for_others_that_is_broken_off_leaves_nothing() -> None:
+    """What a door has opened is in no lane afterwards, whatever its lane did, and whatever of the exit was done."""
+    here = state_of(asyncio.get_running_loop())
+    struck: list[object] = []
+
+    class Broken(Lane):
+        def pop(self, entry: Any, *default: Any) -> Any:
+            if not struck:
+                struck.append(entry)
+                raise MemoryError
+            return super().pop(entry, *default)
+
+    one = enter(5.0, "struck", "request")
+    broken = Broken(here)
+    del one._lane[one]
+    broken[one] = 5.0
+    one._lane = broken
+    with pytest.raises(MemoryError):
+        left_by(one, ValueError())
+    assert (one._task, one in broken, open_timeouts()) == (None, False, [])
+    assert figures("struck")["duration"] == {"failed": 1}

@@ -165,7 +165,7 @@ async def test_of_several_that_are_due_none_fires_twice() -> None:
     def listen(told: Any) -> None:
         fired.append(told.name)
         if told.name == "outermost":
-            _firing.end(second, "listener")
+            _firing.fire(second, now())
 
     _firing.listeners.append(listen)
     try:

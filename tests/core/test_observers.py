@@ -379,3 +379,16 @@ async def test_ctrl_c_as_a_failed_wait_for_is_told_of_is_raised() -> None:
         waiting.send(None)
     assert isinstance(caught.value.__context__, ValueError)
     assert told == [Outcome.FAILED]
+
+
+async def test_who_is_in_no_hurry_is_not_told_of_what_ended_in_time() -> None:
+    """Whoever asks to have it told, and however many others there are."""
+    told: list[object] = []
+    closer = _observers.Unhurried(told.append)
+    async with timeout(1.0) as ended:
+        pass
+    _observers.closed(ended, closer, in_time=True)
+    _observers.closed(ended, [(None, closer)], in_time=True)
+    assert told == []
+    _observers.closed(ended, closer)
+    assert told == [ended]
