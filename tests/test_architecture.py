@@ -85,7 +85,7 @@ FLOORS = [
     {"_core._observers", "_core.figures._metrics"},
     {"_core._limits", "_core._view"},
     {"_core._exceeded", "_core._lanes", "_core._names", "_core._outcome", "_core._words"},
-    {"_core._arguments", "_core._tuples"},
+    {"_core._arguments", "_core._lane", "_core._tuples"},
 ]
 """From the top of the house to its foundations: a module imports from the floors below its own only."""
 
@@ -257,7 +257,6 @@ def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
         "_hot_py.py": 365,
         # To be cut, and only ever shorter:
         "_link.py": 355,
-        "_lanes.py": 335,
         "_family.py": 315,
         "spans.py": 285,
     }

@@ -19,7 +19,7 @@ from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, chec
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Where
 from tracedtimeout._core._hot import enter, left_by
-from tracedtimeout._core._lanes import Lane
+from tracedtimeout._core._lane import Lane
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core._open import open_timeouts
 from tracedtimeout._core.figures import _metrics, _process

@@ -17,7 +17,8 @@ import pytest
 from tests.support import FLAVOURS, figures, running_loop
 from tests.support.watching import live_timers
 from tracedtimeout import Outcome, timeout, timeout_at, wait_for
-from tracedtimeout._core._lanes import LINGER, MOST, Entry, Lane, Lanes
+from tracedtimeout._core._lane import Entry, Lane
+from tracedtimeout._core._lanes import LINGER, MOST, Lanes
 from tracedtimeout._core._loop import state_of
 from tracedtimeout.testing import run
 

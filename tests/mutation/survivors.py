@@ -88,10 +88,12 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
         "_is_supervised: return False -> return None": f"{SAME}: both are false",
     },
-    "_lanes": {
-        "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
+    "_lane": {
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
         "Loose.__init__: self.tail = math.nan -> pass": f"{SAME}: no series queues there, so nobody asks",
+    },
+    "_lanes": {
+        "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lanes.__init__: self.idle = True -> self.idle = False": SWEEP,
         "Lanes.place: if when < self.armed and lane is not None or self.heal_at < self.clock(): -> if when < self.armed and lane is not None or self.heal_at <= self.clock():": INSTANT,
         "Lanes.arm: if when >= self.armed or self.armed <= self.clock(): -> if when > self.armed or self.armed <= self.clock():": (

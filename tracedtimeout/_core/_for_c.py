@@ -23,7 +23,7 @@ from ._hot_py import enter as py_enter
 from ._hot_py import leave as py_leave
 from ._hot_py import left_by as py_left_by
 from ._hot_py import timeout as py_timeout
-from ._lanes import Lane
+from ._lane import Lane
 from ._link import ACTIVE, CREATED, FINISHED, Link
 from ._loop import LoopState, tasks
 from ._more import More

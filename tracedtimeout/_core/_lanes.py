@@ -19,7 +19,9 @@ import weakref
 from collections.abc import Callable
 from contextvars import Context
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any
+
+from ._lane import Entry, Lane, Loose, Untimed
 
 MOST = 64
 """Lanes to a loop. Thousands of random delays need more than anybody should scan; beyond these, `call_at`."""
@@ -27,85 +29,11 @@ MOST = 64
 LINGER = 0.02
 """Seconds that the timer may outlive the last deadline: cancelling it at each exit would cost what it saves."""
 
-SOON = 0.001
-"""Seconds from being made to being entered within which a timeout began as it was made."""
-
 HEAL = 0.1
 """Seconds after which a timer that has not run is taken for lost: a signal's exception may break off a tick. (A timer
 that is merely overdue must not be replaced by a later one.)"""
 
 INF = math.inf
-
-
-class Entry(Protocol):
-    """Something that can be timed."""
-
-    _lane: Any
-
-    def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
-        """`when`, at which `lane` has it, is not after `now`; not `by_timer` where it was due as it was queued."""
-
-
-class Lane(dict[Any, float]):
-    """Timeouts in the order of their deadlines, mostly of one delay."""
-
-    __slots__ = ("delay", "fresh", "here", "holds", "pending", "tail")
-
-    def __init__(self, here: Any, delay: float = INF) -> None:
-        super().__init__()
-        self.here = here
-        """The loop's state."""
-        self.delay = delay
-        """Seconds from the beginning of each entry to its deadline; ``inf`` where they differ."""
-        self.fresh = INF if delay == INF else max(0.0, delay - SOON)
-        """Seconds of the delay that must be left as a timeout is entered, for it to have begun as it was made."""
-        self.tail = -INF
-        """The latest deadline ever appended."""
-        self.holds = True
-        """True if the lane holds its entries."""
-        self.pending: dict[Any, None] = here.pending
-        """The loop's, see there."""
-
-
-class Loose(Lane):
-    """Timeouts that have a timer of their own each: due as they were timed, or one delay too many."""
-
-    __slots__ = ("handles",)
-
-    def __init__(self, here: Any) -> None:
-        super().__init__(here)
-        self.tail = math.nan  # nothing is in order here
-        self.handles: dict[Any, asyncio.Handle] = {}
-
-    def hold(self, entry: Any, when: float, handle: asyncio.Handle) -> None:
-        handles, old = self.handles, self.handles.get(entry)
-        # fmt: off
-        handles[entry] = handle; self[entry] = when; entry._lane = self  # one step
-        # fmt: on
-        if old is not None:
-            old.cancel()
-
-    def __delitem__(self, entry: Any) -> None:
-        super().__delitem__(entry)
-        if (handle := self.handles.pop(entry, None)) is not None:  # else an exception broke `pop` off
-            handle.cancel()
-
-    def pop(self, entry: Any, *default: Any) -> Any:
-        handle = self.handles.pop(entry, None)
-        if handle is not None:
-            handle.cancel()
-        return super().pop(entry, *default)
-
-
-class Untimed(Lane):
-    """The lane of timeouts that no timer ends. It holds none of them: a dropped one with no deadline is not kept."""
-
-    __slots__ = ()
-
-    def __init__(self, here: Any) -> None:
-        super().__init__(here)
-        self.tail = math.nan
-        self.holds = False
 
 
 class Lanes:

@@ -12,7 +12,7 @@ from . import _ending, _entering, _firing, _hot, _names
 from ._arguments import YEARS, check_clock, seconds_of
 from ._entering import timed_at
 from ._facts import Facts
-from ._lanes import Lane
+from ._lane import Lane
 from ._link import ACTIVE, CREATED, EXPIRED, EXPIRING, FINISHED, NOBODY, beyond, reader_here
 from ._loop import state_of
 from ._reserves import forget_reserve, rearm
