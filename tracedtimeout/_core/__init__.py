@@ -11,7 +11,8 @@ The life of a timeout:
 2. `aenter` reads the clock, the task and the parent (`_context`), and stores them on the timeout alone.
 3. In any but the common case `_entering` finds the deadline in force above it, or has `_ending` refuse it (FINISHED).
 4. It shows itself: state (ACTIVE), lane, timer (`_lanes`), parent (`_family`), observers, context, count.
-5. A tick of the loop's one timer finds it due, and `_firing` takes the facts and cancels its task (EXPIRING).
+5. A tick of the loop's one timer finds it due, and `_firing` takes the facts and cancels its task (EXPIRING). No lane
+   holds it now: `_unwinding` refers to it, and counts it if it is dropped before it is left.
 6. `aexit` takes it out of its lane first. In the common case it counts, tells the parent, and is done (FINISHED).
 7. In any other case `_ending.close` has `_deciding` find the outcome, and writes it in one step (EXPIRED, FINISHED).
 8. Then come its figures, its children, which their grandparent takes over, its observers, and a warning.
@@ -20,7 +21,8 @@ The life of a timeout:
 
 Floors, from the top: what users call (`_decorator`, `_wait_for`, `_open`, `_timeout`); the hot path (`_hot` chooses,
 `_hot_py`, `_entering`); edges of a life (`_ending`, `_deciding`, `_raising`, `_firing`, `_budget`); what a link is
-(`_facts`, `_family`, `_reserves`, `_context`, `_ended`, `_link`); the loop (`_loop`, `_lanes`, `_delays`, `figures`).
+(`_facts`, `_family`, `_reserves`, `_context`, `_ended`, `_link`); the loop (`_loop`, `_lanes`, `_lane`, `_unwinding`,
+`_delays`, `figures`).
 
 Who may write. The thread of a link's loop alone writes the link, its lane, its series and its family; others send a
 callback. One exception: a timeout takes itself out of its lane in any thread. A function writes the link that it is
