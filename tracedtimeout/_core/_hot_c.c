@@ -13,8 +13,8 @@
    Python code reads and writes the same objects. A slot owns its reference; NULL is a slot that was never set.
 
    All that this module holds for good is in `S`: classes, functions, modules' dicts and names, never a timeout, a loop
-   or a task. They are static, so a second interpreter, or a second import, is refused with ImportError, and runs the
-   Python. So is a build without the GIL.
+   or a task; and objects that are dead, to be used again. They are static, so a second interpreter, or a second import,
+   is refused with ImportError, and runs the Python. So is a build without the GIL.
 
    Conventions: -1 or NULL is a failure with an exception set, where nothing else is said. "New" is a reference that the
    caller owns. */
@@ -147,6 +147,32 @@ static inline void step(PyObject *object, int field, PyObject *more)
         DIGIT(more)++;
     }
     put(object, field, more);
+}
+
+/* Objects of one class that are dead and will be used again: as many as are nested, mostly. They are not the
+   collector's, and their fields are NULL. */
+typedef struct {
+    PyObject *all[64];
+    size_t count;
+} Spares;
+
+static Spares spare_steps, spare_timeouts;
+
+/* New: one of them, which the collector does not see yet; NULL, and no exception, with none. */
+static inline PyObject *revived(Spares *spares, PyTypeObject *type)
+{
+    return spares->count == 0 ? NULL : PyObject_Init(spares->all[--spares->count], type);
+}
+
+/* Have one that ends be used again, or freed. */
+static inline void spared(Spares *spares, PyObject *dead)
+{
+    if (spares->count < Py_ARRAY_LENGTH(spares->all)) {
+        spares->all[spares->count++] = dead;
+    }
+    else {
+        PyObject_GC_Del(dead);
+    }
 }
 
 /* New: what a function returns that takes nothing. Clocks are built-in functions mostly, a third as dear so. */
@@ -310,16 +336,15 @@ static int on_change(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyO
     return 0;
 }
 
-static int watch_names(void)
+static void watch_names(void)
 {
     int watcher = PyDict_AddWatcher(on_change); /* there are eight in all */
     names_watched = watcher >= 0 && PyDict_Watch(watcher, S.task_names) == 0 &&
                     PyDict_Watch(watcher, S.context) == 0 && PyDict_Watch(watcher, S.observers) == 0;
     PyErr_Clear();
-    return 0;
 }
 #else
-#define watch_names() 0
+#define watch_names()
 #endif
 
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
@@ -724,21 +749,15 @@ static PyObject *by_python(PyObject *function, PyObject *self, PyObject *const *
 
    `timeout` is owned until this one dies; nothing takes it away but the collector. `stop` is what an entry raised, and
    has the timeout for its value: it is this one's, so that it goes with this one. The collector sees both. */
-typedef struct step {
+typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *timeout, *stop;
-    struct step *next; /* of those that are dead */
     enum { BOUND, CALLED, DONE } state;
     int leaving;
 } Step;
 
 static PyTypeObject step_type;
-
-/* Those that are dead and will be used again: as many as are nested, mostly. */
-#define MOST_SPARE 64
-static Step *spare_steps;
-static int spare_count;
 
 static PyObject *step_call(PyObject *self, PyObject *const *args, size_t flagged, PyObject *keywords)
 {
@@ -753,13 +772,8 @@ static PyObject *step_call(PyObject *self, PyObject *const *args, size_t flagged
 
 static PyObject *step_new(PyObject *timeout, int leaving, int state)
 {
-    Step *self = spare_steps;
-    if (self != NULL) {
-        spare_steps = self->next;
-        spare_count--;
-        PyObject_Init((PyObject *)self, &step_type);
-    }
-    else if ((self = PyObject_GC_New(Step, &step_type)) == NULL) {
+    Step *self = (Step *)revived(&spare_steps, &step_type);
+    if (self == NULL && (self = PyObject_GC_New(Step, &step_type)) == NULL) {
         return NULL;
     }
     self->vectorcall = step_call;
@@ -813,15 +827,9 @@ static void step_dealloc(Step *self)
     Py_CLEAR(self->timeout);
     if (self->stop != NULL) {
         stop_spared(self->stop);
+        self->stop = NULL;
     }
-    if (spare_count < MOST_SPARE) {
-        self->next = spare_steps;
-        spare_steps = self;
-        spare_count++;
-    }
-    else {
-        PyObject_GC_Del(self);
-    }
+    spared(&spare_steps, (PyObject *)self);
 }
 
 /* New: the coroutine of the twin. */
@@ -1031,15 +1039,12 @@ static PyTypeObject method_type = {
 /* -- The object of a timeout ------------------------------------------------------------------------------------- */
 
 /* A Timeout is of a class written in Python, so CPython ends it by looking what that has: 15 slots in two classes, a
-   dict and weak references of CPython's own keeping. Here that is known, and it is a tenth of all else. Those that are
-   dead and will be used again are not the collector's, have no weak references and no dict, and their fields are NULL. */
+   dict and weak references of CPython's own keeping. Here that is known, and it is a tenth of all else. */
 #if PY_VERSION_HEX >= 0x030C0000
 #if PY_VERSION_HEX < 0x030D0000
 #define PyObject_ClearManagedDict _PyObject_ClearManagedDict
 #endif
 #define KEPT (Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_MANAGED_WEAKREF)
-static PyObject *spare_timeouts[MOST_SPARE];
-static int spare_timeouts_count;
 
 /* The class that `bind` was given, or one derived from it, whose own fields are cleared. */
 static void timeout_dealloc(PyObject *self)
@@ -1061,8 +1066,8 @@ static void timeout_dealloc(PyObject *self)
         Py_CLEAR(SLOT(self, i));
     }
     PyObject_ClearManagedDict(self);
-    if ((PyObject *)type == S.timeout && type->tp_finalize == NULL && spare_timeouts_count < MOST_SPARE) {
-        spare_timeouts[spare_timeouts_count++] = self;
+    if ((PyObject *)type == S.timeout && type->tp_finalize == NULL) {
+        spared(&spare_timeouts, self);
     }
     else {
         type->tp_free(self);
@@ -1090,16 +1095,13 @@ static void take_over(PyTypeObject *type)
 static PyObject *made(Entry *e)
 {
     static const int none[] = {T_started, T_lane, T_owner, T_inner, T_spent, T_more, T_fired, T_ended};
-    PyObject *self;
-#if PY_VERSION_HEX >= 0x030C0000
-    if (spare_timeouts_count > 0 && ((PyTypeObject *)S.timeout)->tp_dealloc == timeout_dealloc) {
-        self = PyObject_Init(spare_timeouts[--spare_timeouts_count], (PyTypeObject *)S.timeout);
-        PyObject_GC_Track(self); /* its fields are all NULL */
+    PyTypeObject *type = (PyTypeObject *)S.timeout;
+    PyObject *self = revived(&spare_timeouts, type);
+    if (self != NULL) {
+        PyObject_GC_Track(self);
     }
-    else
-#endif
-    {
-        self = ((PyTypeObject *)S.timeout)->tp_alloc((PyTypeObject *)S.timeout, 0);
+    else {
+        self = type->tp_alloc(type, 0);
     }
     if (self != NULL) {
         for (size_t i = 0; i < Py_ARRAY_LENGTH(none); i++) {
@@ -1197,6 +1199,9 @@ static PyObject *hot_bind(PyObject *module, PyObject *timeout)
         PyErr_SetString(PyExc_TypeError, "bind() takes the class of timeouts");
         return NULL;
     }
+    while (spare_timeouts.count > 0) { /* of another class */
+        PyObject_GC_Del(spare_timeouts.all[--spare_timeouts.count]);
+    }
     Py_XSETREF(S.timeout, Py_NewRef(timeout));
 #if PY_VERSION_HEX >= 0x030C0000
     take_over((PyTypeObject *)timeout);
@@ -1269,7 +1274,8 @@ static int take_all(void)
     if (PyCFunction_CheckExact(S.monotonic)) {
         S.monotonic_read = PyCFunction_GET_FUNCTION(S.monotonic);
     }
-    return watch_names();
+    watch_names();
+    return 0;
 }
 
 static int add_method(PyObject *module, PyMethodDef *definition)
