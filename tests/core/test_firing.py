@@ -15,7 +15,7 @@ from tests.support import figures, running_loop, running_task
 from tests.support.watching import now
 from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
 from tracedtimeout._core import _firing
-from tracedtimeout._core._lanes import LINGER, MOST
+from tracedtimeout._core._lanes import LINGER, MOST, Lane
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 
@@ -239,24 +239,27 @@ async def expires_in(seconds: float, name: str) -> None:
         await asyncio.sleep(50.0)
 
 
-async def test_who_is_handed_to_a_budget_ends_by_that_and_has_lasted_as_long_as_it_did() -> None:
+@pytest.mark.parametrize("lanes", [0, MOST])
+async def test_who_is_handed_to_a_budget_ends_by_that_and_has_lasted_as_long_as_it_did(lanes: int) -> None:
     """The timeout between the two is left first: from then on the budget has no other timer. Whatever timed it."""
-    for lanes in (0, MOST):
-        here = state_of(running_loop())
-        for number in range(lanes):
-            here.lane_of(100.0 + number)[object()] = 1e6  # all that there may be are in use
-        began = now()
-        with budget(3.0):
-            between, inner = timeout(9.0 - lanes / 1e3, name="between"), timeout(8.0 - lanes / 1e3, name="inner")
-            await between.__aenter__()
-            await asyncio.sleep(0.5)
-            with suppress(TimeoutError):
-                async with inner:
-                    await between.__aexit__(None, None, None)
-                    await asyncio.sleep(50.0)
-        assert (now() - began, inner.outcome, inner.owner, inner.elapsed) == (3.0, Outcome.INHERITED, "_budget", 2.5)
-        for lane in here.lanes:
-            lane.clear()
+    here = state_of(running_loop())
+    for number in range(lanes):  # all that there may be are in use
+        here.lane_of(100.0 + number)[object()] = 1e6
+        mixed = Lane(here)
+        mixed.tail = mixed[object()] = 1e6
+        here.lanes.append(mixed)
+    with budget(3.0):
+        between, inner = timeout(9.0, name="between"), timeout(8.0, name="inner")
+        await between.__aenter__()
+        await asyncio.sleep(0.5)
+        with suppress(TimeoutError):
+            async with inner:
+                assert (inner._lane is here.loose) == bool(lanes)
+                await between.__aexit__(None, None, None)
+                await asyncio.sleep(50.0)
+    assert (now(), inner.outcome, inner.owner, inner.elapsed) == (3.0, Outcome.INHERITED, "_budget", 2.5)
+    for lane in here.lanes:
+        lane.clear()
 
 
 async def test_who_was_moved_to_where_it_is_due_fires_first() -> None:
@@ -267,3 +270,16 @@ async def test_who_was_moved_to_where_it_is_due_fires_first() -> None:
             running_loop().call_soon(running_loop().block, 3.0)
             await asyncio.sleep(50.0)
     assert fired == ["outer", "inner"]
+
+
+async def test_who_had_no_time_keeps_its_turn_where_what_lies_around_it_is_left() -> None:
+    """What is due already is not timed anew for the budget that it is handed to."""
+    async with order_of_firing() as fired:
+        with budget(30.0):
+            between = timeout(9.0, name="between")
+            await between.__aenter__()
+            async with timeout(-1.0, name="inner"):
+                running_loop().call_soon(fired.append, "callback")
+                await between.__aexit__(None, None, None)
+                await asyncio.sleep(50.0)
+    assert fired == ["inner", "callback"]

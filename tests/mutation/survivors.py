@@ -21,6 +21,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_budget": {
         "Budget.__init__: self._state = CREATED -> pass": f"{SAME}: `open` sets it before anybody asks",
         "Budget.open: self._stamp = here.stamp -> pass": CACHE,
+        "detach._open: _context.note_birth() -> pass": INHERITS,
         "Budget.open: self._effective(here) -> pass": CACHE,
     },
     "_ending": {
