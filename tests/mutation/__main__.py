@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="only each n-th mutant")
     parser.add_argument("--only", default="", help="only those whose text has this in it")
     parser.add_argument("--tests", nargs="*", default=TESTS, help="files and folders of tests to ask")
-    parser.add_argument("--after", type=Path, help="what an earlier run printed: those that it saw killed are")
+    parser.add_argument(
+        "--after", type=Path, help="what an earlier run printed: who was killed, or is explained by now, is"
+    )
     parser.add_argument("--list", action="store_true", help="only list them")
     asked = parser.parse_args()
     chosen = {
@@ -40,14 +42,22 @@ def main() -> int:
 
 
 def _tried(chosen: dict[str, list[Mutant]], tests: list[str], earlier: str) -> int:
-    killed = {" ".join(line.split()[1:]).rpartition(" (")[0] for line in earlier.splitlines() if line[:6] == "killed"}
-    before = {
-        module: [each for each in made if " ".join(f"{module}.{each}".split()) in killed]
-        for module, made in chosen.items()
-    }
-    chosen = {module: [each for each in made if each not in before[module]] for module, made in chosen.items()}
+    seen = _seen(earlier)
     ends: dict[str, Counter[str]] = {module: Counter() for module in chosen}
+    before: Counter[str] = Counter()
+    anew: dict[str, list[Mutant]] = {module: [] for module in chosen}
     left = []
+
+    for module, made in chosen.items():
+        for mutant in made:
+            end = seen.get(f"{module}.{mutant}", "")
+            if end == "ALIVE" and reason(module, str(mutant)):
+                end = "explained"
+            if end in {"", "ALIVE"}:
+                anew[module].append(mutant)
+            else:
+                ends[module][end] += 1
+                before[module] += 1
 
     def say(module: str, mutant: Mutant, killer: str) -> None:
         end = "killed" if killer else "explained" if reason(module, str(mutant)) else "ALIVE"
@@ -55,16 +65,25 @@ def _tried(chosen: dict[str, list[Mutant]], tests: list[str], earlier: str) -> i
         left.extend([f"{module}.{mutant}"] * (end == "ALIVE"))
         print(f"{end:9} {module}.{mutant}{f' ({killer})' if killer else ''}", flush=True)
 
-    if failed := try_all(chosen, say, tests):
+    if failed := try_all(anew, say, tests):
         print(f"mutants would tell nothing: {failed}")
         return 1
     print("".join(f"UNEXPLAINED {each}\n" for each in left), end="")
     for module, made in chosen.items():
-        end, known = ends[module], len(before[module])
-        words = f"{end['killed'] + known} killed{f' ({known} by an earlier run)' if known else ''}"
-        words += f", {end['explained']} explained, {end['ALIVE']} neither"
-        print(f"{module}: {len(made) + known} mutants, {words}")
+        counts, known = ends[module], before[module]
+        words = f"{counts['killed']} killed, {counts['explained']} explained, {counts['ALIVE']} neither"
+        print(f"{module}: {len(made)} mutants, {words}{f'; {known} of them in an earlier run' if known else ''}")
     return bool(left)
+
+
+def _seen(earlier: str) -> dict[str, str]:
+    """How each mutant ended that an earlier run printed."""
+    ends = {}
+    for line in earlier.splitlines():
+        end, _, mutant = line.partition(" ")
+        if end in {"killed", "explained", "ALIVE"}:
+            ends[mutant.strip().rpartition(" (")[0] if end == "killed" else mutant.strip()] = end
+    return ends
 
 
 if __name__ == "__main__":
