@@ -18,7 +18,7 @@ from tests.support.watching import Ended, at_once
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, checkpoint, remaining, timeout
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Where
-from tracedtimeout._core._hot import enter, left_by
+from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._lane import Lane
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core._open import open_timeouts
@@ -453,3 +453,12 @@ async def test_an_exit_for_others_that_is_broken_off_leaves_nothing() -> None:
         left_by(one, ValueError())
     assert (one._task, one in broken, open_timeouts()) == (None, False, [])
     assert figures("struck")["duration"] == {"failed": 1}
+
+
+async def test_one_that_was_left_cannot_be_left_again_for_others() -> None:
+    """As by its own exit; nothing is counted twice."""
+    one = enter(5.0, "twice", "request")
+    leave(one)
+    with pytest.raises(AssertionError, match=r"^a Timeout that is finished cannot be left$"):
+        left_by(one, ValueError())
+    assert figures("twice")["duration"] == {"completed": 1}

@@ -717,3 +717,23 @@ def test_one_that_was_left_is_not_left_again() -> None:
         assert figures("left")["duration"] == {"completed": 1}
 
     run(main())
+
+
+def test_a_tick_that_leaves_nothing_to_time_leaves_no_timer() -> None:
+    """Though what fired in it had another placed, which has gone by its end."""
+
+    class Places(Fake):
+        def _timer_ran(self, when: float, lane: Lane, now: float, by_timer: bool) -> None:
+            super()._timer_ran(when, lane, now, by_timer)
+            another = Fake(1, self._fired, self._loop)
+            another.place(lanes_here(), 50.0)
+            del another._lane[another]
+
+    async def main() -> list[int]:
+        counts = list[int]()
+        Places(0, Fired(), running_loop()).place(lanes_here(), 1.0)
+        await asyncio.sleep(2.0)
+        counts.append(len(live_timers(running_loop())))
+        return counts
+
+    assert run(main()) == [0]
