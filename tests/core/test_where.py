@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import sys
 import types
-from collections.abc import AsyncIterator, Awaitable, Generator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator
 from typing import Any
 
 import pytest
@@ -460,3 +460,28 @@ async def test_what_holds_a_coroutine_and_is_no_step_of_one_leads_nowhere() -> N
     assert _where._behind([held]) is None
     assert _where._awaited_by(TaskGroup()) is None
     held.close()
+
+
+class Compiled(Coroutine[Any, Any, None]):
+    """A coroutine that is none of Python's own, as Cython's are."""
+
+    def __init__(self, inner: Coroutine[Any, Any, None]) -> None:
+        self.send, self.throw, self.close = inner.send, inner.throw, inner.close  # type: ignore[method-assign]
+
+    def __await__(self) -> Generator[Any, None, None]:
+        raise NotImplementedError
+
+    def send(self, value: Any) -> Any: ...
+
+    def throw(self, *error: Any) -> Any: ...
+
+
+async def test_a_task_whose_coroutine_shows_no_frames_is_looked_into_no_further() -> None:
+    """It expires as others do, and is where its error has been."""
+    seen: list[Where | None] = []
+
+    async def expires() -> None:
+        seen.append(await where(bank()))
+
+    await asyncio.create_task(Compiled(expires()))
+    assert seen == [IN_BANK]
