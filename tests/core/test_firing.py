@@ -15,7 +15,8 @@ from tests.support import figures, running_loop, running_task
 from tests.support.watching import now
 from tracedtimeout import DeadlineExceeded, Outcome, budget, timeout
 from tracedtimeout._core import _firing
-from tracedtimeout._core._lanes import LINGER, MOST, Lane
+from tracedtimeout._core._lane import Lane
+from tracedtimeout._core._lanes import LINGER, MOST
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 

@@ -466,14 +466,19 @@ class Compiled(Coroutine[Any, Any, None]):
     """A coroutine that is none of Python's own, as Cython's are."""
 
     def __init__(self, inner: Coroutine[Any, Any, None]) -> None:
-        self.send, self.throw, self.close = inner.send, inner.throw, inner.close  # type: ignore[method-assign]
+        self._inner = inner
 
     def __await__(self) -> Generator[Any, None, None]:
         raise NotImplementedError
 
-    def send(self, value: Any) -> Any: ...
+    def send(self, value: Any) -> Any:
+        return self._inner.send(value)
 
-    def throw(self, *error: Any) -> Any: ...
+    def throw(self, *error: Any) -> Any:
+        return self._inner.throw(*error)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 async def test_a_task_whose_coroutine_shows_no_frames_is_looked_into_no_further() -> None:
