@@ -235,7 +235,8 @@ async def test_in_a_chain_of_tasks_that_all_fire_each_is_inherited(delays: list[
     await asyncio.sleep(0.5)
     if also is not None:
         asyncio.get_running_loop().call_at(now() + 0.5, started[also].cancel)
-    await asyncio.wait([outermost])
+    with suppress(TimeoutError, asyncio.CancelledError):
+        await outermost
     outcomes = [each.outcome for each in opened]
     whole = [Outcome.EXPIRED, *[Outcome.INHERITED] * (len(delays) - 1)]
     if also is None:
