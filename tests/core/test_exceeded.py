@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import pickle
 
 import pytest
 
-from tracedtimeout import DeadlineExceeded, Spent
+from tracedtimeout import DeadlineExceeded, Spent, timeout
 from tracedtimeout._core._exceeded import Told, duration, exceeded_message, new_exceeded, shown
+from tracedtimeout.testing import run
 
 
 def test_its_words_are_asked_for_again_where_that_was_broken_off() -> None:
@@ -103,3 +106,26 @@ def test_its_message_says_how_often_and_how_many_at_once() -> None:
     """Twice is often; once is not said."""
     told = [str(Spent("q", 1.0, *more)) for more in ((1,), (2,), (5, False, 3), (1, True))]
     assert told == ["1.000 s in q", "1.000 s in q (x2)", "1.000 s in q (3 at once)", "1.000 s in q (unfinished)"]
+
+
+def test_it_pickles_before_anybody_has_asked() -> None:
+    """Its words are worked out first."""
+
+    async def main() -> DeadlineExceeded:
+        try:
+            async with timeout(1.0, name="t"):
+                await asyncio.sleep(9.0)
+        except DeadlineExceeded as exc:
+            return exc
+        pytest.fail("no expiry")
+
+    copy = pickle.loads(pickle.dumps(run(main())))  # noqa: S301  # ours
+    assert (copy.name, copy.limit, copy.elapsed) == ("t", 1.0, 1.0)
+
+
+def test_its_message_at_the_bounds_of_what_it_tells() -> None:
+    """Eight names are a few; a tenth of the whole is not over a tenth; a tenth of a millisecond is told."""
+    eight = exceeded_message("t", math.inf, 2.0, spent=tuple(Spent(f"q{number}", 1.0) for number in range(8)))
+    assert eight.endswith("in q7")
+    assert "to stop" not in exceeded_message("t", 1.0, 0.3, stopping=0.03)
+    assert duration(0.00014995) == "0.1 ms"

@@ -62,3 +62,19 @@ async def test_one_whose_parent_was_left_follows_the_next_one_out_beside_those_o
             await asyncio.sleep(1.0)
         outer.reschedule(15.0)
         assert [(await each).when() for each in (own, other)] == [14.0, 14.0]
+
+
+async def test_those_who_hold_a_reserve_are_known_while_they_do() -> None:
+    """One of two that is left is forgotten, and not the other; with the last, those further out know of nobody."""
+
+    async def child(seconds: float) -> Timeout:
+        async with timeout(None, reserve=1.0) as mine:
+            await asyncio.sleep(seconds)
+        return mine
+
+    async with timeout(20.0) as outer, timeout(15.0) as between:
+        brief, other = asyncio.create_task(child(1.0)), asyncio.create_task(child(3.0))
+        await brief
+        outer.reschedule(6.0)
+        assert (await other).when() == 5.0
+        assert (between._more.reserving, outer._more.reserving) == ({}, {})

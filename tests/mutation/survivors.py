@@ -12,6 +12,7 @@ INSTANT = "a clock that stands at that very instant: who is early or late by not
 LAST = "it is left a few steps later, and nobody asks before"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
 STRIDES = f"{SAME}: strides of another length come to the same end"
+SHORT = "what the short way does not take the long one does, to the same end"
 SWEEP = "one sweep more"
 TWIN = "the compiled hot path alone comes here, which no mutant is tried with"
 UNASKED = "nobody asks, where nothing has fired"
@@ -104,6 +105,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Lanes._lane_for: lane.tail = -INF -> pass": f"{SAME}: nobody asks of an empty lane, and who takes it sets it",
         "Lanes._lane_for: if lane.tail <= when and (best is None or lane.tail > best.tail): -> if lane.tail <= when and (best is None or lane.tail >= best.tail):": "of two that end alike either will do",
         "Lanes._recycle: return False -> return None": f"{SAME}: both are false",
+        "Lanes._heads: continue -> pass": f"{SAME}: the loop goes on",
+        "Lanes._tick: if handle.when() > self.clock(): -> if handle.when() >= self.clock():": INSTANT,
         "Lanes._tick: self.armed = self.heal_at = INF -> pass": (
             "a tick that breaks off in its `finally` is healed by an entry 0.1 s later, and not by the next"
         ),
@@ -113,6 +116,17 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_link": {
         "_NoLoop.stamp: return object() -> return None": f"{SAME}: nothing is stamped with it",
         "Link._effective: known = True -> known = False": CACHE,
+        "Link._leaves: return self._state is ACTIVE and self._stamp is stamp and (when <= self._deadline) -> return None": SHORT,
+        "Link._leaves: return self._state is ACTIVE and self._stamp is stamp and (when <= self._deadline) -> return self._state is not ACTIVE and self._stamp is stamp and (when <= self._deadline)": SHORT,
+        "Link._leaves: return self._state is ACTIVE and self._stamp is stamp and (when <= self._deadline) -> return self._state is ACTIVE and self._stamp is not stamp and (when <= self._deadline)": SHORT,
+        "Link._leaves: return self._state is ACTIVE and self._stamp is stamp and (when <= self._deadline) -> return self._state is ACTIVE and self._stamp is stamp and (when < self._deadline)": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return None": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return self._state is FINISHED and (self._state is ACTIVE and (self._bare or self._task is task))": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return self._state is not FINISHED or (self._state is ACTIVE and (self._bare or self._task is task))": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return self._state is FINISHED or (self._state is ACTIVE or (self._bare or self._task is task))": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return self._state is FINISHED or (self._state is not ACTIVE and (self._bare or self._task is task))": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return self._state is FINISHED or (self._state is ACTIVE and (self._bare and self._task is task))": SHORT,
+        "Link._passes_on: return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task)) -> return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is not task))": SHORT,
         "Link._effective: link._stamp = stamp if known else None -> pass": CACHE,
         "Link._effective: if when < base: -> if when <= base:": "of instants that are equal on two clocks either may be it",
         "Link._effective: if self._state is EXPIRING: -> if not self._state is EXPIRING:": LAST,
@@ -212,9 +226,13 @@ SURVIVORS: dict[str, dict[str, str]] = {
 FUNCTIONS: dict[str, dict[str, str]] = {
     "_context": {
         "_Born.__init__": INHERITS,
+        "_around_loop": INHERITS,
+        "_bind_inherited": INHERITS,
         "_brought": INHERITS,
         "_in_job": INHERITS,
+        "_own_context": INHERITS,
         "came_with_thread": INHERITS,
+        "note_birth": INHERITS,
     },
 }
 """By module: functions that no mutant is tried in, and the reason."""

@@ -88,7 +88,7 @@ ALSO = {
     "_lane": ("test_lanes.py", "test_firing.py"),
     "_lanes": ("test_firing.py",),
     "_link": ("test_firing.py", "test_two_loops.py", "test_threads.py"),
-    "_loop": ("test_clocks.py", "test_lanes.py", "test_two_loops.py"),
+    "_loop": ("test_clocks.py", "test_lanes.py", "test_two_loops.py", "test_series.py", "test_left_behind.py"),
     "_names": ("test_with_timeout.py",),
     "_reserves": ("test_threads.py", "test_two_loops.py", "test_series.py", "test_family.py"),
     "_timeout": ("test_firing.py", "test_reserves.py"),
