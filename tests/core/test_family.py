@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tests.support.watching import Ended, now
-from tracedtimeout import Timeout, timeout
+from tracedtimeout import Timeout, budget, timeout
 from tracedtimeout._core import _family
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._family import listed
@@ -233,5 +233,18 @@ async def test_a_group_of_somebody_elses_waits_for_nobody() -> None:
             task = asyncio.create_task(child.watch(delay=8.0))
             task.add_done_callback(TaskGroup().told)
             await asyncio.sleep(50.0)
+    await task
+    assert (child.at, child.owner) == (1.0, "outer")
+
+
+async def test_a_child_beside_a_budget_of_the_task_ends_with_what_fired() -> None:
+    """The budget has nothing inside: the child is the only one that is open beneath."""
+    child = Ended()
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="outer"):
+            task = asyncio.create_task(child.watch(delay=8.0))
+            await asyncio.sleep(0)
+            with budget(5.0):
+                await asyncio.sleep(50.0)
     await task
     assert (child.at, child.owner) == (1.0, "outer")

@@ -70,9 +70,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "DeadlineExceeded.__init__: super().__init__(message) -> pass": f"{SAME}: its `args` are our own",
     },
     "_firing": {
-        "_facts: if len(beneath) > 1 or self._inner is None: -> if len(beneath) >= 1 or self._inner is None:": (
-            f"{SAME}: what is of its own task is left to that"
-        ),
         "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 2)": (
             f"{SAME}: who is beneath it was entered before it fired"
         ),

@@ -60,7 +60,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
         here.lift()
         beneath = list(open_beneath(self))
         unfinished = [(each.name, at - each._started_at()) for each in beneath]
-        if len(beneath) > 1 or self._inner is None:  # else it is its own task's
+        if beneath != [self._inner]:  # else it is its own task's
             self._extend().ending = beneath
     waiting = _where.through_children(task)
     cancelling = task.cancelling() + 1
