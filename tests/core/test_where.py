@@ -421,7 +421,8 @@ async def test_the_places_of_a_task_lead_through_all_that_it_waits_for(program: 
     """Generators, awaitables, tasks, gathers and groups: of several children the oldest that is not done."""
     task = asyncio.create_task(program())
     await asyncio.sleep(0.5)
-    assert [place.code.co_name for place in _where.places(task) if not place.code.co_name.startswith("_wait")] == found
+    names = [place.code.co_name for place in _where.places(task)]
+    assert [name for name in names if name != "_aexit" and not name.startswith("_wait")] == found  # which not all have
     task.cancel()
     await asyncio.wait([task])
 
