@@ -6,11 +6,9 @@ import asyncio
 import gc
 import itertools
 import os
-import re
 import subprocess
 import sys
 import weakref
-from pathlib import Path
 from random import Random
 from types import FrameType
 from typing import Any
@@ -18,7 +16,7 @@ from typing import Any
 import pytest
 
 from tracedtimeout import Timeout, View
-from tracedtimeout._core import _context, _entering, _for_c, _hot, _hot_py, _observers
+from tracedtimeout._core import _context, _entering, _hot, _hot_py, _observers
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._core.figures._table import Histogram
@@ -185,13 +183,6 @@ def test_a_chain_of_any_length_ends_without_a_stack() -> None:
         _context.current.set(None)
 
     run(main())
-
-
-def test_the_compiled_one_takes_what_stands_on_its_page() -> None:
-    """`_for_c` has the names that the C asks it for, and no others."""
-    source = Path(_for_c.__file__).with_name("_hot_c.c").read_text()
-    asked = re.findall(r"X\((\w+)\)", source.partition("#define OBJECTS(X)")[2].partition("#define STRINGS")[0])
-    assert sorted(asked) == sorted(_for_c.__all__)
 
 
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)

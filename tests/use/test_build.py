@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tracedtimeout._core import _for_c
 
 pytest.importorskip("hatchling")
 ROOT = Path(__file__).parents[2]
@@ -96,3 +99,10 @@ def test_a_python_without_the_gil_gets_the_pure_wheel(build: Any, monkeypatch: p
     monkeypatch.setattr(build, "can_compile", lambda: True)
     monkeypatch.setattr(build.sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
     assert not hook_of(build).wanted()
+
+
+def test_the_compiled_one_takes_what_stands_on_its_page() -> None:
+    """`_for_c` has the names that the C asks it for, and no others."""
+    source = (ROOT / "tracedtimeout" / "_core" / "_hot_c.c").read_text()
+    asked = re.findall(r"X\((\w+)\)", source.partition("#define OBJECTS(X)")[2].partition("#define STRINGS")[0])
+    assert sorted(asked) == sorted(_for_c.__all__)
