@@ -85,14 +85,14 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
     task, before = self._task, cancelling_before(self)
     assert task is not None
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
-    if asked == 1 and fired is None and (link := _only_one(self, here, before)) is not None:
+    if asked == 1 and fired is None and (link := _single_ender(self, here, before)) is not None:
         return link
     around = _fired_around(self, here, before, asked)
     cancels = around.fired + (0 if around.other is None else 1 + max(0, around.further))
     return None if asked > cancels else around.own or around.other
 
 
-def _only_one(self: Facts, here: Any, before: int) -> Link | None:
+def _single_ender(self: Facts, here: Any, before: int) -> Link | None:
     """`_ender` where one cancellation was asked for, and a timeout of the task asked for it; else None."""
     parent, task, around = self._parent, self._task, here.around
     link: Any = around.get(self)
@@ -100,7 +100,7 @@ def _only_one(self: Facts, here: Any, before: int) -> Link | None:
         return None
     if link is None:
         link = parent
-    while link is not None and link._passes_on(task):
+    while link is not None and link._stays_in(task):
         link = link._parent
     if link is None or link._state is not EXPIRING or link._task is not task or link._fired.cancelling != before + 1:
         return None

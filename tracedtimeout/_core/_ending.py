@@ -48,7 +48,7 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     if (
         fired is not None and fired.own and fired.cancels and exc.__class__ is CancelledError
         and task.cancelling() == fired.cancelling == 1 and self._more is None and self._inner is None and at_home
-        and (parent is None or parent._leaves(self._when, here.stamp)) and not here.unwinding.has_counted(self)
+        and (parent is None or parent._outlasts(self._when, here.stamp)) and not here.unwinding.has_counted(self)
     ):  # fmt: skip
         return _expired(self, here, task, exc, fired, now, package)
     elapsed = max(0.0, now - self._started_at())  # a rounding error, else, where no time has passed
@@ -89,8 +89,8 @@ def _expired(
 ) -> DeadlineExceeded:
     """`close`, where the timer of `self` ended the body and nothing else happened: the most of all incidents.
 
-    All that `close`, `_settle` and whom they call do in this case, in their order, without asking again: 180 steps of
-    the interpreter less of 2,580 from entry to exit.
+    All that `close`, `_settle` and whom they call do in this case, in their order, without asking again: 180 of the
+    interpreter's instructions less of 2,580 from entry to exit.
     """
     started, delay, when, parent = self._started, self._lane.delay, self._when, self._parent
     elapsed = now - when + delay if started is None else now - started
@@ -165,16 +165,13 @@ def _settle(self: Facts, here: Any, ended: Ended, limit: float, now: float, erro
             forget_reserve(self)
         if self._parent is not None:
             let_go(self, here, self._series.name if more is None else self.name, ended.elapsed, now)
-        expired = fired is not None and self._state is EXPIRED
-        if more is not None or self._inner is not None:
-            if expired:
-                assert fired is not None
-                end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose fired
-            else:
-                hand_on(self, here)
-        if expired:
-            assert fired is not None
+        beneath = more is not None or self._inner is not None  # there may be something
+        if fired is not None and self._state is EXPIRED:
+            if beneath:
+                end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose timer ran
             step_out(self, past_budgets=fired.passed is not None)
+        elif beneath:
+            hand_on(self, here)
         self._task = None
     finally:
         if self._more is not None:

@@ -99,7 +99,7 @@ static inline int number(PyObject *value, double *found)
 }
 
 /* Counts are added to in place where their slot alone has the number, which is a tenth of all else. What may fail comes
-   first, for all that belongs together: `own` and `next`. */
+   first, for all that belongs together: `own` and `one_more`. */
 
 /* Have a slot alone own its float: ADD may follow. */
 static int own(PyObject *object, int field)
@@ -127,9 +127,9 @@ static int own(PyObject *object, int field)
 #define IS_DIGIT(count) (Py_SIZE(count) == 1)
 #endif
 
-/* New: what `step` puts in the slot of a count, which is one more; the same object where it is changed in place. (The
-   ints that Python has but once are never of one reference.) */
-static PyObject *next(PyObject *count)
+/* New: what `add_one` puts in the slot of a count, which is one more; the same object where it is changed in place.
+   (The ints that Python has but once are never of one reference.) */
+static PyObject *one_more(PyObject *count)
 {
     if (count == NULL) {
         return PyErr_Format(PyExc_AttributeError, "a count is not set");
@@ -140,8 +140,8 @@ static PyObject *next(PyObject *count)
     return PyNumber_Add(count, S.one);
 }
 
-/* Stolen: what `next` made. */
-static inline void step(PyObject *object, int field, PyObject *more)
+/* Stolen: what `one_more` made. */
+static inline void add_one(PyObject *object, int field, PyObject *more)
 {
     if (more == SLOT(object, field)) {
         DIGIT(more)++;
@@ -570,8 +570,8 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
     }
     Py_DECREF(token);
     if (own_limit && queued) {
-        if ((more = next(SLOT(e->series, C_entered))) != NULL) {
-            step(e->series, C_entered, more);
+        if ((more = one_more(SLOT(e->series, C_entered))) != NULL) {
+            add_one(e->series, C_entered, more);
             return Py_NewRef(self);
         }
     }
@@ -620,12 +620,12 @@ static int count(PyObject *self, PyObject *series, PyObject *elapsed, double lim
         return done(PyObject_CallFunctionObjArgs(S.completed, self, series, elapsed, NULL));
     }
     if (own(series, seconds) < 0 || (!usual && own(series, V_ratios) < 0) ||
-        (more = next(SLOT(series, quick))) == NULL) {
+        (more = one_more(SLOT(series, quick))) == NULL) {
         return -1;
     }
     put(self, T_ended, Py_NewRef(elapsed));
     put(self, T_state, Py_NewRef(S.FINISHED));
-    step(series, quick, more);
+    add_one(series, quick, more);
     ADD(series, seconds, took);
     if (!usual) {
         ADD(series, V_ratios, took / limit);

@@ -205,12 +205,12 @@ class Link:
         self._stamp = stamp
         return True
 
-    def _leaves(self, when: float, stamp: object) -> bool:
-        """True if it is open, and known not to end before `when`, as of `stamp`, that of its loop."""
+    def _outlasts(self, when: float, stamp: object) -> bool:
+        """True if the link is open, and known not to end before `when`, as of `stamp`, that of its loop."""
         return self._state is ACTIVE and self._stamp is stamp and when <= self._deadline
 
-    def _passes_on(self, task: object) -> bool:
-        """True if what ended `task` beneath it is no timeout of another: it is open in that task, bare, or left."""
+    def _stays_in(self, task: object) -> bool:
+        """True if a walk outwards past the link stays in `task`: it is left, or a budget, or open in that task."""
         return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task))
 
     def _not_before(self, here: Any) -> float:

@@ -79,8 +79,9 @@ class LoopState(Lanes):
         self.unwinding = Unwinding()
         """The timeouts that have fired and are yet to be left."""
         self.around: dict[Any, Any] = {}
-        """By links whose child was left by a cancellation: those around that had fired then, see `_deciding`. Else a
-        deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is left."""
+        """By links whose child was left by a cancellation: those around that had fired then, or the one that had, where
+        it was one; see `_deciding`. Else a deep nest that ends at once would be walked anew at each exit. Emptied as
+        the last of `unwinding` is left."""
         self.handed: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         """Exits in other threads, each handed over to the loop: see `hand_over`. No more than the loop has entered."""
         self.figures = LoopFigures()
