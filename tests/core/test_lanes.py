@@ -8,6 +8,7 @@ import math
 import random
 import sys
 import threading
+import time
 import weakref
 from contextlib import suppress
 from typing import Any
@@ -479,6 +480,29 @@ def test_deadlines_fire_on_every_loop(flavour: str) -> None:
         assert loop.run_until_complete(main()) == [(True, True)] * len(delays)
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("delay", [5e-5, 2e-3])
+def test_a_tick_tells_the_loop_of_no_error(flavour: str, delay: float) -> None:
+    """On every loop, whatever its handles can do: also where the deadline is due by the time that the timer is set."""
+    loop, told = FLAVOURS[flavour](), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+
+    async def main() -> None:
+        for _ in range(20):
+            with suppress(TimeoutError):
+                async with timeout(delay):
+                    until = time.perf_counter() + 2e-4
+                    while time.perf_counter() < until:
+                        pass
+                    await asyncio.sleep(9.0)
+
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    assert told == []
 
 
 @pytest.mark.parametrize("flavour", ["plain", "uvloop"])

@@ -103,7 +103,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Lanes._lane_for: if lane.tail <= when and (best is None or lane.tail > best.tail): -> if lane.tail <= when and (best is None or lane.tail >= best.tail):": "of two that end alike either will do",
         "Lanes._recycle: return False -> return None": f"{SAME}: both are false",
         "Lanes._heads: continue -> pass": f"{SAME}: the loop goes on",
-        "Lanes._tick: if handle.when() > self.clock(): -> if handle.when() >= self.clock():": INSTANT,
         "Lanes._tick: self.armed = self.heal_at = INF -> pass": (
             "a tick that breaks off in its `finally` is healed by an entry 0.1 s later, and not by the next"
         ),

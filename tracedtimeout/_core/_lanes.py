@@ -211,8 +211,7 @@ class Lanes:
                 self.arm(head)  # in the place of another tick that may be on its way
             elif (handle := self._handle) is not None:
                 self._handle = None
-                if handle.when() > self.clock():  # else it has run: mostly this very tick
-                    handle.cancel()
+                handle.cancel()  # of uvloop's, one that is due at once has no `when()` to ask first
 
     def _turn(self, entry: Entry, by_timer: bool) -> None:
         """The timer of one that has its own ran, or its turn came that was due as it was queued."""
