@@ -136,9 +136,11 @@ class Model(Reference):
 
     def end(self, owner: str) -> None:
         """End it for `owner`, unless somebody else has asked its task to end since it was entered."""
+        if self._state != "active":
+            return
         mine = [each for each in _loop().open if each._task is self._task and each._state == "expiring"]
         inside = [each for each in mine if _loop().open.index(each) > _loop().open.index(self)]
-        if self._state == "active" and self._task.cancelling() - len(inside) <= self._count:
+        if self._task.cancelling() - len(inside) <= self._count:
             if self._timer is not None:
                 self._timer.cancel()
             self.owner = owner

@@ -201,6 +201,8 @@ LISTED_ANEW = p.Within(1.0, (
           "TimeoutError", (p.Within(None, (p.Spawn((p.Within(None, (p.Sleep(2.0),)),)), *_SLEEP)),), "swallow"),
 ))  # fmt: skip
 """Two orphans that end at once, one of them handed on to the timeout around it after that had fired."""
+LEFT_MEANWHILE = _slow_scene(1.0, p.Spawn, 0.0, 0.0, (p.WaitFor(2.0, _SLEEP),))
+"""An orphan's `wait_for` that is left in the turn in which it is to end."""
 DUE_AND_ORPHANED = _scene(1.0, p.Spawn, 0.0, (_scene(1.0, p.Spawn, 0.0, _SLEEP, _SLEEP),), (p.Within(0.0, _SLEEP),))
 """A timeout that is due when the one around it is left."""
 WAITING_IN_CLEANUP = strategies._gather_scene(1.0, 2.0, (
@@ -217,6 +219,7 @@ WAITING_IN_CLEANUP = strategies._gather_scene(1.0, 2.0, (
 @example((CLEANING_UP,))
 @example((LISTED_ANEW,))
 @example((WAITING_IN_CLEANUP,))
+@example((LEFT_MEANWHILE,))
 def test_what_nobody_supervises_ends_with_the_timeout_around_it(program: Body) -> None:
     """Programs with tasks that outlive their creators agree with the model, and on whose deadline it was."""
     agree(program, OURS_NAMED, MODEL)
