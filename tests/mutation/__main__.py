@@ -4,7 +4,8 @@ python -m tests.mutation _names _spent     # every mutant of these; of all that 
 python -m tests.mutation _lanes --every 5  # each fifth
 python -m tests.mutation _lanes --only _tick  # those of this function
 python -m tests.mutation _lanes --list     # only say what they are
-python -m tests.mutation _lanes --after LOG  # but those that an earlier run, which printed that, saw killed
+python -m tests.mutation _lanes --after LOG  # but those that an earlier run, which printed that, saw killed; of one
+                                             # that saw all of them nothing is run: what is explained by now is judged
 """
 
 from __future__ import annotations
@@ -65,14 +66,15 @@ def _tried(chosen: dict[str, list[Mutant]], tests: list[str], earlier: str) -> i
         left.extend([f"{module}.{mutant}"] * (end == "ALIVE"))
         print(f"{end:9} {module}.{mutant}{f' ({killer})' if killer else ''}", flush=True)
 
-    if failed := try_all(anew, say, tests):
+    if any(anew.values()) and (failed := try_all(anew, say, tests)):
         print(f"mutants would tell nothing: {failed}")
         return 1
     print("".join(f"UNEXPLAINED {each}\n" for each in left), end="")
     for module, made in chosen.items():
         counts, known = ends[module], before[module]
         words = f"{counts['killed']} killed, {counts['explained']} explained, {counts['ALIVE']} neither"
-        print(f"{module}: {len(made)} mutants, {words}{f'; {known} of them in an earlier run' if known else ''}")
+        some = 0 < known < len(made)
+        print(f"{module}: {len(made)} mutants, {words}{f'; {known} of them in an earlier run' if some else ''}")
     return bool(left)
 
 

@@ -108,6 +108,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
         ),
         "Lanes._tick: self.idle = True -> pass": SWEEP,
         "Lanes._tick: self.idle = True -> self.idle = False": SWEEP,
+        "Lanes._tick: self._handle = None -> pass": f"{SAME}: it is cancelled, and the next takes its place",
+        "Lanes._sweep: self._handle, self.armed, self.heal_at, self.idle = (None, INF, INF, True) -> self._handle, self.armed, self.heal_at, self.idle = (None, INF, INF, False)": SWEEP,
     },
     "_link": {
         "_NoLoop.stamp: return object() -> return None": f"{SAME}: nothing is stamped with it",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from . import __main__
 from .mutants import mutants
 from .survivors import SURVIVORS
 from .targets import MODULES
@@ -45,6 +46,18 @@ def test_what_is_explained_is_there(module: str) -> None:
     """A reason goes when the line that it is about does."""
     assert module in MODULES
     assert set(SURVIVORS[module]) - {str(mutant) for mutant in mutants(source_of(module))} == set()
+
+
+def test_a_run_of_all_mutants_is_judged_again_without_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its figures are those of that run, and nothing is tried."""
+    made = [f"_outcome.{mutant}" for mutant in mutants(source_of("_outcome"))]
+    log = tmp_path / "log"
+    log.write_text("".join(f"killed    {each} (a test)\n" for each in made))
+    monkeypatch.setattr(sys, "argv", ["tests.mutation", "_outcome", "--after", str(log)])
+    assert __main__.main() == 0
+    assert capsys.readouterr().out == f"_outcome: {len(made)} mutants, {len(made)} killed, 0 explained, 0 neither\n"
 
 
 if sys.version_info >= (3, 12):  # which lines a test comes to is asked of `sys.monitoring`
