@@ -9,8 +9,8 @@ import pytest
 
 from tests.support import running_loop
 from tests.support.watching import Ended, now
-from tracedtimeout import DeadlineExceeded, checkpoint, timeout, timeout_at
-from tracedtimeout._core._link import instant
+from tracedtimeout import DeadlineExceeded, Outcome, checkpoint, timeout, timeout_at
+from tracedtimeout._core._link import beyond, instant
 from tracedtimeout._core._loop import state_of
 
 pytestmark = pytest.mark.loops("virtual")
@@ -71,3 +71,42 @@ async def test_what_a_child_took_that_outlives_its_parent_is_told_by_the_next_on
                 await asyncio.sleep(50.0)
     assert [(each.name, each.seconds) for each in outer.spent] == [("child", 3.0), ("between", 1.0)]
     assert [(each.name, each.seconds) for each in between.spent] == [("child", 1.0)]
+
+
+async def test_a_move_with_nothing_beneath_leaves_what_others_know() -> None:
+    """Else each would have them all work out their deadlines anew; with a link beneath it does so."""
+    here = state_of(running_loop())
+    async with timeout(9.0) as mine:
+        known = here.stamp
+        mine.reschedule(8.0)
+        assert here.stamp is known
+        async with timeout(5.0):
+            mine.reschedule(7.0)
+            assert here.stamp is not known
+
+
+async def test_one_that_fired_has_the_deadline_around_that_was_moved_before_it() -> None:
+    """While its task cleared up: what its timer ended it for is its own, and the deadline is what it was at the end."""
+    async with timeout(9.0, name="outer") as outer:
+        with suppress(TimeoutError):
+            async with timeout(2.0, name="inner") as inner:
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    outer.reschedule(1.5)
+        outer.reschedule(None)
+    assert (inner.outcome, inner.deadline(), inner.owner) == (Outcome.EXPIRED, 1.5, "inner")
+
+
+async def test_of_those_that_fired_each_leads_to_the_first_that_has_not() -> None:
+    """Once one has walked there: else whatever opens beneath a deep nest as it ends would walk through all of it."""
+    here = state_of(running_loop())
+    with suppress(TimeoutError):
+        async with timeout(9.0) as outer, timeout(2.0) as between, timeout(1.0) as inner:
+            running_loop().call_soon(running_loop().block, 3.0)
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                assert inner._passed_by(here) is between
+                assert beyond(inner, here) is outer
+                assert [each._passed_by(here) for each in (inner, between, outer)] == [outer] * 3
