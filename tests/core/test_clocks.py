@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import FLAVOURS
 from tracedtimeout import Outcome, timeout
+from tracedtimeout._core import _loop
 from tracedtimeout._core._lanes import LINGER
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout.testing import VirtualClockLoop
@@ -55,6 +56,52 @@ def test_a_clock_that_starts_elsewhere_is_real(origin: float) -> None:
         state.decide()
     assert state.timed_apart
     assert state.stopwatch() == pytest.approx(state.clock(), abs=PAST)
+
+
+class Hands:
+    """Time that goes on by so much as it is read, in the place of the machine's, which may pause between two clocks."""
+
+    def __init__(self, step: float) -> None:
+        self.now = 0.0
+        self._step = step
+
+    def monotonic(self) -> float:
+        self.now += self._step
+        return self.now
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    hands = Hands(2.0**-17)
+    monkeypatch.setattr(_loop, "time", hands)
+    return hands
+
+
+@pytest.mark.parametrize("origin", [0.0, 0.5, 64.0])
+def test_a_clock_that_goes_on_as_time_does_is_real_at_once(hands: Hands, origin: float) -> None:
+    """Its loop's timer lingers, and durations are measured by the monotonic clock itself if that is the same."""
+    state = state_with(lambda: origin + hands.now)
+    assert (state.undecided, state.timed_apart, state._linger) == (False, True, LINGER)
+    assert (state.stopwatch == hands.monotonic) == (origin == 0.0)
+    assert state.stopwatch is not state.clock
+
+
+def test_a_clock_that_stops_as_it_is_looked_at_is_virtual(hands: Hands) -> None:
+    """It goes on as time does for a moment, and stands where it is from then on."""
+    state = state_with(lambda: min(hands.now, 2.0**-16))
+    assert (state.undecided, state.timed_apart, state._linger) == (True, False, 0.0)
+
+
+def test_a_clock_is_looked_at_again_as_the_timer_rests(hands: Hands) -> None:
+    """One that is read once a turn has gone on by then."""
+    turn = [0.0]
+    state = state_with(lambda: turn[0])
+    state.rest()
+    assert state.undecided
+    hands.now += PAST
+    turn[0] = hands.now
+    state.rest()
+    assert (state.undecided, state.timed_apart) == (False, True)
 
 
 @pytest.mark.parametrize("resolution", [1e-3, 0.0156])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+from tests.support import figures
 from tests.support.imports import PACKAGE
+from tracedtimeout import timeout
+from tracedtimeout._core._loop import state_of, states
+from tracedtimeout.testing import VirtualClockLoop
 
 
 @pytest.mark.slow
@@ -17,3 +22,24 @@ def test_a_forked_child_begins_anew() -> None:
     command = [sys.executable, "-m", "tests.programs.forking"]
     done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_has_nothing_of_its_parents_loops() -> None:
+    """Their states are none of its own, no exit takes the short way there, and nothing is counted. (A real fork.)"""
+
+    async def main() -> None:
+        async with timeout(1.0, name="parent"):
+            pass
+
+    loop = VirtualClockLoop()
+    loop.run_until_complete(main())
+    state = state_of(loop)
+    moved = state.stamp.moved
+    child = os.fork()
+    if child == 0:
+        right = [state.forked, state.stamp.moved is not moved, not hasattr(loop, "_tracedtimeout"), not states()]
+        os._exit(0 if all(right) and figures("parent") == {} else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (state.forked, state_of(loop), figures("parent")["duration"]) == (False, state, {"completed": 1})
+    loop.close()

@@ -232,17 +232,20 @@ def test_what_is_opened_there_beneath_one_that_has_fired_ends_at_once(two: Two) 
     [(None, "completed"), (LookupError("there"), "failed"), (asyncio.CancelledError(), "cancelled")],
 )
 def test_an_exit_in_another_thread_is_counted_by_its_loop(two: Two, error: BaseException | None, outcome: str) -> None:
-    """Who leaves a timeout of another loop hands over what is to be counted."""
+    """Who leaves a timeout of another loop hands over what is to be counted, and told to the one around it."""
     made: list[Any] = []
 
     async def leave() -> None:
         await made[0].__aexit__(None if error is None else type(error), error, None)
 
     async def main() -> None:
-        made.append(timeout(9.0, name="handed"))
-        await made[0].__aenter__()
-        await two.there(leave())
-        await asyncio.sleep(0.5)
+        async with timeout(9.0, name="around") as around:
+            made.append(timeout(9.0, name="handed"))
+            await made[0].__aenter__()
+            await two.there(leave())
+            await asyncio.sleep(0.5)
+            assert figures("handed")["duration"] == {outcome: 1}
+            assert [each.name for each in around.spent] == ["handed"]
 
     two.run(main())
     assert (figures("handed")["duration"], figures("handed").get("active")) == ({outcome: 1}, None)

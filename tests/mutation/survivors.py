@@ -148,6 +148,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: if sys.version_info >= (3, 12): -> if sys.version_info >= (3, 13):": ELEVEN,
         "LoopState.__init__: self._is_real() -> pass": "a real clock is told a quarter of a second later",
         "LoopState.decide: if max(shown, passed) >= _SHOWN: -> if max(shown, passed) > _SHOWN:": INSTANT,
+        "LoopState._goes_on: if passed >= _READINGS: -> if passed > _READINGS:": INSTANT,
+        "LoopState._is_real: self.stopwatch = time.monotonic if abs(origin) < 0.001 else lambda: time.monotonic() + origin -> self.stopwatch = time.monotonic if abs(origin) <= 0.001 else lambda: time.monotonic() + origin": INSTANT,
+        "_alike: return abs(shown - passed) < 0.1 * passed -> return abs(shown - passed) <= 0.1 * passed": INSTANT,
         "module: _READINGS = 5e-05 -> _READINGS = 1.00005": "a clock that is read for longer shows the same",
     },
     "_names": {

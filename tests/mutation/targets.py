@@ -46,10 +46,13 @@ TESTS = [
     "tests/schedules",
     "tests/faults/test_recursion.py",
     "tests/mutation/lines.py",
+    "tests/export/test_histograms.py",
+    "tests/export/test_logs.py",
     "tests/export/test_prometheus.py",
     "tests/export/test_spans.py",
     "tests/export/test_from_zero.py",
     "tests/use/test_kit.py",
+    "tests/use/test_limits.py",
     "tests/use/test_surface.py",
     "tests/use/test_views.py",
     "tests/wire/test_trust.py",
@@ -59,7 +62,7 @@ TESTS = [
 LEFT_OUT = ("tests/core/test_conformance.py", "tests/core/test_hot.py", "tests/core/test_asyncio_corners.py")
 """Processes of their own, the other twin, and a long one."""
 
-WITHOUT = "not million and not loops_that_are_gone and not forked and not planted"
+WITHOUT = "not million and not loops_that_are_gone and not forked and not planted and not doctor"
 """Nor those whose names say that they take long."""
 
 RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.py")
@@ -67,6 +70,9 @@ RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.p
 
 QUICK = 0.03
 """Seconds of a test that is asked in any case."""
+
+FORKS = ("test_fork.py",)
+"""Those that fork: asked of lines that no test comes to in this process."""
 
 LIKE = 6
 """Of a test with parameters so many are asked, the quickest; but for `EACH` one of them."""
@@ -83,16 +89,30 @@ ENOUGH = 6.0
 
 ALSO = {
     "_budget": ("test_two_loops.py", "test_threads.py"),
+    "_delays": ("test_series.py", "test_limits.py", "test_lanes.py"),
     "_exceeded": ("test_ended.py", "test_copies.py"),
     "_family": ("test_threads.py", "test_two_loops.py", "test_firing.py"),
     "_lane": ("test_lanes.py", "test_firing.py"),
     "_lanes": ("test_firing.py",),
     "_link": ("test_firing.py", "test_two_loops.py", "test_threads.py"),
-    "_loop": ("test_clocks.py", "test_lanes.py", "test_two_loops.py", "test_series.py", "test_left_behind.py"),
+    "_loop": (
+        "test_clocks.py",
+        "test_fork.py",
+        "test_lanes.py",
+        "test_two_loops.py",
+        "test_series.py",
+        "test_left_behind.py",
+    ),
     "_names": ("test_with_timeout.py",),
+    "_raising": ("test_exceeded.py", "test_ended.py", "test_copies.py"),
     "_reserves": ("test_threads.py", "test_two_loops.py", "test_series.py", "test_family.py"),
     "_timeout": ("test_firing.py", "test_reserves.py"),
     "_decorator": ("test_with_timeout.py",),
+    "_view": ("test_views.py", "test_spans.py", "test_observers.py"),
+    "_warn": ("test_logs.py",),
+    "figures._metrics": ("test_series.py", "test_histograms.py"),
+    "figures._process": ("test_series.py", "test_fork.py", "test_left_behind.py"),
+    "figures._table": ("test_series.py", "test_histograms.py"),
 }
 """Files of tests of a module that stand beside its own."""
 

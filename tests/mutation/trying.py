@@ -27,7 +27,7 @@ import pytest
 from .mutants import Mutant, mutants
 from .reach import Line, Reach, functions, outermost, place
 from .rewritten import rewrite
-from .targets import ALSO, EACH, ENOUGH, LEFT_OUT, LIKE, LONGEST, QUICK, RANDOM, TESTS, WITHOUT, of
+from .targets import ALSO, EACH, ENOUGH, FORKS, LEFT_OUT, LIKE, LONGEST, QUICK, RANDOM, TESTS, WITHOUT, of
 
 PACKAGE = Path(__file__).parents[2] / "tracedtimeout"
 ENVIRONMENT = {
@@ -257,6 +257,8 @@ def _asked(module: str, mutant: Mutant, found: Found, now: list[CodeType]) -> li
     reached = {name for line in mutant.lines for name in found.tests.get((file, line), ())}
     if not reached:  # a line that is no step of its own
         reached = {name for code in now for name in found.tests.get((file, code.co_firstlineno + 1), ())}
+    if not reached:  # in a child of a test's, from which nobody hears
+        reached = {name for name in found.seconds if _file(name) in FORKS}
 
     own = _files_of(module)
 
