@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tracedtimeout import Timeout, timeout_at, with_timeout
-from tracedtimeout._core._arguments import seconds_of, shown
+from tracedtimeout._core._arguments import check_clock, seconds_of, shown
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -29,6 +29,16 @@ def test_a_value_is_shown_whatever_it_is() -> None:
     assert shown([10**5000]).startswith(("<list>", "[<int instance with roughly 5001 digits"))  # 3.14 tells more
     assert "Silent" in shown(Silent())
     assert len(shown("x" * 10_000)) == 500
+    assert shown([0] * 50) == f"[{', '.join(['0'] * 50)}]"
+    assert shown([0] * 51) == f"[{'0, ' * 50}...]"
+    assert shown(1 << 1999).isdecimal() or "..." in shown(1 << 1999)
+    assert shown(1 << 2000) == "<int of 2001 bits>"
+
+
+def test_a_loop_may_have_the_clock_of_the_wall() -> None:
+    """Its instants are those of `time.time()`, and none is of another clock."""
+    now = time.time()
+    check_clock("when", now + 5.0, now)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support import running_loop, running_task
+from tests.support import figures, running_loop, running_task
 from tests.support.watching import now
-from tracedtimeout import Outcome, timeout
+from tracedtimeout import Outcome, timeout, with_timeout
 from tracedtimeout._core._loop import state_of
 
 pytestmark = pytest.mark.loops("virtual")
@@ -67,3 +67,15 @@ async def test_what_is_known_of_nests_that_end_is_bounded() -> None:
         async with timeout(1.0, name="outer"), timeout(8.0) as between, timeout(9.0) as inner:
             await asyncio.sleep(50.0)
     assert (inner.owner, between.owner, len(around)) == ("outer", "outer", 0)
+
+
+async def test_an_error_of_a_call_is_no_answer_unless_a_framework_takes_it_for_one() -> None:
+    """A decorated function that raises has failed."""
+
+    @with_timeout(1.0, name="decorated")
+    async def decorated() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await decorated()
+    assert figures("decorated")["duration"] == {"failed": 1}

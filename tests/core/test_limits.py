@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dis
+import functools
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -226,3 +228,19 @@ def test_a_name_past_the_cap_has_its_limit(monkeypatch: pytest.MonkeyPatch) -> N
         return limits
 
     assert run(main()) == [2.0, 0.5]
+
+
+@pytest.mark.loops("virtual")
+async def test_limits_of_a_name_are_counted_each_by_itself_while_they_are_few() -> None:
+    """One that comes again is counted with itself; past so many they are counted together, and are seconds all the
+    same. So are those of names past the cap, where nobody counts by the name."""
+    here = _loop.state_of(asyncio.get_running_loop())
+    few = here.series_of("timeout", "few")
+    for limit in [1.0, 1.0, *range(2, 3 * _delays.MOST_LIMITS), None]:
+        await opened(functools.partial(timeout, limit, name="few"))
+    assert list(few) == list(range(1, _delays.MOST_LIMITS + 1))
+    other = here.series_of("timeout", _metrics.OTHER)
+    await opened(lambda: timeout(1.0, name=_metrics.OTHER))
+    assert (len(few.figures.series), len(other.figures.series)) == (_delays.MOST_LIMITS, 0)
+    with pytest.raises(ValueError, match=r"must be a number of seconds, not nan"):
+        timeout(math.nan, name="few")

@@ -392,3 +392,23 @@ async def test_who_is_in_no_hurry_is_not_told_of_what_ended_in_time() -> None:
     assert told == []
     _observers.closed(ended, closer)
     assert told == [ended]
+
+
+@pytest.mark.loops("virtual")
+async def test_the_message_of_an_expiry_is_the_one_that_is_raised() -> None:
+    """To the letter, where its exception is at hand; of one that passes through others each has its own words."""
+    told: dict[str, str] = {}
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.__setitem__(ended.name, message_of(ended))
+
+    _observers.add(opened)
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(9.0, name="around"), timeout(1.0, name="expired"):
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                await asyncio.sleep(2.0)
+    assert told["expired"] == str(caught.value)
+    assert told["expired"].endswith("; 2.000 s to stop")
+    assert told["around"].startswith("'around' exceeded its 9.000 s deadline after 3.000 s")

@@ -19,6 +19,11 @@ UNASKED = "nobody asks, where nothing has fired"
 TWICE = "asked if the exit is broken off after it, and this branch is of what the garbage collector has counted"
 
 SURVIVORS: dict[str, dict[str, str]] = {
+    "_arguments": {
+        "module: YEARS = 100000000.0 -> YEARS = 100000001.0": "three years and a second are as good",
+        "check_clock: if when - now > YEARS and abs(when - time.time()) < YEARS: -> if when - now >= YEARS and abs(when - time.time()) < YEARS:": INSTANT,
+        "check_clock: if when - now > YEARS and abs(when - time.time()) < YEARS: -> if when - now > YEARS and abs(when - time.time()) <= YEARS:": INSTANT,
+    },
     "_budget": {
         "Budget.__init__: self._state = CREATED -> pass": f"{SAME}: `open` sets it before anybody asks",
         "Budget.open: self._stamp = here.stamp -> pass": CACHE,
@@ -40,8 +45,16 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 0)) -> _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 1))": INHERITS,
     },
     "_deciding": {
+        "_Around: fired: int = 0 -> fired: int = 1": f"{SAME}: who leaves it out leaves `before` unknown, and it is counted anew",
+        "_Around: further: int = -1 -> further: int = -2": f"{SAME}: nobody leaves it out",
+        "module: _MOST_AROUND = 1000 -> _MOST_AROUND = 1001": BOUND,
         "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, True, 0, places=ender.places))": FOUND,
         "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 1, places=ender.places))": FOUND,
+    },
+    "_delays": {
+        "module: MOST_LIMITS = 16 -> MOST_LIMITS = 17": BOUND,
+        "Delays.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
+        "Limited.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
     },
     "_ended": {
         "Ended.count: self.counted = True -> pass": TWICE,
@@ -196,6 +209,10 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_wait_for": {
         "_take: self._lane.pop(self, None) -> pass": f"{SAME}: a tick finds that it is of another lane, and takes it out",
         "_take: fired = Fired(here.stopwatch(), self.name, True, True, 0, cancels=False, places=places) -> fired = Fired(here.stopwatch(), self.name, True, True, 1, cancels=False, places=places)": FOUND,
+    },
+    "_warn": {
+        "module: _EVERY = 60.0 -> _EVERY = 61.0": "a warning a second later",
+        "ran_on: if now - _warned.get(key, -_EVERY) < _EVERY: -> if now - _warned.get(key, -_EVERY) <= _EVERY:": INSTANT,
     },
     "_where": {
         "module: _DEEPEST = 200 -> _DEEPEST = 201": BOUND,
