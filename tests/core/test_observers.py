@@ -412,3 +412,45 @@ async def test_the_message_of_an_expiry_is_the_one_that_is_raised() -> None:
     assert told["expired"] == str(caught.value)
     assert told["expired"].endswith("; 2.000 s to stop")
     assert told["around"].startswith("'around' exceeded its 9.000 s deadline after 3.000 s")
+
+
+async def test_of_several_in_no_hurry_none_hears_of_what_goes_well() -> None:
+    """Nor is one beside them told in another's place."""
+    told: list[str] = []
+    _observers.add(Diary(told), Unhurried(told), Unhurried(told))
+    async with timeout(1.0, name="t"):
+        pass
+    assert told == ["+t", "-t completed"]
+
+
+@pytest.mark.loops("virtual")
+async def test_ctrl_c_as_an_observer_hears_of_the_end_keeps_it_from_no_other() -> None:
+    """It is raised when all have been told."""
+
+    class InterruptedAtTheEnd:
+        def __call__(self, opened: View, /) -> Callable[[View], None]:
+            return self.closed
+
+        def closed(self, timeout: View) -> None:
+            raise KeyboardInterrupt
+
+    told: list[str] = []
+    _observers.add(Diary(told), InterruptedAtTheEnd())
+    t = timeout(1.0, name="t")
+    await t.__aenter__()
+    with pytest.raises(KeyboardInterrupt):
+        await t.__aexit__(None, None, None)
+    assert told == ["+t", "-t completed"]
+
+
+def test_who_is_told_of_the_end_of_something_else_is_told_though_ctrl_c_comes() -> None:
+    """Of what is no timeout of ours, where nobody tells again."""
+
+    def interrupted(view: View) -> None:
+        raise KeyboardInterrupt
+
+    told: list[View] = []
+    ended: Any = object()
+    with pytest.raises(KeyboardInterrupt):
+        _observers.closed(ended, [(None, told.append), (None, interrupted)])
+    assert told == [ended]
