@@ -48,6 +48,29 @@ def test_the_variable_chooses(variable: str, implementations: set[str]) -> None:
     assert told.stdout.strip() in implementations
 
 
+STANDS_IN = """
+import sys, types
+
+class Built(types.ModuleType):
+    def __getattr__(self, name):
+        return bound.append if name == "bind" else getattr(sys.modules["tracedtimeout._core._hot_py"], name)
+
+bound = []
+sys.modules["tracedtimeout._core._hot_c"] = Built("_hot_c")
+import tracedtimeout
+from tracedtimeout._core import _hot
+print(_hot.IMPLEMENTATION, bound == [tracedtimeout.Timeout])
+"""
+
+
+def test_one_that_was_built_is_taken_and_told_of_the_class() -> None:
+    """The Python stands in for it, where none was built: what is looked at is the choice."""
+    environment = os.environ | {"TRACEDTIMEOUT_NO_EXTENSIONS": "0"}
+    command = [sys.executable, "-c", STANDS_IN]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["c", "True"]
+
+
 def test_a_subclass_is_entered_and_left() -> None:
     """A class derived from `Timeout` is one."""
 
