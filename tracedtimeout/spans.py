@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import ItemsView, Iterator, Mapping
-from contextvars import Token
+from collections.abc import Callable, ItemsView, Iterator, Mapping
+from contextvars import ContextVar, Token
 from typing import Any, Literal
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, get_current
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace import Span, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
@@ -21,7 +23,7 @@ from . import _exemplars
 from ._core._arguments import shown
 from ._core._exceeded import DeadlineExceeded
 from ._core._link import REMOTE
-from ._core._observers import Closer, Unhurried
+from ._core._observers import Closer, Noting, Unhurried
 from ._core._outcome import Outcome
 from ._core._view import View, message_of
 from ._core._words import described, words
@@ -63,7 +65,7 @@ Policy = Literal["always", "late"]
 Attributes = dict[str, AttributeValue]
 
 
-class SpanObserver:
+class SpanObserver(Noting):
     """An observer that makes each timeout a span, current inside its body.
 
     With policy ``late`` there is no span until something expires or overruns; then one is created, with its true start
@@ -78,12 +80,13 @@ class SpanObserver:
         if policy not in ("always", "late"):
             raise ValueError(f"policy must be 'always' or 'late', not {shown(policy)}")
         self._late = policy == "late"
-        self._closer = self._afterwards  # bound once: a method is made at each look
+        plainly = self._late and type(self) is SpanObserver  # else `__call__` may be another
+        super().__init__(self._afterwards, _context_reader() if plainly else None, Context)
         self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)
 
     def __call__(self, timeout: View, /) -> Closer | None:
         if self._late:
-            return Unhurried(self._closer, _standing(get_current()))
+            return Unhurried(self.closer, _standing(get_current()))
         before = _standing(get_current())
         span = None
         try:
@@ -107,6 +110,13 @@ class SpanObserver:
             _end(span, timeout)
         finally:
             _end_anyway(span)
+
+
+def _context_reader() -> Callable[[], object] | None:
+    """What OTel's `get_current` asks in the end, two functions further down; None where that is something else."""
+    variable = getattr(otel_context._RUNTIME_CONTEXT, "_current_context", None)
+    usual = type(otel_context._RUNTIME_CONTEXT) is ContextVarsRuntimeContext and type(variable) is ContextVar
+    return variable.get if usual else None
 
 
 class _Inside(Context):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -218,6 +219,57 @@ async def test_an_observer_in_no_hurry_that_raises_is_logged_once(
             async with timeout(1.0, name="failed"):
                 raise KeyError
     assert len([record for record in caplog.records if "was skipped" in record.message]) == 1
+
+
+class Noted(_observers.Noting):
+    """Wants to know what a variable was as a timeout opened."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__(self.closed, STAGE.get, str)
+        self.told = told
+
+    def __call__(self, opened: View, /) -> _observers.Unhurried:
+        self.told.append(f"called for {opened.name}")
+        return _observers.Unhurried(self.closed, f"as {STAGE.get()}")
+
+    def closed(self, noted: str, ended: View) -> None:
+        self.told.append(f"{noted} {ended.name} {ended.outcome}")
+
+
+STAGE: ContextVar[object] = ContextVar("stage", default="early")
+
+
+async def _opens_and_fails() -> None:
+    async with timeout(1.0, name="in time"):
+        pass
+    with suppress(KeyError):
+        async with timeout(1.0, name="failing"):
+            raise KeyError
+
+
+async def test_who_wants_one_value_alone_is_not_called_for_it() -> None:
+    """The value of the entry comes with the end, if that is not in time."""
+    told: list[str] = []
+    _observers.add(Noted(told))
+    await _opens_and_fails()
+    assert told == ["early failing failed"]
+
+
+@pytest.mark.parametrize("why", ["there is another", "its value is of another class", "it has none", "that raises"])
+async def test_who_wants_one_value_is_called_where_that_cannot_be_had_alone(why: str) -> None:
+    """As any other observer."""
+    told: list[str] = []
+    observer = Noted(told)
+    others = [Deaf()] if why == "there is another" else []
+    if why == "its value is of another class":
+        observer.plain = bytes
+    elif why == "it has none":
+        observer.note = None
+    elif why == "that raises":
+        observer.note = ContextVar[str]("empty").get
+    _observers.add(observer, *others)
+    await _opens_and_fails()
+    assert told == ["called for in time", "called for failing", "as early failing failed"]
 
 
 async def test_what_is_counted_does_not_depend_on_who_watches() -> None:

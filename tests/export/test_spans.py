@@ -11,16 +11,18 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.context import get_current
+from opentelemetry import context, trace
+from opentelemetry.context import Context, get_current
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
 from tests.support.telemetry import Seen, Spans, block, run
-from tracedtimeout import Timeout, budget, detach, timeout, timeout_at, wait_for, with_timeout
+from tracedtimeout import Timeout, View, budget, detach, timeout, timeout_at, wait_for, with_timeout
 from tracedtimeout._core import _observers
+from tracedtimeout._core._observers import Closer
 from tracedtimeout._version import VERSION
 from tracedtimeout.spans import SpanObserver
 
@@ -571,6 +573,79 @@ def test_a_late_span_has_the_parent_of_its_entry(late: Spans) -> None:
     with pytest.raises(TimeoutError):
         run(main())
     assert late.tree == [("child", "request"), ("timeout t", "request"), ("request", None)]
+
+
+def test_a_late_span_is_not_beneath_one_that_had_ended_by_then(late: Spans) -> None:
+    """A task that was begun beneath the span of a timeout, by another policy then, outlives it."""
+    always = SpanObserver("always", late.provider)
+
+    async def child() -> None:
+        await asyncio.sleep(1.0)
+        async with timeout(1.0, name="t"):
+            await waiting()
+
+    async def main() -> None:
+        with late.tracer.start_as_current_span("request"):
+            _observers.add(always)
+            async with timeout(5.0, name="before"):
+                task = asyncio.create_task(child())
+                await asyncio.sleep(0)
+            _observers.remove(always)
+            with pytest.raises(TimeoutError):
+                await task
+
+    run(main())
+    assert late.tree == [("timeout before", "request"), ("timeout t", "request"), ("request", None)]
+
+
+def test_an_observer_derived_from_that_of_late_spans_is_called(late: Spans) -> None:
+    """Alone, and whatever its `__call__` does."""
+    called = []
+
+    class Picky(SpanObserver):
+        def __call__(self, opened: View, /) -> Closer | None:
+            called.append(opened.name)
+            return super().__call__(opened) if opened.name == "picked" else None
+
+    async def main() -> None:
+        for name in ("picked", "other"):
+            with contextlib.suppress(TimeoutError):
+                async with timeout(1.0, name=name):
+                    await waiting()
+
+    spans = Spans()
+    for observer in _observers.installed:
+        _observers.remove(observer)
+    _observers.add(picky := Picky("late", spans.provider))
+    run(main())
+    _observers.remove(picky)
+    assert called == ["picked", "other"]
+    assert spans.tree == [("timeout picked", None)]
+
+
+def test_another_keeper_of_contexts_than_otels_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `OTEL_PYTHON_CONTEXT` may name one: late spans are beneath what that says is current."""
+    kept = ContextVarsRuntimeContext()
+
+    class Keeper(ContextVarsRuntimeContext):
+        def get_current(self) -> Context:
+            return kept.get_current()
+
+    monkeypatch.setattr(context, "_RUNTIME_CONTEXT", Keeper())
+    spans = Spans()
+    _observers.add(observer := SpanObserver("late", spans.provider))
+    request = spans.tracer.start_span("request")
+
+    async def main() -> None:
+        kept.attach(trace.set_span_in_context(request))
+        with pytest.raises(TimeoutError):
+            async with timeout(1.0, name="t"):
+                await waiting()
+
+    run(main())
+    request.end()
+    _observers.remove(observer)
+    assert spans.tree == [("timeout t", "request"), ("request", None)]
 
 
 def test_a_late_span_of_a_detached_timeout_has_its_parent(late: Spans) -> None:

@@ -16,7 +16,7 @@ from ._family import join, let_go
 from ._link import ACTIVE, CREATED, FINISHED, INF, Link, instant, live
 from ._loop import LoopState, state_of
 from ._more import More
-from ._observers import Closers
+from ._observers import Closers, Noting, Unhurried
 from ._outcome import Outcome
 from ._reserves import forget_reserve, hold_reserve, set_before
 from .figures._series import NEVER, Series
@@ -218,9 +218,17 @@ def beside(self: Any, parent: Any, more: Any) -> float:
 
 def announce(self: Any) -> None:
     """Tell the observers that `self` is open."""
-    closers = None
+    observers, closers = _observers.installed, None
     try:
-        closers = _observers.opened(self, keep_told)
+        if len(observers) == 1 and isinstance(only := observers[0], Noting) and (note := only.note) is not None:
+            try:
+                noted = note()
+                if noted.__class__ is only.plain:
+                    closers = Unhurried(only.closer, noted)
+            except Exception:  # the observer, called below, has its say
+                closers = None
+        if closers is None:
+            closers = _observers.opened(self, keep_told)
         if closers is not None:
             if self._more.__class__ is More:
                 self._more.closers = closers

@@ -27,7 +27,7 @@ from ._lane import Lane
 from ._link import ACTIVE, CREATED, FINISHED, Link
 from ._loop import LoopState, tasks
 from ._more import More
-from ._observers import Unhurried
+from ._observers import Noting, Unhurried
 from ._spent import added
 from .figures._series import NEVER, Series, Varied
 
@@ -55,6 +55,7 @@ __all__ = [
     "Link",
     "LoopState",
     "More",
+    "Noting",
     "Series",
     "Unhurried",
     "Varied",

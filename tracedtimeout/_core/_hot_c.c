@@ -27,8 +27,8 @@
 
 /* Names of _for_c. Classes are compared by identity: the offsets below hold for them and for what derives from them. */
 #define OBJECTS(X)                                                                                                     \
-    X(ACTIVE) X(CREATED) X(FINISHED) X(Facts) X(Lane) X(Link) X(LoopState) X(More) X(NEVER) X(Series) X(Unhurried)     \
-    X(Varied) X(added) X(announce) X(beside) X(broken_off) X(cancelling) X(completed) X(context) X(counted)            \
+    X(ACTIVE) X(CREATED) X(FINISHED) X(Facts) X(Lane) X(Link) X(LoopState) X(More) X(NEVER) X(Noting) X(Series)        \
+    X(Unhurried) X(Varied) X(added) X(announce) X(beside) X(broken_off) X(cancelling) X(completed) X(context) X(counted)            \
     X(current_tasks) X(get_running_loop) X(let_go) X(monotonic) X(observers) X(place) X(py_aenter) X(py_aexit)         \
     X(py_enter) X(py_leave) X(py_left_by) X(py_timeout) X(task_names) X(tell) X(tell_end) X(undone) X(usual_asked)
 #define STRINGS(X)                                                                                                     \
@@ -63,7 +63,8 @@ static struct {
     X(H, LoopState, "", stopwatch) X(H, LoopState, "", timed_apart) X(H, LoopState, "", timeouts)                      \
     X(H, LoopState, "", untimed) X(C, Series, "", entered) X(C, Series, "", lane) X(C, Series, "", name)               \
     X(C, Series, "", quick) X(C, Series, "", quick_up_to) X(C, Series, "", seconds) X(V, Varied, "", name)             \
-    X(V, Varied, "", quick) X(V, Varied, "", ratios) X(V, Varied, "", seconds) X(V, Varied, "", short)
+    X(V, Varied, "", quick) X(V, Varied, "", ratios) X(V, Varied, "", seconds) X(V, Varied, "", short)          \
+    X(N, Noting, "", closer) X(N, Noting, "", note) X(N, Noting, "", plain)
 
 #define X(letter, class, before, name) letter##_##name,
 enum { FIELDS(X) SLOTS };
@@ -537,10 +538,30 @@ static int queue(PyObject *self, Entry *e, double when, int fresh)
     return done(PyObject_CallFunction(S.place, "OOOd", self, here, timed, e->now));
 }
 
+/* Do what `announce` does where the only observer is one that notes, if no Python is run for that. Returns whether it
+   was; without an exception. */
+static int note(PyObject *self, PyObject *observers)
+{
+    PyObject *only = PyTuple_GET_ITEM(observers, 0), *noted = NULL, *closer = NULL;
+    if (PyTuple_GET_SIZE(observers) == 1 && DERIVES(only, Noting) && SLOT(only, N_closer) != NULL &&
+        SLOT(only, N_note) != NULL && PyCFunction_CheckExact(SLOT(only, N_note)) && SLOT(self, T_more) == Py_None) {
+        noted = PyObject_CallNoArgs(SLOT(only, N_note));
+        if (noted != NULL && (PyObject *)Py_TYPE(noted) == SLOT(only, N_plain)) {
+            closer = PyObject_CallFunctionObjArgs(S.Unhurried, SLOT(only, N_closer), noted, NULL);
+        }
+        Py_XDECREF(noted);
+        PyErr_Clear();
+    }
+    if (closer != NULL) {
+        put(self, T_more, closer);
+    }
+    return closer != NULL;
+}
+
 /* Enter `self`, which is plain as `look` found. New: self; or NULL, and undone. */
 static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
 {
-    int own_limit = 1, queued;
+    int own_limit = 1, queued, failed;
     double when;
     PyObject *installed, *token, *more;
 
@@ -559,9 +580,11 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
     if ((queued = queue(self, e, when, fresh)) < 0) {
         goto failed;
     }
-    installed = named(INSTALLED);
-    if (installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0 &&
-        done(PyObject_CallOneArg(S.announce, self)) < 0) {
+    installed = Py_XNewRef(named(INSTALLED));
+    failed = installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0 &&
+             !note(self, installed) && done(PyObject_CallOneArg(S.announce, self)) < 0;
+    Py_XDECREF(installed);
+    if (failed) {
         goto failed;
     }
     token = PyContextVar_Set(e->current, self);
