@@ -55,7 +55,8 @@ FLOORS = [
     {"prometheus._processes"},
     {"prometheus._multiprocess", "otlp._histograms"},
     {"otlp._points", "otlp._views"},
-    {"prometheus._families", "otlp._meters"},
+    {"prometheus._families", "otlp._meters", "spans._inside"},
+    {"spans._told"},
     {"_install._settings", "_disabled"},
     {"_install._limits"},
     {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.off_loop", "_shared.once"},
@@ -258,7 +259,6 @@ def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
         # To be cut, and only ever shorter:
         "_link.py": 355,
         "_family.py": 315,
-        "spans.py": 285,
     }
     lines = len(module.read_text().splitlines())
     assert lines <= most.get(module.name, 270)

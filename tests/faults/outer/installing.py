@@ -134,7 +134,7 @@ async def refused(stage: Stage) -> object:
 
 
 FILES = (
-    "_install/", "prometheus/__init__.py", "otlp/", "spans.py", "_shared/", "_core/_observers.py", "_core/_limits.py",
+    "_install/", "prometheus/__init__.py", "otlp/", "spans/", "_shared/", "_core/_observers.py", "_core/_limits.py",
     "_core/_delays.py",
 )  # fmt: skip
 

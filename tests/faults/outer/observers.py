@@ -160,7 +160,7 @@ SCENES = (
     completing, expiring, inherited, failing, replaced, running_on, rejected, cancelled, children, generated, called,
 )  # fmt: skip
 
-FILES = ("spans.py", "logs.py", "_exemplars.py", "_core/_observers.py")
+FILES = ("spans/", "logs.py", "_exemplars.py", "_core/_observers.py")
 
 LOUD = ("_observers.py",)
 """Who tells the observers: what strikes there, is of a signal's handler, and may come out."""

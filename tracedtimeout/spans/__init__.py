@@ -1,0 +1,79 @@
+"""Spans: one OpenTelemetry span for every timeout, or only for those that something went wrong with.
+
+API only; the SDK, its processors and exporters are the application's. Two habits of OTel's own helpers are avoided:
+`start_as_current_span` costs 5 us even without an SDK, and `record_exception` 55-115 us.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from opentelemetry import trace
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import TracerProvider
+
+from tracedtimeout._core._arguments import shown
+from tracedtimeout._core._observers import Closer, Noting, Unhurried
+from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core._view import View
+from tracedtimeout._version import VERSION
+
+from ._inside import Inside, context_reader, standing
+from ._told import DEADLINE, AtStart, at_start, end, end_anyway, source_afterwards
+
+__all__ = ["SpanObserver"]
+
+TRACER = "tracedtimeout"
+
+_TROUBLE = (*DEADLINE, Outcome.REPLACED, Outcome.SUPPRESSED, Outcome.LATE)
+"""Outcomes that a late span is created for: something expired or overran."""
+
+Policy = Literal["always", "late"]
+
+
+class SpanObserver(Noting):
+    """An observer that makes each timeout a span, current inside its body.
+
+    With policy ``late`` there is no span until something expires or overruns; then one is created, with its true start
+    time and under the span that was current on entry. Spans begun inside attach to that one too, as without us.
+
+    Args:
+        policy: ``always`` or ``late``.
+        tracer_provider: by default the global one, whenever it is set.
+    """
+
+    def __init__(self, policy: Policy = "always", tracer_provider: TracerProvider | None = None) -> None:
+        if policy not in ("always", "late"):
+            raise ValueError(f"policy must be 'always' or 'late', not {shown(policy)}")
+        self._late = policy == "late"
+        plainly = self._late and type(self) is SpanObserver  # else `__call__` may be another
+        super().__init__(self._afterwards, context_reader() if plainly else None, Context)
+        self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)
+
+    def __call__(self, timeout: View, /) -> Closer | None:
+        if self._late:
+            return Unhurried(self.closer, standing(get_current()))
+        before = standing(get_current())
+        span = None
+        try:
+            span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=AtStart(timeout))
+            if not span.get_span_context().is_valid:
+                return None  # no SDK
+            return Inside(before, span).leave
+        except BaseException:
+            end_anyway(span)
+            raise
+
+    def _afterwards(self, before: Context, timeout: View) -> None:
+        """Create the span of a timeout that is over, if its end is worth one."""
+        if timeout.outcome not in _TROUBLE:
+            return
+        start = time.time_ns() - round(timeout.elapsed * 1e9)
+        attributes = at_start(timeout, source_afterwards(timeout))
+        span = None
+        try:
+            span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=attributes, start_time=start)
+            end(span, timeout)
+        finally:
+            end_anyway(span)
