@@ -218,7 +218,8 @@ def beside(self: Any, parent: Any, more: Any) -> float:
 
 def announce(self: Any) -> None:
     """Tell the observers that `self` is open."""
-    observers, closers = _observers.installed, None
+    observers = _observers.installed
+    closers: Closers | None = None
     try:
         if len(observers) == 1 and isinstance(only := observers[0], Noting) and (note := only.note) is not None:
             try:
