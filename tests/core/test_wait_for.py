@@ -14,6 +14,7 @@ import pytest
 from tests.support import FLAVOURS, VIRTUAL, figures, running_loop, running_task
 from tracedtimeout import DeadlineExceeded, Outcome, timeout, wait_for
 from tracedtimeout._core import _observers
+from tracedtimeout._core._wait_for import guard
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -258,3 +259,32 @@ def test_with_no_limit_it_is_counted_and_lasts_as_long_on_a_loop_of_another_cloc
     loop.run_until_complete(twice())
     loop.close()
     assert figures("waits")["duration"] == {"completed": 2}
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+async def test_another_that_is_left_in_the_midst_of_its_end_changes_nothing(delay: float) -> None:
+    """The garbage collector may close a coroutine at any line, and with the last timeout of a lane the loop clears up
+    what exits that broke off have left: not what is being left."""
+
+    async def dropped() -> None:
+        async with timeout(5.0, name="dropped"):
+            await asyncio.sleep(50.0)
+
+    other: Any = dropped()
+    await asyncio.create_task(_begin(other))
+
+    class Caller(dict[str, Any]):
+        """The names of the code that called, asked for as it ends."""
+
+        def get(self, key: str, default: Any = None) -> Any:
+            other.close()
+            return super().get(key, default)
+
+    with pytest.raises(TimeoutError):
+        await guard(asyncio.sleep(9.0), delay, "guarded", "wait_for", 0.0, None, Caller(__name__="tests"))
+    assert figures("dropped")["duration"] == {"failed": 1}
+    assert figures("guarded")["duration"] == {"expired": 1}
+
+
+async def _begin(coroutine: Any) -> None:
+    coroutine.send(None)

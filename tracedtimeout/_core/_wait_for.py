@@ -49,7 +49,6 @@ async def guard(  # noqa: PLR0917  # by position: 60 ns less
             if self._task is None:
                 raise  # it is left
             lane = self._lane
-            lane.pending[self] = None
             if self in lane:
                 del lane[self]  # by operators, as in `aexit`: they work where the stack is at its end
             raised = left_by(self, exc, str(caller.get("__name__", "")).partition(".")[0])
@@ -61,6 +60,7 @@ async def guard(  # noqa: PLR0917  # by position: 60 ns less
                 self = raised = None
     except BaseException:
         if self is not None and (self._state is ACTIVE or self._state is EXPIRING):
+            self._lane.pending[self] = None  # no sooner: it would be cleared up in the midst of being left
             broken_off(self)  # something broke the clause above off
         raise
 
