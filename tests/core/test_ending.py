@@ -7,8 +7,9 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -462,3 +463,132 @@ async def test_one_that_was_left_cannot_be_left_again_for_others() -> None:
     with pytest.raises(AssertionError, match=r"^a Timeout that is finished cannot be left$"):
         left_by(one, ValueError())
     assert figures("twice")["duration"] == {"completed": 1}
+
+
+# The two ways of an expiry: the straight one, and that of whatever is not common
+
+
+usual: ContextVar[bool] = ContextVar("usual")
+seen: ContextVar[list[Timeout]] = ContextVar("seen")
+
+
+def opened(delay: float, name: str) -> Timeout:
+    """A timeout with no more facts than most have, or, where `usual` says so, with some."""
+    made = timeout(delay, name=name)
+    if not usual.get():
+        made._extend()
+    seen.get().append(made)
+    return made
+
+
+async def alone() -> None:
+    async with opened(1.0, "own"):
+        await asyncio.sleep(9.0)
+
+
+async def slow_to_stop() -> None:
+    async with opened(1.0, "own"):
+        try:
+            await asyncio.sleep(9.0)
+        finally:
+            running_loop().block(2.0)
+
+
+async def of_no_time() -> None:
+    async with opened(0.0, "own"):
+        await asyncio.sleep(9.0)
+
+
+async def two_inside() -> None:
+    async with opened(1.0, "own"), opened(5.0, "middle"), opened(7.0, "inner"):
+        async with opened(0.5, "before"):
+            pass
+        await asyncio.sleep(9.0)
+
+
+async def inside_another_that_goes_on() -> None:
+    async with opened(9.0, "around"):
+        with suppress(TimeoutError):
+            async with opened(1.0, "own"), opened(7.0, "inner"):
+                await asyncio.sleep(9.0)
+
+
+async def inside_a_budget() -> None:
+    with budget(1.0):
+        async with opened(3.0, "own"), opened(7.0, "inner"):
+            await asyncio.sleep(9.0)
+
+
+async def in_a_child() -> None:
+    async with opened(1.0, "own"):
+        await asyncio.create_task(inside_another_that_goes_on())
+
+
+async def in_a_gather() -> None:
+    async with opened(1.0, "own"), opened(5.0, "inner"):
+        await asyncio.gather(asyncio.sleep(9.0), two_inside())
+
+
+async def in_a_group() -> None:
+    async with opened(1.0, "own"), opened(5.0, "inner"), asyncio.TaskGroup() as group:
+        group.create_task(two_inside())
+
+
+async def entered_twice_over() -> None:
+    async with opened(1.0, "own"), opened(5.0, "inner"):
+        with suppress(TimeoutError):
+            async with opened(0.5, "first"), opened(7.0, "innermost"):
+                await asyncio.sleep(9.0)
+        await asyncio.sleep(9.0)
+
+
+async def cancelled_as_well() -> None:
+    async with opened(1.0, "own"), opened(5.0, "inner"):
+        running_loop().call_at(running_loop().time() + 1.0, running_task().cancel)
+        await asyncio.sleep(9.0)
+
+
+EXPIRING = (alone, slow_to_stop, of_no_time, two_inside, inside_another_that_goes_on, inside_a_budget, in_a_child,
+            in_a_gather, in_a_group, entered_twice_over, cancelled_as_well)  # fmt: skip
+
+
+@pytest.mark.parametrize("program", EXPIRING, ids=[each.__name__ for each in EXPIRING])
+def test_the_straight_way_tells_what_the_other_does(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Of each timeout all that can be asked, the same error with the same words, the same figures to the last digit,
+    the task asked to end as often, and nothing left for what comes after."""
+
+    async def main(straight: bool) -> object:
+        timeouts: list[Timeout] = []
+        usual.set(straight)
+        seen.set(timeouts)
+        raised = None
+        try:
+            await program()
+        except BaseException as exc:
+            raised = (type(exc), str(exc), type(exc.__cause__), getattr(exc, "where", None))
+        told = [
+            (t.name, t.outcome, t.owner, t.limit, t.requested, t.elapsed, t.overrun, t.source, t.deadline(), t.spent)
+            for t in timeouts
+        ]
+        left = list[float]()
+        thread = threading.Thread(target=copy_context().run, args=(lambda: left.append(remaining()),))
+        thread.start()
+        thread.join()
+        here = state_of(running_loop())
+        kept = [*open_timeouts(), *here.unwinding, *here.around, *here.pending]
+        return raised, told, running_task().cancelling(), remaining(), left, kept
+
+    def once(straight: bool) -> object:
+        _process.reset()
+        with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+            found = runner.run(main(straight))
+        return found, {
+            metric.name: {labels: vars_of(value) for labels, value in values.items()}
+            for metric, values in _process.snapshot().items()
+        }
+
+    assert once(True) == once(False)
+
+
+def vars_of(value: _process.Value) -> object:
+    return (value.counts, value.total) if isinstance(value, _process.Histogram) else value

@@ -167,6 +167,27 @@ async def test_ones_own_code_is_that_which_opened_it() -> None:
         assert caught.value.where == "shop.orders:2 in query"
 
 
+async def test_ones_own_code_is_that_which_leaves_it_for_another() -> None:
+    """A manager of a library that holds a timeout is the code that opened it, though no frame of its own waits."""
+    limits = module(
+        "limits.managers",
+        "class Limited:\n"
+        "    async def __aenter__(self):\n        self.held = timeout(1)\n        await self.held.__aenter__()\n"
+        "    async def __aexit__(self, *error):\n        return await self.held.__aexit__(*error)\n"
+        "async def read():\n    await sleep(9)\n",
+        timeout=timeout,
+        sleep=asyncio.sleep,
+    )
+    shop = module(
+        "shop.orders",
+        "async def query():\n    await read()\nasync def order():\n    async with Limited():\n        await query()\n",
+        **limits,
+    )
+    with pytest.raises(DeadlineExceeded) as caught:
+        await shop["order"]()
+    assert caught.value.where == "limits.managers:8 in read"
+
+
 async def test_what_the_standard_library_waits_in_is_where_it_is_awaited() -> None:
     """With no frame but its own, the place is the line of the code that opened the timeout."""
     with pytest.raises(DeadlineExceeded) as caught:

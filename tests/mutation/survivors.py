@@ -94,7 +94,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         ),
     },
     "_family": {
-        "let_go: if outer._state is ACTIVE and (more := outer._more).__class__ is More and (outer._here is here): -> if outer._state is not ACTIVE and (more := outer._more).__class__ is More and (outer._here is here):": (
+        "let_go: if state is ACTIVE and (more := outer._more).__class__ is More and (outer._here is here): -> if state is not ACTIVE and (more := outer._more).__class__ is More and (outer._here is here):": (
             f"{SAME}: the common case, which the rest of the function would do as well"
         ),
         "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
@@ -221,7 +221,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_deep_inside: while (inner := _far_inside(step)).__class__ is CoroutineType: -> while (inner := _far_inside(step)).__class__ is not CoroutineType:": STRIDES,
         "places: while isinstance(next_task, asyncio.Task) and id(next_task) not in seen and (len(found) < _DEEPEST): -> while isinstance(next_task, asyncio.Task) and id(next_task) not in seen and (len(found) <= _DEEPEST):": BOUND,
         "places: break -> pass": f"{SAME}: but on 3.12.1, which would die there",
-        "opener: _ours[id(code)] = known -> pass": CACHE,
+        "_is_of_library: _ours[id(code)] = known -> pass": CACHE,
         "module: _MOST = 10000 -> _MOST = 10001": BOUND,
     },
     "_unwinding": {

@@ -28,6 +28,7 @@ MODULES = (
     "_raising",
     "_reserves",
     "_spent",
+    "_telling",
     "_timeout",
     "_unwinding",
     "_view",

@@ -20,9 +20,9 @@ The life of a timeout:
 10. What an exception broke off on the way is cleared up by the same function, or else by the next tick.
 
 Floors, from the top: what users call (`_decorator`, `_wait_for`, `_open`, `_timeout`); the hot path (`_hot` chooses,
-`_hot_py`, `_entering`); edges of a life (`_ending`, `_deciding`, `_raising`, `_firing`, `_budget`); what a link is
-(`_facts`, `_family`, `_reserves`, `_context`, `_ended`, `_link`); the loop (`_loop`, `_lanes`, `_lane`, `_unwinding`,
-`_delays`, `figures`).
+`_hot_py`, `_entering`); edges of a life (`_ending`, `_deciding`, `_raising`, `_telling`, `_firing`, `_budget`); what a
+link is (`_facts`, `_family`, `_reserves`, `_context`, `_ended`, `_link`); the loop (`_loop`, `_lanes`, `_lane`,
+`_unwinding`, `_delays`, `figures`).
 
 Who may write. The thread of a link's loop alone writes the link, its lane, its series and its family; others send a
 callback. One exception: a timeout takes itself out of its lane in any thread. A function writes the link that it is

@@ -85,14 +85,14 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
     task, before = self._task, cancelling_before(self)
     assert task is not None
     asked = task.cancelling() - before - (fired is not None and fired.cancels)
-    if asked == 1 and fired is None and (link := _single_ender(self, here, before)) is not None:
+    if asked == 1 and fired is None and (link := single_ender(self, here, before)) is not None:
         return link
     around = _fired_around(self, here, before, asked)
     cancels = around.fired + (0 if around.other is None else 1 + max(0, around.further))
     return None if asked > cancels else around.own or around.other
 
 
-def _single_ender(self: Facts, here: Any, before: int) -> Link | None:
+def single_ender(self: Facts, here: Any, before: int) -> Link | None:
     """`_ender` where one cancellation was asked for, and a timeout of the task asked for it; else None."""
     parent, task, around = self._parent, self._task, here.around
     link: Any = around.get(self)

@@ -53,7 +53,7 @@ class Ended:
         elapsed: float,
         owner: str,
         fired: Fired | None,
-        package: str = "",
+        package: str | None = "",
         stopping: float = 0.0,
         opener: _where.Place | None = None,
     ) -> None:
@@ -64,7 +64,8 @@ class Ended:
         self.owner = owner
         self.fired = fired
         self.package = package
-        """The top-level package of the code that opened the timeout."""
+        """The top-level package of the code that opened the timeout; None where that is the first frame which the
+        error has passed through."""
         self.opener = opener
         """The place of that code."""
         self.counted = False
@@ -91,8 +92,12 @@ class Ended:
         if fired.own:
             figures.expirations[outcome] = figures.expirations.get(outcome, 0) + 1
         if outcome is Outcome.INHERITED:
-            owner = fired.owner
-            figures.record_interruption(owner if owner in {BUDGET, REMOTE} else _process.label(owner))
+            figures.record_interruption(label_of(fired.owner))
+
+
+def label_of(owner: str) -> str:
+    """The label under which interruptions by the deadline of `owner` are counted."""
+    return owner if owner in (BUDGET, REMOTE) else _process.label(owner)
 
 
 def where_of(ended: Ended, error: BaseException | None) -> Where | None:

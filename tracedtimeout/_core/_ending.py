@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 import weakref
 from asyncio import CancelledError
+from bisect import bisect_left
 from functools import partial
 from threading import get_ident
 from typing import Any, NoReturn
 
-from . import _observers, _warn, _where
-from ._context import step_out
-from ._deciding import decide
-from ._ended import Ended, Fired
+from . import _context, _observers, _warn, _where
+from ._deciding import decide, single_ender
+from ._ended import Ended, Fired, label_of
 from ._exceeded import DeadlineExceeded
 from ._facts import Facts
 from ._family import end_beneath, hand_on, let_go
@@ -27,6 +27,8 @@ from ._more import More
 from ._outcome import Outcome
 from ._raising import exceeded, in_place_of
 from ._reserves import forget_reserve
+from ._telling import keep_told, tell_end
+from .figures._series import Series
 
 
 def close(self: Facts, exc: BaseException | None, package: str | None = None) -> DeadlineExceeded | None:
@@ -45,12 +47,16 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
         self._state = FINISHED  # entered before the fork: it is the parent process's
         return None
     at_home, now, parent = get_ident() == here.thread, here.stopwatch(), self._parent
-    if (
-        fired is not None and fired.own and fired.cancels and exc.__class__ is CancelledError
-        and task.cancelling() == fired.cancelling == 1 and self._more is None and self._inner is None and at_home
-        and (parent is None or parent._outlasts(self._when, here.stamp)) and not here.unwinding.has_counted(self)
-    ):  # fmt: skip
-        return _expired(self, here, task, exc, fired, now, package)
+    if (exc.__class__ is CancelledError and self._more is None and self._inner is None and at_home
+            and task.cancelling() == 1):  # fmt: skip
+        if fired is None:
+            if here.unwinding and (link := single_ender(self, here, 0)) is not None:
+                _interrupted(self, here, link, now, package)
+                return None
+        elif (fired.own and fired.cancels and fired.cancelling == 1
+              and (mark := here.unwinding.get(id(self))) is not None and mark.figures is not None
+              and (parent is None or parent._outlasts(self._when, here.stamp))):  # fmt: skip
+            return _expired(self, here, task, exc, fired, now, package)
     elapsed = max(0.0, now - self._started_at())  # a rounding error, else, where no time has passed
     handled = True
     if fired is not None:
@@ -89,37 +95,73 @@ def _expired(
 ) -> DeadlineExceeded:
     """`close`, where the timer of `self` ended the body and nothing else happened: the most of all incidents.
 
-    All that `close`, `_settle` and whom they call do in this case, in their order, without asking again: 180 of the
-    interpreter's instructions less of 2,580 from entry to exit.
+    All that `close`, `_settle` and whom they call do in this case, in their order, without asking again: 360 of the
+    interpreter's instructions less of 2,650 from entry to exit.
     """
-    started, delay, when, parent = self._started, self._lane.delay, self._when, self._parent
+    started, delay, when, parent, series = self._started, self._lane.delay, self._when, self._parent, self._series
     elapsed = now - when + delay if started is None else now - started
     elapsed = max(elapsed, 0.0)
     limit = delay if started is None or delay != INF else max(0.0, when - started)
-    opener, stopping = _where.opener(sys._getframe(3)), now - fired.at
-    if package is None:
-        package = "" if opener is None else opener.module.partition(".")[0]
+    opener, stopping, frame = None, max(0.0, now - fired.at), sys._getframe(3)
+    if not _where.passed_opener(exc, frame):
+        opener = _where.opener(frame)
+        if package is None:
+            package = "" if opener is None else opener.module.partition(".")[0]
     ended = Ended(Outcome.EXPIRED, elapsed, fired.owner, fired, package, stopping, opener)
     raised = exceeded(self, ended, limit)
     raised.__cause__ = exc
     self._deadline, self._owner = when, None
     _, self._state, self._ended, self._stamp = task.uncancel(), EXPIRED, ended, None  # one step: see `broken_off`
-    figures = self._series.figures
-    # fmt: off
-    figures.record_exit(Outcome.EXPIRED, elapsed, limit); ended.counted = True  # one step
-    # fmt: on
+    if series.__class__ is Series:
+        i, counts, unwind = bisect_left(series.bounds, elapsed), series.expired, series.figures.unwind
+        # fmt: off
+        counts[i] += 1; series.expired_seconds += elapsed; ended.counted = True  # one step
+        # fmt: on
+        unwind.total += stopping
+        unwind.counts[bisect_left(unwind.bounds, stopping)] += 1
+    else:
+        ended.count(series.figures, limit, expired=True)
     here.unwinding.pop(id(self), None)
-    figures.unwind.record(max(0.0, stopping))
-    figures.expirations[Outcome.EXPIRED] += 1
     if here.around and not here.unwinding:
         here.around.clear()
     if not here.idle and not self._lane:
         here.rest()
     if parent is not None:
         let_go(self, here, fired.owner, elapsed, now)
-    step_out(self, past_budgets=fired.passed is not None)
+    if fired.passed is None and _context.current.get() is self:
+        _context.current.set(parent)
+    else:
+        _context.step_out(self, past_budgets=fired.passed is not None)
     self._task = None
     return raised
+
+
+def _interrupted(self: Facts, here: Any, link: Any, now: float, package: str | None) -> None:
+    """`close`, where the timer of `link`, around `self` in its task, ended the body and nothing else happened.
+
+    As `_expired`: 280 instructions less of 710.
+    """
+    its, deadline, started = link._fired, link._when, self._started
+    if started is None:
+        started = self._when - self._lane.delay
+    elapsed, limit, opener = max(0.0, now - started), max(0.0, deadline - started), None
+    if its.places is not None:
+        opener = _where.opener(sys._getframe(3))
+        if package is None and opener is not None:
+            package = opener.module.partition(".")[0]
+    fired = Fired(its.at, its.owner, False, False, 0, True, its.places)
+    ended = Ended(Outcome.INHERITED, elapsed, its.owner, fired, package or "", 0.0, opener)
+    self._deadline, self._owner = deadline, link
+    self._state, self._ended, self._stamp = FINISHED, ended, None  # one step: see `broken_off`
+    figures = self._series.figures
+    # fmt: off
+    figures.record_exit(Outcome.INHERITED, elapsed, limit); ended.counted = True  # one step
+    # fmt: on
+    figures.record_interruption(label_of(its.owner))
+    if not here.idle and not self._lane:
+        here.rest()
+    let_go(self, here, figures.name, elapsed, now)
+    self._task = None
 
 
 def broken_off(self: Facts) -> None:
@@ -169,7 +211,7 @@ def _settle(self: Facts, here: Any, ended: Ended, limit: float, now: float, erro
         if fired is not None and self._state is EXPIRED:
             if beneath:
                 end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose timer ran
-            step_out(self, past_budgets=fired.passed is not None)
+            _context.step_out(self, past_budgets=fired.passed is not None)
         elif beneath:
             hand_on(self, here)
         self._task = None
@@ -184,27 +226,6 @@ def _drop(self: Facts, here: Any, ended: Ended, limit: float) -> None:
     """The count of an exit, alone: its loop is closed, and nobody runs there who could ask for more."""
     _count(self, here, ended, limit)
     self._task = self._inner = None
-
-
-def keep_told(self: Any, closers: _observers.Closers) -> None:
-    """Keep `closers`: the observers that were told that `self` is open, and are to be told of its end."""
-    self._extend().closers = closers
-
-
-def tell_end(self: Facts, error: BaseException | None) -> None:
-    """Tell the observers that were told that `self` is open, and have not been told of its end."""
-    more: Any = self._more
-    closers = more.closers if more.__class__ is More else more
-    if closers is None:
-        return
-    more = self._extend()
-    more.error = error
-    try:
-        # fmt: off
-        _observers.closed(self, closers); more.closers = None  # one step: broken off, it has those who are left
-    # fmt: on
-    finally:
-        more.error = None
 
 
 def _count(self: Facts, here: Any, ended: Ended, limit: float) -> None:

@@ -34,12 +34,17 @@ def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None
     outer = self._parent
     if outer is None:
         return
-    if outer._state is ACTIVE and (more := outer._more).__class__ is More and outer._here is here:
-        children = more.children  # the common case, written out: a child task's
-        if children and self in children:
-            del children[self]
-            outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
+    if (state := outer._state) is ACTIVE or state is EXPIRING:  # the common cases, written out
+        if outer._inner is self:
+            outer._inner = None
+            outer._spent = (name, elapsed) if outer._spent is None else _spent.added(outer._spent, name, elapsed)
             return
+        if state is ACTIVE and (more := outer._more).__class__ is More and outer._here is here:
+            children = more.children  # a child task's
+            if children and self in children:
+                del children[self]
+                outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
+                return
     if is_left(outer) and (outer := nearest_open(self)) is None:
         return
     if at_home(outer, here):

@@ -55,7 +55,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
             due = started
         if more.__class__ is More and more.moved_at > due:
             due = more.moved_at
-        here.figures.timer_lag.record(max(0.0, at - due))
+        here.figures.timer_lag.record(at - due if at > due else 0.0)
     if self._inner is not None or (more.__class__ is More and more.children):
         here.lift()
         beneath = list(open_beneath(self))

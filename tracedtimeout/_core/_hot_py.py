@@ -17,7 +17,7 @@ from sys import _getframe
 from types import TracebackType
 from typing import Any
 
-from . import _context, _ending, _entering, _observers, _spent
+from . import _context, _ending, _entering, _observers, _spent, _telling
 from ._exceeded import DeadlineExceeded
 from ._family import let_go
 from ._link import ACTIVE, CREATED, FINISHED
@@ -159,7 +159,7 @@ async def aexit(
                 del lane[self]
             _ending.broken_off(self)
         elif self._more is not None:
-            _ending.tell_end(self, exc)
+            _telling.tell_end(self, exc)
         raise
     if raised is not None:
         try:
@@ -291,7 +291,7 @@ def leave(self: Any) -> None:
                 del lane[self]
             _ending.broken_off(self)
         elif self._more is not None:
-            _ending.tell_end(self, None)
+            _telling.tell_end(self, None)
         raise
 
 
@@ -303,7 +303,6 @@ def left_by(self: Any, exc: BaseException, package: str | None = None) -> Deadli
     try:
         if self._state is ACTIVE and self._lane.holds:
             self._lane.pop(self, None)  # it may be out of it
-        self._lane.pending.pop(self, None)  # else it would be cleared up in the midst of this
         return _ending.close(self, exc, package)
     except BaseException:
         if self._task is not None:
@@ -313,7 +312,7 @@ def left_by(self: Any, exc: BaseException, package: str | None = None) -> Deadli
                 del lane[self]
             _ending.broken_off(self)
         elif self._more is not None:
-            _ending.tell_end(self, exc)
+            _telling.tell_end(self, exc)
         raise
 
 

@@ -57,9 +57,10 @@ _GROUP = {id(each.__code__): each for each in vars(asyncio.TaskGroup).values() i
 
 def through_children(task: asyncio.Task[Any]) -> list[Place] | None:
     """`places` where `task` waits in a gather or a TaskGroup, for the oldest of its children; else None, in 0.3 us."""
-    if task.done():  # 3.12.1 dies of get_coro() of a task that ended as it was created (gh-122332)
+    waits_for = getattr(task, "_fut_waiter", None)
+    if waits_for is None:  # or it is done: 3.12.1 dies of the get_coro() of some of these (gh-122332)
         return None
-    if getattr(task, "_fut_waiter", None).__class__ is not _Gathering:
+    if waits_for.__class__ is not _Gathering:
         step: Any = task.get_coro()
         if step.__class__ is not CoroutineType:
             return None
@@ -90,8 +91,8 @@ def _deep_inside(step: Any) -> Any:
     return step
 
 
-def in_traceback(exc: BaseException | None, package: str) -> Where | None:
-    """`innermost` of the frames that `exc` has passed through."""
+def in_traceback(exc: BaseException | None, package: str | None) -> Where | None:
+    """`innermost` of the frames that `exc` has passed through; with no `package`, by that of the outermost of them."""
     found = []
     step: TracebackType | None = None if exc is None else exc.__traceback__
     while step is not None:
@@ -119,9 +120,14 @@ def places(task: asyncio.Task[Any]) -> list[Place]:
     return found
 
 
-def innermost(found: Iterable[Place], package: str) -> Where | None:
-    """The innermost place in the top-level `package`, else the innermost outside the standard library, else None."""
+def innermost(found: Iterable[Place], package: str | None) -> Where | None:
+    """The innermost place in the top-level `package`, else the innermost outside the standard library, else None.
+
+    With None for `package`, the first place outside the standard library is in it.
+    """
     outside = [place for place in found if not _is_library(place)]
+    if package is None and outside:
+        package = outside[0].module.partition(".")[0]
     inside = [place for place in outside if package and place.module.partition(".")[0] == package]
     return (inside or outside)[-1].where() if outside else None
 
@@ -133,16 +139,30 @@ _MOST = 10_000
 def opener(frame: FrameType | None) -> Place | None:
     """The place of the code that awaits, from `frame` outwards past ourselves and the standard library."""
     while frame is not None:
-        code = frame.f_code
-        known = _ours.get(id(code))  # by id: slow to hash; kept alive, so that its id stays its own
-        if known is None:
-            known = (_is_library(_place(frame)), code)
-            if len(_ours) < _MOST:
-                _ours[id(code)] = known
-        if not known[0]:
+        if not _is_of_library(frame):
             return _place(frame)
         frame = frame.f_back
     return None
+
+
+def passed_opener(exc: BaseException, frame: FrameType) -> bool:
+    """True if the first frame that `exc` has passed through tells what `opener` of `frame` would: it is that one."""
+    passed = exc.__traceback__
+    if passed is None or passed.tb_frame is not frame:
+        return False
+    known = _ours.get(id(frame.f_code))  # as in `_is_of_library`
+    return known is not None and not known[0]
+
+
+def _is_of_library(frame: FrameType) -> bool:
+    """True if `frame` runs the standard library's code, or ours."""
+    code = frame.f_code
+    known = _ours.get(id(code))  # by id: slow to hash; kept alive, so that its id stays its own
+    if known is None:
+        known = (_is_library(_place(frame)), code)
+        if len(_ours) < _MOST:
+            _ours[id(code)] = known
+    return known[0]
 
 
 def _frames(awaitable: object) -> Iterator[FrameType]:

@@ -24,8 +24,8 @@ class Series:
     the first bucket of both, where most are, a plain number does. That saves 0.6 us of a timeout's 2.
     """
 
-    __slots__ = ("bounds", "counts", "entered", "figures", "kind", "lane", "limit", "name", "quick", "quick_up_to",
-                 "seconds", "varied")  # fmt: skip
+    __slots__ = ("bounds", "counts", "entered", "expired", "expired_seconds", "figures", "kind", "lane", "limit",
+                 "name", "quick", "quick_up_to", "seconds", "varied")  # fmt: skip
 
     def __init__(self, figures: Figures, kind: str, limit: float, lane: Any) -> None:
         self.figures = figures
@@ -46,12 +46,22 @@ class Series:
         """The other completed timeouts, by `bounds`."""
         self.seconds = 0.0
         """Seconds that the completed timeouts took."""
+        self.expired = [0] * (len(self.bounds) + 1)
+        """The timeouts that their own timer ended, and nothing else, by `bounds`."""
+        self.expired_seconds = 0.0
 
     def completed(self) -> tuple[Histogram, Histogram]:
         """The durations, and the utilizations, of what completed in time."""
-        durations, ratios = Histogram(_metrics.DURATION.bounds), Histogram(_metrics.UTILIZATION.bounds)
         counts, seconds = self.counts[:], self.seconds
         counts[0] += self.quick
+        return self._told(counts, seconds)
+
+    def ran_out(self) -> tuple[Histogram, Histogram]:
+        """The durations, and the utilizations, of what `expired` counts."""
+        return self._told(self.expired[:], self.expired_seconds)
+
+    def _told(self, counts: list[int], seconds: float) -> tuple[Histogram, Histogram]:
+        durations, ratios = Histogram(_metrics.DURATION.bounds), Histogram(_metrics.UTILIZATION.bounds)
         finite = self.limit != math.inf
         scaled = [bound * self.limit for bound in ratios.bounds] if finite else []
         for upper, count in zip((*self.bounds, math.inf), counts, strict=True):
@@ -222,6 +232,11 @@ class Figures:
             durations, ratios = series.completed()
             closed += merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), durations)
             utilization.add(ratios)
+            durations, ratios = series.ran_out()
+            expired = merge(table, _metrics.DURATION, (self.name, Outcome.EXPIRED.value), durations)
+            total(table, _metrics.EXPIRATIONS, (self.name, Outcome.EXPIRED.value), expired)
+            utilization.add(ratios)
+            closed += expired
             entered.append(series)
         opened = 0
         for series in entered:
