@@ -4,6 +4,7 @@
     python -m benchmarks --write        # and keep it, with a plot, under benchmarks/results/
     python -m benchmarks --uvloop       # on uvloop
     python -m benchmarks --quick        # a quarter of the time, for a look
+    python -m benchmarks.before COMMIT  # another commit beside this tree, in one process
 
 Each twin is measured in a process of its own, beside asyncio: pairs run in turns there, and each figure is the median
 over the turns of the ratio. The first row compares asyncio with itself: what differs from 1 is the noise of the

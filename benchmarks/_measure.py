@@ -6,7 +6,7 @@ import asyncio
 import gc
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 Program = Callable[[int], Awaitable[float | None]]
@@ -31,19 +31,32 @@ def compare(
     clock: Callable[[], float] = time.perf_counter,
 ) -> Pair:
     """Run both programs in turns, who goes first changing each time, with the garbage collector on as in life."""
-    for program in (theirs, ours):
-        runner.run(_once(program, times))
-    samples: list[tuple[float, float]] = []
-    for turn in range(turns):
-        took = {}
-        for program in (theirs, ours) if turn % 2 else (ours, theirs):
-            took[program] = _timed(runner, program, times, clock)
-        samples.append((took[theirs], took[ours]))
+    samples = in_turns([(runner, theirs), (runner, ours)], times, turns=turns, clock=clock)
     return Pair(
-        statistics.median(a for a, _ in samples) / times * 1e6,
-        statistics.median(b for _, b in samples) / times * 1e6,
+        statistics.median(a for a, _ in samples),
+        statistics.median(b for _, b in samples),
         statistics.median(b / a for a, b in samples),
     )
+
+
+def in_turns(
+    programs: Sequence[tuple[asyncio.Runner, Program]],
+    times: int,
+    *,
+    turns: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
+    """The microseconds that each of the `programs` takes for one time: a list for each turn, in their order. Who goes
+    first changes with each turn."""
+    for runner, program in programs:
+        runner.run(_once(program, times))
+    samples: list[list[float]] = []
+    order = list(range(len(programs)))
+    for _ in range(turns):
+        order.reverse()
+        took = {i: _timed(*programs[i], times, clock) for i in order}
+        samples.append([took[i] / times * 1e6 for i in range(len(programs))])
+    return samples
 
 
 def _timed(runner: asyncio.Runner, program: Program, times: int, clock: Callable[[], float]) -> float:

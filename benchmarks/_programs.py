@@ -209,6 +209,21 @@ async def _in_vain(make: Opened, delay: float) -> None:
         pass
 
 
+def deep(make: Opened, depth: int) -> Program:
+    """As many timeouts as told, `depth` of them around each other at a time: a multiple of that."""
+
+    async def program(times: int) -> None:
+        for _ in range(times // depth):
+            await nest(depth)
+
+    async def nest(left: int) -> None:
+        async with make(5):
+            if left > 1:
+                await nest(left - 1)
+
+    return program
+
+
 def opened_by(make: Opened) -> Program:
     async def program(times: int) -> None:
         for _ in range(times):
