@@ -31,7 +31,7 @@ PROGRAMS = f"{__package__}._programs"
 
 
 class Row(NamedTuple):
-    """What is measured, by the module of programs of one side: bare asyncio's, and ours."""
+    """A line of the table: bare asyncio's program and ours, from the module of programs of one side."""
 
     what: str
     bare: Callable[[Any], Program]
