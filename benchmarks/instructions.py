@@ -36,6 +36,7 @@ from asyncio import timeout, wait_for
 
 if {ours}:
     from tracedtimeout import timeout, wait_for
+{before}
 
 async def answer():
     return 42
@@ -48,6 +49,18 @@ async def main(times):
 {body}
 
 asyncio.run(main(int(sys.argv[1])))
+"""
+
+OBSERVED = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+provider = TracerProvider()
+tracer = provider.get_tracer("by hand")
+if {ours}:
+    from tracedtimeout._core import _observers
+    from tracedtimeout.spans import SpanObserver
+    _observers.add(SpanObserver("{policy}", provider))
 """
 
 ONE = "one, named"
@@ -104,6 +117,25 @@ SHAPES = {
 }
 
 
+LATE, SAMPLED = '`spans="late"`', "a span that is sampled, beside one by hand"
+POLICIES = {LATE: "late", SAMPLED: "always"}
+SHAPES |= {
+    LATE: SHAPES[ONE],
+    SAMPLED: """
+        for _ in range(times):
+            if {ours}:
+                async with timeout(5{name}):
+                    pass
+                continue
+            attributes = {{"name": "named", "kind": "timeout", "limit": 5.0, "source": "own"}}
+            with tracer.start_as_current_span("timeout named", attributes=attributes) as span:
+                async with timeout(5):
+                    pass
+                span.set_attribute("outcome", "completed")
+        """,
+}
+
+
 def main(*arguments: str) -> int:
     if arguments == ("functions",):
         print_functions()
@@ -130,8 +162,9 @@ def print_functions() -> None:
 
 def program(shape: str, *, ours: bool) -> str:
     name = ", name='named'" if ours else ""
-    body = indent(dedent(SHAPES[shape].format(name=name)), "    ")
-    return PROGRAM.format(ours=ours, name=name, body=body)
+    body = indent(dedent(SHAPES[shape].format(name=name, ours=ours)), "    ")
+    before = OBSERVED.format(ours=ours, policy=POLICIES[shape]) if shape in POLICIES else ""
+    return PROGRAM.format(ours=ours, name=name, before=before, body=body)
 
 
 def in_all(code: str, twin: Twin) -> float:

@@ -9,8 +9,9 @@ import os
 from bisect import bisect_left
 from time import time
 
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, TraceFlags
 
+from ._core._outcome import Outcome
 from ._core._view import View
 from ._core.figures import _metrics, _process
 
@@ -29,7 +30,7 @@ _NONE: dict[int, Exemplar] = {}
 
 def keep(timeout: View, span: SpanContext) -> None:
     """Take the `span` of a timeout that has closed for the exemplar of what it was counted in, if it is sampled."""
-    if not span.trace_flags.sampled:
+    if not span.trace_flags & TraceFlags.SAMPLED:
         return
     outcome, elapsed, now = timeout.outcome, timeout.elapsed, time()
     assert outcome is not None
@@ -38,7 +39,7 @@ def keep(timeout: View, span: SpanContext) -> None:
     if buckets is None:
         buckets = _durations[labels] = {}
     buckets[bisect_left(_metrics.DURATION.bounds, elapsed)] = (span, elapsed, now)
-    if timeout.expired() and timeout.owner == timeout.name:
+    if outcome is not Outcome.COMPLETED and timeout.expired() and timeout.owner == timeout.name:
         _expirations[labels] = {0: (span, 1.0, now)}
 
 

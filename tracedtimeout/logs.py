@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ._core import _observers
 from ._core._exceeded import DeadlineExceeded
-from ._core._observers import Closer
+from ._core._observers import Closer, Unhurried
 from ._core._outcome import Outcome
 from ._core._view import View, message_of
 from ._core._words import words
@@ -38,10 +38,11 @@ class LogObserver:
     def __init__(self, logger: logging.Logger | None = None, *, level: int = logging.WARNING) -> None:
         self._logger = logging.getLogger("tracedtimeout") if logger is None else logger
         self._level = level
+        self._closer = Unhurried(self._closed)  # one for all: what ends well pays for no object, and no call
         logging.getLogger("tracedtimeout").addFilter(_told_once)  # the same one is added once
 
     def __call__(self, timeout: View, /) -> Closer:
-        return self._closed
+        return self._closer
 
     def _closed(self, timeout: View) -> None:
         message = _message(timeout)

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
+import tracedtimeout.spans
 from tests.support.telemetry import Seen, Spans, block, run
 from tracedtimeout import Timeout, View, budget, detach, timeout, timeout_at, wait_for, with_timeout
 from tracedtimeout._core import _observers
@@ -573,6 +574,25 @@ def test_a_late_span_has_the_parent_of_its_entry(late: Spans) -> None:
     with pytest.raises(TimeoutError):
         run(main())
     assert late.tree == [("child", "request"), ("timeout t", "request"), ("request", None)]
+
+
+def test_many_limits_are_told_each_as_it_is(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of how spans begin is bounded, and nobody who is shown it can change it."""
+    monkeypatch.setattr(tracedtimeout.spans, "STARTS", 2)
+    (observer,) = _observers.installed
+    assert isinstance(observer, SpanObserver)
+
+    async def main() -> None:
+        for limit in (1.0, 2.0, 1.0, 3.0, 4.0, 1.0):
+            async with timeout(limit, name="t"):
+                pass
+
+    run(main())
+    assert [seen.attributes["limit"] for seen in spans.seen] == [1.0, 2.0, 1.0, 3.0, 4.0, 1.0]
+    assert len(observer._starts) <= 2
+    for _, attributes in observer._starts.values():
+        with pytest.raises(TypeError):
+            attributes["mine"] = 1  # type: ignore[index]  # as a sampler might
 
 
 def test_a_late_span_is_not_beneath_one_that_had_ended_by_then(late: Spans) -> None:

@@ -7,20 +7,24 @@ API only; the SDK, its processors and exporters are the application's. Two habit
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Literal
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.trace import TracerProvider
+from opentelemetry.util.types import AttributeValue
 
 from tracedtimeout._core._arguments import shown
+from tracedtimeout._core._facts import Usual, usual
 from tracedtimeout._core._observers import Closer, Noting, Unhurried
 from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core._view import View
 from tracedtimeout._version import VERSION
 
-from ._inside import Inside, context_reader, standing
-from ._told import DEADLINE, AtStart, at_start, end, end_anyway, source_afterwards
+from ._inside import Inside, keeper, standing
+from ._told import DEADLINE, AtStart, at_start, end, end_anyway, source_afterwards, usual_start
 
 __all__ = ["SpanObserver"]
 
@@ -29,6 +33,10 @@ TRACER = "tracedtimeout"
 _TROUBLE = (*DEADLINE, Outcome.REPLACED, Outcome.SUPPRESSED, Outcome.LATE)
 """Outcomes that a late span is created for: something expired or overran."""
 
+STARTS = 1000
+"""The most names and limits that the beginning of a span is kept for."""
+
+Attributes = Mapping[str, AttributeValue]
 Policy = Literal["always", "late"]
 
 
@@ -47,23 +55,36 @@ class SpanObserver(Noting):
         if policy not in ("always", "late"):
             raise ValueError(f"policy must be 'always' or 'late', not {shown(policy)}")
         self._late = policy == "late"
+        self._current, self._attach = keeper()
         plainly = self._late and type(self) is SpanObserver  # else `__call__` may be another
-        super().__init__(self._afterwards, context_reader() if plainly else None, Context)
+        super().__init__(self._afterwards, self._current if plainly else None, Context)
         self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)
+        self._starts: dict[Usual, tuple[str, Attributes]] = {}
 
     def __call__(self, timeout: View, /) -> Closer | None:
+        before = standing(self._current())
         if self._late:
-            return Unhurried(self.closer, standing(get_current()))
-        before = standing(get_current())
+            return Unhurried(self.closer, before)
         span = None
         try:
-            span = self._tracer.start_span(f"timeout {timeout.name}", before, attributes=AtStart(timeout))
+            if timeout.__class__ is Timeout and (facts := usual(timeout)) is not None:
+                title, attributes = self._starts.get(facts) or self._start(facts)
+            else:
+                title, attributes = f"timeout {timeout.name}", AtStart(timeout)
+            span = self._tracer.start_span(title, before, attributes=attributes)
             if not span.get_span_context().is_valid:
                 return None  # no SDK
-            return Inside(before, span).leave
+            return Inside(before, span, self._current, self._attach).leave
         except BaseException:
             end_anyway(span)
             raise
+
+    def _start(self, facts: Usual) -> tuple[str, Attributes]:
+        """The title and the attributes of a usual timeout's span, kept for the next one."""
+        if len(self._starts) >= STARTS:
+            self._starts.clear()
+        start = self._starts[facts] = f"timeout {facts[0]}", usual_start(facts)
+        return start
 
     def _afterwards(self, before: Context, timeout: View) -> None:
         """Create the span of a timeout that is over, if its end is worth one."""

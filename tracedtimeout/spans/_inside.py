@@ -19,24 +19,29 @@ from ._told import end, end_anyway
 """The key that OTel's context has the current span under."""
 
 
-def context_reader() -> Callable[[], object] | None:
-    """The function that OTel's `get_current` asks in the end, two further down; None where that is something else."""
+Current = Callable[[], Context]
+Attach = Callable[[Context], Token[Context]]
+
+
+def keeper() -> tuple[Current, Attach]:
+    """OTel's `get_current` and `attach`; or, where that is as usual, what they ask in the end, two functions down."""
     kept = otel_context._RUNTIME_CONTEXT
     variable = getattr(kept, "_current_context", None) if type(kept) is ContextVarsRuntimeContext else None
-    return variable.get if isinstance(variable, ContextVar) else None
+    return (variable.get, variable.set) if isinstance(variable, ContextVar) else (get_current, attach)
 
 
 class Inside(Context):
     """OTel's context in the body of a timeout: its span is current. Attached when made."""
 
-    __slots__ = ("_behind", "_span", "_token", "before", "left")
+    __slots__ = ("_behind", "_current", "_span", "_token", "before", "left")
 
-    def __init__(self, before: Context, span: Span) -> None:
+    def __init__(self, before: Context, span: Span, current: Current, attach: Attach) -> None:
         super().__init__(before)
         dict.__setitem__(self, _CURRENT_SPAN, span)  # `set_span_in_context` copies once more
         self.before = before
         self.left = False
         self._behind: list[Inside] | None = None
+        self._current = current
         self._span = span
         self._token: Token[Context] = attach(self)
 
@@ -51,7 +56,7 @@ class Inside(Context):
             self.left = True
             token = self._token
             del self._token  # it leads to the task's Context, which tasks begun inside would keep alive
-            if get_current() is not self or not _reset(token):
+            if self._current() is not self or not _reset(token):
                 self._stand_aside()
             behind, self._behind = self._behind, None
             for each in behind or ():
@@ -89,4 +94,4 @@ def standing(context: Context) -> Context:
     return context
 
 
-__all__ = ["Inside", "context_reader", "standing"]
+__all__ = ["Inside", "keeper", "standing"]

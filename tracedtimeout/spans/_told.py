@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import ItemsView, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry.trace import Span, StatusCode
@@ -11,8 +12,10 @@ from opentelemetry.util.types import AttributeValue
 
 from tracedtimeout import _exemplars
 from tracedtimeout._core._exceeded import DeadlineExceeded
+from tracedtimeout._core._facts import Usual, ended_usually
 from tracedtimeout._core._link import REMOTE
 from tracedtimeout._core._outcome import Outcome
+from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core._view import View, message_of
 from tracedtimeout._core._words import described, words
 
@@ -83,6 +86,12 @@ def at_start(timeout: View, source: str) -> Attributes:
     return attributes
 
 
+def usual_start(facts: Usual) -> Mapping[str, AttributeValue]:
+    """The attributes at start of a timeout of these facts. Many spans begin with them, so nobody can change them."""
+    name, kind, limit = facts
+    return MappingProxyType({NAME: name, KIND: kind, SOURCE: "own", LIMIT: _rounded(limit)})
+
+
 def source_afterwards(timeout: View) -> str:
     """Where the deadline of a timeout that is over came from; what enclosed it may be gone."""
     when, deadline = timeout.when(), timeout.deadline()
@@ -97,10 +106,11 @@ def end(span: Span, timeout: View) -> None:
     if span.is_recording():
         outcome: Any = timeout.outcome  # `timeout` has ended
         span.set_attribute(OUTCOME, str(outcome))
-        if more := _at_end(timeout, outcome):
-            span.set_attributes(more)
-        if outcome is not Outcome.COMPLETED and outcome in _ERROR:
-            span.set_status(StatusCode.ERROR, _description(timeout))
+        if timeout.__class__ is not Timeout or not ended_usually(timeout):
+            if more := _at_end(timeout, outcome):
+                span.set_attributes(more)
+            if outcome is not Outcome.COMPLETED and outcome in _ERROR:
+                span.set_status(StatusCode.ERROR, _description(timeout))
         _exemplars.keep(timeout, span.get_span_context())
     span.end()
 
@@ -154,4 +164,4 @@ def _rounded(seconds: float) -> float:
     return int(seconds * 1e6 + 0.5) / 1e6  # `round` takes three times as long
 
 
-__all__ = ["DEADLINE", "AtStart", "at_start", "end", "end_anyway", "source_afterwards"]
+__all__ = ["DEADLINE", "AtStart", "at_start", "end", "end_anyway", "source_afterwards", "usual_start"]
