@@ -5,6 +5,7 @@ python -m tests.faults --few            # as in the tests
 python -m tests.faults --always         # every line each time that it is come to
 python -m tests.faults --real           # on the real clock: two seconds a strike, so name some scenes
 python -m tests.faults interrupt child  # only these strikes, or these scenes
+python -m tests.faults observed 200     # so many random programs under each observer that raises or meddles
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from typing import get_args
 
 from .batch import Clock, Often, Report, Who, run
 from .growth import CASES, cost
 from .libraries import LIBRARIES
+from .observed import ACTS, MOMENTS, changes
 from .recursion import WAYS, after_exhaustion
 from .scenes import SCENES
 from .trial import How
@@ -32,7 +35,10 @@ OFFSETS = 32
 def main(*arguments: str) -> None:
     logging.disable()
     print(f"Python {sys.version.split()[0]}")
-    parts = {"growth": growth, "recursion": recursion}
+    counts = filter(str.isdigit, arguments)
+    parts: dict[str, Callable[[], None]] = {
+        "growth": growth, "recursion": recursion, "observed": partial(observed, *counts)
+    }  # fmt: skip
     chosen = [part for part in parts if part in arguments]
     if not chosen:
         every_line(arguments)
@@ -69,6 +75,13 @@ def recursion() -> None:
             left[who].update(after_exhaustion(LIBRARIES[who], way, offset))
         rows = [", ".join(f"{times} x {what}" for what, times in each.items()) or "nothing" for each in left.values()]
         print(f"  {name:26}" + "   ".join(rows), flush=True)
+
+
+def observed(count: str = "100") -> None:
+    """Random programs under each observer."""
+    lines = list(changes(int(count)))
+    print("\n".join(lines))
+    print(f"{len(MOMENTS) * len(ACTS)} observers, {count} programs under each: {len(lines)} differ from asyncio's")
 
 
 def _figures(report: Report) -> str:

@@ -87,6 +87,12 @@ PLANTED = {
         r"_complain\(observer, exc\)",
         "raise exc",
     ),
+    "observed": Planted(
+        "a span processor's exception comes out",
+        "tracedtimeout._core._observers",
+        r"_complain\(observers\[0\], exc\)",
+        "raise exc",
+    ),
     "memory": Planted(
         "each end that is no common one is kept",
         "tracedtimeout._core._ending",
@@ -152,6 +158,13 @@ def outer() -> Iterator[str]:
         yield from (f"{scene.__name__}: {what}, as at {report.examples[what]}" for what in report.within)
 
 
+def observed() -> Iterator[str]:
+    """Random programs under observers that raise and meddle."""
+    from .observed import changes  # noqa: PLC0415  # as above
+
+    yield from changes(4)
+
+
 def memory() -> Iterator[str]:
     """Timeouts of each kind, and what they keep."""
     from tests.memory import blocks  # noqa: PLC0415  # as above
@@ -173,6 +186,7 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "collector": collector,
     "growth": partial(tests, "tests/faults/test_growth.py"),
     "outer": outer,
+    "observed": observed,
     "memory": memory,
     "differential": partial(tests, "tests/core/test_differential.py"),
     "headers": partial(tests, "-k", "test_fuzz", "tests/wire"),

@@ -113,6 +113,13 @@ ROWS = {
         "python -m pytest -q tests/faults/test_growth.py",
         size="all",
     ),
+    "observed": Row(
+        FAULTS,
+        "random programs, as asyncio runs them, under observers and span processors that raise, call back, come and go",
+        "python -m tests.faults observed 200",
+        lines=1,
+        size="4 under each",
+    ),
     "outer": Row(
         FAULTS,
         "an exception at each line of observers, spans, late spans, `install()` and its undoing, and of the doors",
@@ -255,9 +262,9 @@ ROWS = {
     ),
     "planted-parts": Row(
         PLANTED,
-        "faults planted for strikes at lines, stacks, the collector, growth, memory, the differential and the headers",
+        "faults planted for strikes at lines, stacks, the collector, growth, observers, memory, differences, headers",
         "python -m tests.faults.planted",
-        lines=8,
+        lines=9,
         size="all",
     ),
     "planted-outside": Row(
