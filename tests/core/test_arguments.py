@@ -6,6 +6,7 @@ import asyncio
 import functools
 import time
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -39,6 +40,13 @@ def test_a_loop_may_have_the_clock_of_the_wall() -> None:
     """Its instants are those of `time.time()`, and none is of another clock."""
     now = time.time()
     check_clock("when", now + 5.0, now)
+
+
+@pytest.mark.parametrize("value", [5, 5.0, Fraction(10, 2)])
+def test_seconds_are_a_float_or_the_int_that_they_were(value: Any) -> None:
+    """As in asyncio, whose deadlines are what their users wrote; other numbers are read once."""
+    seconds = seconds_of("limit", value)
+    assert (seconds, type(seconds)) == (5, int if value.__class__ is int else float)
 
 
 @pytest.mark.parametrize(
