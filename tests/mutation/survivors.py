@@ -224,6 +224,17 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_is_of_library: _ours[id(code)] = known -> pass": CACHE,
         "module: _MOST = 10000 -> _MOST = 10001": BOUND,
     },
+    "figures._process": {
+        "module: _MOST_EVENTS, _MOST_GONE = (1000, 16) -> _MOST_EVENTS, _MOST_GONE = (1001, 16)": BOUND,
+        "module: _MOST_EVENTS, _MOST_GONE = (1000, 16) -> _MOST_EVENTS, _MOST_GONE = (1000, 17)": BOUND,
+        "_fold_at_times: if (len(_events) > _MOST_EVENTS or len(_gone) > _MOST_GONE) and _folding.acquire(blocking=False): -> if (len(_events) >= _MOST_EVENTS or len(_gone) > _MOST_GONE) and _folding.acquire(blocking=False):": BOUND,
+        "_fold_at_times: if (len(_events) > _MOST_EVENTS or len(_gone) > _MOST_GONE) and _folding.acquire(blocking=False): -> if (len(_events) > _MOST_EVENTS or len(_gone) >= _MOST_GONE) and _folding.acquire(blocking=False):": BOUND,
+        "module: _overflowed = False -> _overflowed = True": "a reset says the same, and each test begins with one",
+    },
+    "figures._series": {
+        "module: OWNERS = 10 -> OWNERS = 11": BOUND,
+        "module: _MOST_BOUNDS = 1000 -> _MOST_BOUNDS = 1001": BOUND,
+    },
     "_unwinding": {
         "module: _A_FEW = 8 -> _A_FEW = 9": BOUND,
         "Unwinding.reference: self.count(broken_off) -> pass": "asked if a count was broken off of what stood at the same place in memory",

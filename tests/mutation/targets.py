@@ -63,7 +63,7 @@ TESTS = [
 LEFT_OUT = ("tests/core/test_conformance.py", "tests/core/test_hot.py", "tests/core/test_asyncio_corners.py")
 """Processes of their own, the other twin, and a long one."""
 
-WITHOUT = "not million and not loops_that_are_gone and not forked and not planted and not doctor"
+WITHOUT = "not million and not gone_leave_nothing and not forked and not planted and not doctor"
 """Nor those whose names say that they take long."""
 
 RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.py")
