@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import product
 
 import pytest
 
 from tests.support import figures
-from tracedtimeout import timeout, wait_for
+from tracedtimeout import timeout, timeout_at, wait_for
 from tracedtimeout._core._loop import state_of, states
 from tracedtimeout._core.figures import _metrics, _process, _series
+from tracedtimeout._core.figures._metrics import Metric
 from tracedtimeout._core.figures._series import Figures
+from tracedtimeout._core.figures._table import Histogram
 from tracedtimeout.testing import run
 
 
@@ -404,3 +408,32 @@ def test_who_interrupts_a_reader_and_reads_waits_for_nobody() -> None:
             assert _process._reading
         assert _process._reading
     assert not _process._reading
+
+
+def test_what_takes_any_time_of_any_limit_is_counted_by_both() -> None:
+    """Limits that are not known beforehand, too, once and again: by the seconds, the limit, and the share of it."""
+    metrics = (_metrics.DURATION, _metrics.LIMIT, _metrics.UTILIZATION)
+    limits = (0.004, 0.0078125, 0.03, 0.06, 0.5, 0.2, 0.03, 700.0, math.inf)
+    programs = [[limit] for limit in limits] + [limits, limits[::-1]]
+
+    async def one(limit: float, seconds: float, name: str, counted: dict[Metric, Histogram]) -> None:
+        async with timeout_at(asyncio.get_running_loop().time() + limit, name=name) as made:
+            await asyncio.sleep(min(seconds, limit / 2))
+        counted[_metrics.DURATION].record(made.elapsed)
+        if limit < math.inf:
+            counted[_metrics.LIMIT].record(made.limit)
+            counted[_metrics.UTILIZATION].record(made.elapsed / made.limit)
+
+    async def main() -> None:
+        for number, (program, seconds) in enumerate(product(programs, (0.0, 2.0**-9, 2.0**-8, 2.0**-7, 0.5))):
+            name, counted = f"t{number}", {metric: Histogram(metric.bounds) for metric in metrics}
+            for limit in [*program, *program]:
+                await one(limit, seconds, name, counted)
+            table = _process.snapshot()
+            for metric, labels in zip(metrics, ((name, "completed"), (name,), (name,)), strict=True):
+                shown = table.get(metric, {}).get(labels, Histogram(metric.bounds))
+                assert isinstance(shown, Histogram)
+                assert (shown.counts, shown.total) == (counted[metric].counts, pytest.approx(counted[metric].total))
+            assert table[_metrics.ACTIVE][name,] == 0
+
+    run(main())

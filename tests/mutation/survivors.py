@@ -234,6 +234,17 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "figures._series": {
         "module: OWNERS = 10 -> OWNERS = 11": BOUND,
         "module: _MOST_BOUNDS = 1000 -> _MOST_BOUNDS = 1001": BOUND,
+        "Series._told: for upper, count in zip((*self.bounds, math.inf), counts, strict=True): -> for upper, count in zip((*self.bounds, math.inf), counts, strict=False):": f"{SAME}: both are as long",
+        "Varied.__init__: self.quick_up_to = -1.0 -> self.quick_up_to = -2.0": f"{SAME}: no time is below 0",
+        "Varied.__init__: self.short = first if tight is not None else -1.0 -> self.short = first if tight is not None else -2.0": f"{SAME}: no time is below 0",
+        "Varied.__init__: self.low, self.high, self.bucket = (0.0, 0.0, 0) -> self.low, self.high, self.bucket = (1.0, 0.0, 0)": f"{SAME}: nothing is above the one and up to the other",
+        "Varied.__init__: self.low, self.high, self.bucket = (0.0, 0.0, 0) -> self.low, self.high, self.bucket = (0.0, 0.0, 1)": f"{SAME}: nothing is of that bucket",
+        "Varied.grant: self.seen -= seen -> pass": "it is set three lines on: a reader in another thread alone may see it before",
+        "Varied.grant: self.seen -= seen -> self.seen += seen": "it is set three lines on: a reader in another thread alone may see it before",
+        "Varied.grant: low = bounds[bucket - 1] if bucket else 0.0 -> low = bounds[bucket - 1] if bucket else 1.0": CACHE,
+    },
+    "figures._table": {
+        "Histogram.add: self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)] -> self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=False)]": f"{SAME}: both are as long",
     },
     "_unwinding": {
         "module: _A_FEW = 8 -> _A_FEW = 9": BOUND,
