@@ -242,6 +242,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Varied.grant: self.seen -= seen -> pass": "it is set three lines on: a reader in another thread alone may see it before",
         "Varied.grant: self.seen -= seen -> self.seen += seen": "it is set three lines on: a reader in another thread alone may see it before",
         "Varied.grant: low = bounds[bucket - 1] if bucket else 0.0 -> low = bounds[bucket - 1] if bucket else 1.0": CACHE,
+        "Varied.grant: high = bounds[bucket] if bucket < len(bounds) else math.nextafter(math.inf, 0.0) -> high = bounds[bucket] if bucket < len(bounds) else math.nextafter(math.inf, 1.0)": SAME,
     },
     "figures._table": {
         "Histogram.add: self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)] -> self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=False)]": f"{SAME}: both are as long",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from bisect import bisect_left
 from typing import Any
 
@@ -13,9 +12,6 @@ from ._table import Histogram, Table, merge, total
 
 NEVER = float("inf")
 """The deadline, and the limit, of a timeout that has none. Compared by identity: ``inf`` may be asked for as well."""
-
-_LARGEST = sys.float_info.max
-"""No limit is above it but ``inf``, which is none, and is of no bucket."""
 
 OWNERS = 10
 """Owners of interruptions that one name tells apart; the others are ``_OTHER``."""
@@ -126,7 +122,7 @@ class Varied:
         counts[self.bucket] += seen; self.seen -= seen  # one step
         # fmt: on
         low = bounds[bucket - 1] if bucket else 0.0
-        high = bounds[bucket] if bucket < len(bounds) else _LARGEST
+        high = bounds[bucket] if bucket < len(bounds) else math.nextafter(math.inf, 0.0)  # `inf` is no limit
         self.low, self.high, self.bucket, self.granted, self.seen = low, high, bucket, self.granted + limit, 1
 
 
