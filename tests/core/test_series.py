@@ -438,3 +438,19 @@ def test_what_takes_any_time_of_any_limit_is_counted_by_both() -> None:
             assert table[_metrics.ACTIVE][name,] == 0
 
     run(main())
+
+
+def test_the_share_of_a_limit_is_told_of_what_had_one() -> None:
+    """Also of what failed; nothing is a share of no limit."""
+
+    async def main() -> None:
+        for limit in (2.0, None):
+            with suppress(LookupError):
+                async with timeout(limit, name="t"):
+                    await asyncio.sleep(0.25)
+                    raise LookupError
+
+    run(main())
+    shares = _process.snapshot()[_metrics.UTILIZATION]["t",]
+    assert isinstance(shares, Histogram)
+    assert (sum(shares.counts), shares.total) == (1, 0.125)
