@@ -39,7 +39,7 @@ def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None
             outer._inner = None
             outer._spent = (name, elapsed) if outer._spent is None else _spent.added(outer._spent, name, elapsed)
             return
-        if state is ACTIVE and (more := outer._more).__class__ is More and outer._here is here:
+        if state is ACTIVE and not outer._bare and (more := outer._more).__class__ is More and outer._lane.here is here:
             children = more.children  # a child task's
             if children and self in children:
                 del children[self]

@@ -209,6 +209,17 @@ static inline int done(PyObject *result)
     return result == NULL ? -1 : 0;
 }
 
+/* New: what a function returns for `count` objects and the clock. There is room for one more in `args`. */
+static PyObject *ask_at(double now, PyObject *function, PyObject **args, size_t count)
+{
+    PyObject *result = NULL;
+    if ((args[count] = PyFloat_FromDouble(now)) != NULL) {
+        result = PyObject_Vectorcall(function, args, count + 1, NULL);
+        Py_DECREF(args[count]);
+    }
+    return result;
+}
+
 /* New: what a dict has under a key; NULL, and no exception, where it has nothing: a miss goes the long way. */
 static PyObject *found_in(PyObject *dict, PyObject *key)
 {
@@ -535,7 +546,7 @@ static int queue(PyObject *self, Entry *e, double when, int fresh)
         }
         return 1;
     }
-    return done(PyObject_CallFunction(S.place, "OOOd", self, here, timed, e->now));
+    return done(ask_at(e->now, S.place, (PyObject *[4]){self, here, timed}, 3));
 }
 
 /* Do what `announce` does where the only observer is one that notes, if no Python is run for that. Returns whether it
@@ -598,7 +609,7 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
             return Py_NewRef(self);
         }
     }
-    else if ((more = PyObject_CallFunction(S.counted, "Od", self, e->now)) != NULL) {
+    else if ((more = ask_at(e->now, S.counted, (PyObject *[2]){self}, 1)) != NULL) {
         return more; /* self */
     }
 failed:
@@ -661,7 +672,7 @@ static int leave_parent(PyObject *self, PyObject *here, PyObject *name, PyObject
 {
     PyObject *outer = SLOT(self, T_parent), *spent;
     if (!DERIVES(outer, Link) || SLOT(outer, T_inner) != self) {
-        return done(PyObject_CallFunction(S.let_go, "OOOOd", self, here, name, elapsed, now));
+        return done(ask_at(now, S.let_go, (PyObject *[5]){self, here, name, elapsed}, 4));
     }
     Py_INCREF(outer);
     put(outer, T_inner, Py_NewRef(Py_None));
