@@ -6,12 +6,12 @@ import asyncio
 import gc
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from itertools import cycle
 from typing import Any
 
 from tracedtimeout import Timeout, budget, timeout, wait_for, with_timeout
-from tracedtimeout._core import _hot
+from tracedtimeout._core import _hot, _observers
 
 Kind = Callable[[], Coroutine[Any, Any, object]]
 
@@ -58,6 +58,19 @@ async def falling() -> None:
 async def rising() -> None:
     async with timeout(5.0), timeout(6.0), timeout(7.0):
         pass
+
+
+_stage = ContextVar("stage", default="any")
+_noting: Any = (_observers.Noting(lambda noted, ended: None, _stage.get, str),)
+
+
+async def noted() -> None:
+    _observers.installed, before = _noting, _observers.installed
+    try:
+        async with timeout(5.0, name="noted"):
+            pass
+    finally:
+        _observers.installed = before
 
 
 async def beneath_a_budget() -> None:
@@ -218,6 +231,7 @@ KINDS: dict[str, Kind] = {
         another_limit,
         falling,
         rising,
+        noted,
         beneath_a_budget,
         raising,
         expired,

@@ -31,7 +31,7 @@ def join(self: Link, here: Any) -> None:
 
 def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None:
     """Tell the nearest open parent of `self` that `self` is left at `now`, and what it took."""
-    outer = self._parent
+    outer: Any = self._parent
     if outer is None:
         return
     if (state := outer._state) is ACTIVE or state is EXPIRING:  # the common cases, written out
