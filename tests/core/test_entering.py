@@ -239,3 +239,28 @@ async def test_an_exit_that_the_compiled_path_hands_over_is_counted_as_others_ar
             assert (left.outcome, left.elapsed) == (Outcome.COMPLETED, 0.5)
             assert figures(name)["duration"] == {"completed": 1}
             left._task = None  # which the compiled path does next
+
+
+async def test_who_opens_a_timeout_with_no_name_is_found_at_once_the_next_time() -> None:
+    """By its code; who gives a name is found by that."""
+    sites = state_of(asyncio.get_running_loop()).sites
+
+    def unnamed() -> Any:
+        return timeout(1.0)
+
+    def named() -> Any:
+        return timeout(1.0, name="named")
+
+    for make in (unnamed, named):
+        async with make():
+            pass
+    assert (id(unnamed.__code__) in sites, id(named.__code__) in sites) == (True, False)
+    assert sites[id(unnamed.__code__)].figures.name == unnamed().name
+
+
+async def test_a_budget_around_a_timeout_is_timed_by_that_alone() -> None:
+    """What is open beneath has its own deadline to see to."""
+    here = state_of(asyncio.get_running_loop())
+    with budget(1.0):
+        async with timeout(9.0) as outer, timeout(8.0) as inner:
+            assert [_entering.timed_at(each, here) for each in (outer, inner)] == [1.0, 8.0]

@@ -71,6 +71,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail == series.lane.tail and (0.0 < series.limit < INF):": CACHE,
         "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail != series.lane.tail and (0.0 <= series.limit < INF):": CACHE,
         "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit <= INF):": CACHE,
+        "beneath: self._stamp = None -> pass": f"{SAME}: it is none as the timeout is filled in",
         "completed: self._state = FINISHED -> pass": TWIN,
         "completed: self._ended = elapsed -> pass": TWIN,
         "completed: counts[i] += 1 -> pass": TWIN,
