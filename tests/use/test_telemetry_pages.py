@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.telemetry import ROOT
-from tracedtimeout import spans
 from tracedtimeout._core.figures import _metrics
 from tracedtimeout.logs import LogObserver
+from tracedtimeout.spans import _told
 
 TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text()
 WORKERS = (ROOT / "docs" / "workers.md").read_text()
@@ -25,7 +25,7 @@ OF_TIMEOUTS = {metric.name for metric in _metrics.METRICS if "timeout" in metric
 
 def test_the_table_joins_all_that_spans_have() -> None:
     """Every attribute is in it, and every metric that tells the same of a timeout."""
-    constants = {value for name, value in vars(spans).items() if name.isupper() and isinstance(value, str)}
+    constants = {value for name, value in vars(_told).items() if name.isupper() and isinstance(value, str)}
     attributes = {value for value in constants if re.fullmatch(r"(tracedtimeout|error|code)\.[a-z.]+", value)}
     assert len(attributes) >= 14
     table = TELEMETRY.partition("## Spans and metrics joined")[2].partition("##")[0]
