@@ -221,10 +221,11 @@ async def test_who_was_told_of_an_entry_that_is_then_broken_off_is_told_of_its_e
         return lambda ended: ends.append(ended.outcome)
 
     _observers.add(opened)
-    with pytest.raises(MemoryError):
-        async with full(5.0, name="full"):
-            pytest.fail("its body ran")
-    assert ends == [Outcome.FAILED]
+    async with timeout(9.0):
+        with pytest.raises(MemoryError):
+            async with full(5.0, name="full"):
+                pytest.fail("its body ran")
+        assert ends == [Outcome.FAILED]
     assert state_of(running_loop()).entries() == []
 
 
@@ -264,3 +265,32 @@ async def test_a_budget_around_a_timeout_is_timed_by_that_alone() -> None:
     with budget(1.0):
         async with timeout(9.0) as outer, timeout(8.0) as inner:
             assert [_entering.timed_at(each, here) for each in (outer, inner)] == [1.0, 8.0]
+
+
+class InterruptsThe:
+    """Told of the opening of the one of that name, it is interrupted."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, opened: View, /) -> None:
+        if opened.name == self.name:
+            raise KeyboardInterrupt
+
+
+async def test_an_entry_that_is_broken_off_leaves_nothing_with_the_one_around() -> None:
+    """Neither a child nor a reserve, nor a second spent; it is told as one that failed, at once."""
+    told: list[Any] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.append((ended.name, ended.outcome, ended.elapsed, type(ended.error)))
+
+    _observers.add(opened, InterruptsThe("inner"))
+    async with timeout(9.0, name="outer") as outer:
+        await asyncio.sleep(2.0)
+        inner = timeout(5.0, name="inner", reserve=1.0)
+        with pytest.raises(KeyboardInterrupt):
+            await inner.__aenter__()
+        assert told == [("inner", Outcome.FAILED, 0.0, KeyboardInterrupt)]
+        assert (inner._task, outer._has_beneath(), bool(outer._more.reserving)) == (None, False, False)
+        assert [(each.name, each.seconds) for each in outer.spent] in ([], [("inner", 0.0)])

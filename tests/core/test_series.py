@@ -414,7 +414,7 @@ def test_what_takes_any_time_of_any_limit_is_counted_by_both() -> None:
     """Limits that are not known beforehand, too, once and again: by the seconds, the limit, and the share of it."""
     metrics = (_metrics.DURATION, _metrics.LIMIT, _metrics.UTILIZATION)
     limits = (0.004, 0.0078125, 0.03, 0.06, 0.5, 0.2, 0.03, 700.0, math.inf)
-    programs = [[limit] for limit in limits] + [limits, limits[::-1]]
+    programs = [[limit] for limit in limits] + [limits, limits[::-1], [0.5, 0.25, 1.0]]
 
     async def one(limit: float, seconds: float, name: str, counted: dict[Metric, Histogram]) -> None:
         async with timeout_at(asyncio.get_running_loop().time() + limit, name=name) as made:

@@ -8,6 +8,7 @@ SAME = "the same in every case"
 ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
 FOUND = "nobody asks of what one around it has fired"
 INHERITS = "threads that begin with a context come here alone, from 3.14 on: .ci/inherited"
+COLLECTED = "the garbage collector leaves the parent in that very moment: see tests/faults/collector.py"
 INSTANT = "a clock that stands at that very instant: who is early or late by nothing is neither"
 LAST = "it is left a few steps later, and nobody asks before"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
@@ -72,6 +73,15 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail != series.lane.tail and (0.0 <= series.limit < INF):": CACHE,
         "place: if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit < INF): -> if series.limit and series.lane.tail != series.lane.tail and (0.0 < series.limit <= INF):": CACHE,
         "beneath: self._stamp = None -> pass": f"{SAME}: it is none as the timeout is filled in",
+        "counted: self._series = varied if varied.roomy <= limit < INF else varied.tight -> self._series = varied if varied.roomy < limit < INF else varied.tight": CACHE,
+        "counted: if varied.low < limit <= varied.high: -> if varied.low < limit < varied.high:": CACHE,
+        "beside: if parent._state is ACTIVE: -> if not parent._state is ACTIVE:": f"{SAME}: what follows finds as much",
+        "beside: if parent._state is ACTIVE: -> if parent._state is not ACTIVE:": f"{SAME}: what follows finds as much",
+        "beside: more.children.pop(key, None) -> pass": COLLECTED,
+        "beside: return beneath(self, here, here.clock()) -> return None": COLLECTED,
+        "broken_off: tell_end(self, exc) -> pass": "who refuses has told them, unless that is broken off",
+        "broken_off: if more.__class__ is More and more.reserve is not None: -> if more.__class__ is More or more.reserve is not None:": f"{SAME}: without a reserve there is none to forget",
+        "_take_back: let_go(self, self._here, self.name, 0.0, 0.0) -> let_go(self, self._here, self.name, 0.0, 1.0)": f"{SAME}: nothing was spent, whenever that was",
         "completed: self._state = FINISHED -> pass": TWIN,
         "completed: self._ended = elapsed -> pass": TWIN,
         "completed: counts[i] += 1 -> pass": TWIN,

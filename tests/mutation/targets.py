@@ -91,6 +91,7 @@ ENOUGH = 6.0
 ALSO = {
     "_budget": ("test_two_loops.py", "test_threads.py"),
     "_delays": ("test_series.py", "test_limits.py", "test_lanes.py"),
+    "_entering": ("test_series.py", "test_limits.py", "test_names.py"),
     "_exceeded": ("test_ended.py", "test_copies.py"),
     "_family": ("test_threads.py", "test_two_loops.py", "test_firing.py"),
     "_lane": ("test_lanes.py", "test_firing.py"),
