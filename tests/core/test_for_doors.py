@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -158,6 +159,20 @@ async def asks() -> tuple[float, float, float]:
         given = remaining()
     _context.inherit_own(task)
     return own, given, remaining()
+
+
+async def test_what_a_request_inherits_is_told_while_it_is_open() -> None:
+    """Also as it ends; what was left is nobody's, in whatever context it is found."""
+    task = running_task()
+    with suppress(TimeoutError):
+        async with timeout(3.0) as own:
+            held = contextvars.copy_context()
+            assert _context.inherit_own(task) is own
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                assert held.run(_context.inherit_own, task) is own
+    assert held.run(_context.inherit_own, task) is None
 
 
 class Elsewhere:

@@ -43,6 +43,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_settle: if not here.idle and (not self._lane): -> if not here.idle or not self._lane:": SWEEP,
     },
     "_context": {
+        "forget_after_fork: _bind_inherited() -> pass": INHERITS,
         "module: _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 0)) -> _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 1))": INHERITS,
     },
     "_deciding": {

@@ -90,6 +90,7 @@ ENOUGH = 6.0
 
 ALSO = {
     "_budget": ("test_two_loops.py", "test_threads.py"),
+    "_context": ("test_for_doors.py",),
     "_delays": ("test_series.py", "test_limits.py", "test_lanes.py"),
     "_entering": ("test_series.py", "test_limits.py", "test_names.py"),
     "_exceeded": ("test_ended.py", "test_copies.py"),
