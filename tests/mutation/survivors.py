@@ -190,6 +190,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
     },
     "_reserves": {
         "inherit_reserves: hold_reserve(self) -> pass": f"{SAME}: those further out know of it since it was entered",
+        "_forget: return False -> return None": f"{SAME}: both are false",
+        "_forget: return False -> return True": f"{SAME}: further out nobody knows of it either",
         "_know: return False -> return None": f"{SAME}: both are false",
         "_know: return False -> return True": f"{SAME}: who is told again knows already",
         "_rearm_from_elsewhere: here.move() -> pass": f"{SAME}: beneath one of another loop nothing is kept",
