@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import figures, running_loop, running_task
 from tests.support.watching import Ended, at_once
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, checkpoint, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, checkpoint, remaining, timeout, wait_for
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Where
 from tracedtimeout._core._hot import enter, leave, left_by
@@ -592,3 +592,26 @@ def test_the_straight_way_tells_what_the_other_does(program: Callable[[], Corout
 
 def vars_of(value: _process.Value) -> object:
     return (value.counts, value.total) if isinstance(value, _process.Histogram) else value
+
+
+async def gathers() -> None:
+    await asyncio.gather(asyncio.sleep(50.0), asyncio.sleep(50.0))
+
+
+async def timed() -> None:
+    async with timeout(9.0, name="inner"):
+        await gathers()
+
+
+async def waited_for() -> None:
+    await wait_for(gathers(), 9.0, name="inner")
+
+
+@pytest.mark.parametrize("inner", [timed, waited_for])
+async def test_what_gathers_ends_with_the_timeout_around_it(inner: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """In a block, and in a call, which says whose code it is in; the frames tell where it waited."""
+    with pytest.raises(DeadlineExceeded, match=r"\bgathers\b") as caught:
+        async with timeout(1.0, name="outer"):
+            await inner()
+    assert caught.value.owner == "outer"
+    assert figures("inner")["duration"] == {"inherited": 1}
