@@ -534,6 +534,32 @@ async def in_a_group() -> None:
         group.create_task(two_inside())
 
 
+async def children_of_two_floors() -> None:
+    async def child() -> None:
+        async with opened(6.0, "child"), opened(7.0, "in the child"):
+            await asyncio.sleep(9.0)
+
+    async with opened(1.0, "own"), opened(5.0, "inner"):
+        await asyncio.gather(child(), child(), asyncio.sleep(0.5))
+
+
+async def a_child_that_is_cancelled_before() -> None:
+    async with opened(1.0, "own"):
+        child = asyncio.create_task(two_inside())
+        await asyncio.sleep(0.5)
+        child.cancel()
+        await asyncio.sleep(9.0)
+
+
+async def a_child_of_a_child() -> None:
+    async def child() -> None:
+        async with opened(6.0, "child"):
+            await asyncio.create_task(two_inside())
+
+    async with opened(0.5, "own"):
+        await asyncio.create_task(child())
+
+
 async def entered_twice_over() -> None:
     async with opened(1.0, "own"), opened(5.0, "inner"):
         with suppress(TimeoutError):
@@ -549,7 +575,8 @@ async def cancelled_as_well() -> None:
 
 
 EXPIRING = (alone, slow_to_stop, of_no_time, two_inside, inside_another_that_goes_on, inside_a_budget, in_a_child,
-            in_a_gather, in_a_group, entered_twice_over, cancelled_as_well)  # fmt: skip
+            in_a_gather, in_a_group, children_of_two_floors, a_child_that_is_cancelled_before, a_child_of_a_child,
+            entered_twice_over, cancelled_as_well)  # fmt: skip
 
 
 @pytest.mark.parametrize("program", EXPIRING, ids=[each.__name__ for each in EXPIRING])

@@ -93,7 +93,8 @@ def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
 
 
 def single_ender(self: Facts, here: Any, before: int) -> Link | None:
-    """`_ender` where one cancellation was asked for, and a timeout of the task asked for it; else None."""
+    """`_ender` where one cancellation was asked for, and the nearest timeout that fired asked for it: one of the task,
+    or one of another whose work this is; else None."""
     parent, task, around = self._parent, self._task, here.around
     link: Any = around.get(self)
     if link.__class__ is _Around:
@@ -102,7 +103,12 @@ def single_ender(self: Facts, here: Any, before: int) -> Link | None:
         link = parent
     while link is not None and link._stays_in(task):
         link = link._parent
-    if link is None or link._state is not EXPIRING or link._task is not task or link._fired.cancelling != before + 1:
+    own = link is not None and link._state is EXPIRING and link._task is task
+    while link is not None and link._state is not EXPIRING:
+        link = link._parent
+    if link is None or not (
+        link._fired.cancelling == before + 1 if own else link._task is not task and link._here is here
+    ):
         return None
     around.pop(self, None)
     if parent is not link:

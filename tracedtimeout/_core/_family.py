@@ -37,13 +37,15 @@ def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None
     if (state := outer._state) is ACTIVE or state is EXPIRING:  # the common cases, written out
         if outer._inner is self:
             outer._inner = None
-            outer._spent = (name, elapsed) if outer._spent is None else _spent.added(outer._spent, name, elapsed)
+            if state is ACTIVE:  # one that has fired knows what it needs
+                outer._spent = (name, elapsed) if outer._spent is None else _spent.added(outer._spent, name, elapsed)
             return
-        if state is ACTIVE and not outer._bare and (more := outer._more).__class__ is More and outer._lane.here is here:
+        if not outer._bare and (more := outer._more).__class__ is More and outer._lane.here is here:
             children = more.children  # a child task's
             if children and self in children:
                 del children[self]
-                outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
+                if state is ACTIVE:
+                    outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
                 return
     if is_left(outer) and (outer := nearest_open(self)) is None:
         return

@@ -13,10 +13,10 @@ import asyncio
 import contextlib
 import gc
 import operator
-import re
 import sysconfig
 import types
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from types import CodeType, CoroutineType, FrameType, FunctionType, TracebackType
 from typing import Any, NamedTuple
 
@@ -225,10 +225,14 @@ def _oldest(tasks: Iterable[asyncio.Task[Any]]) -> asyncio.Task[Any] | None:
     waiting = [task for task in tasks if not task.done()]
     if len(waiting) < 2:
         return waiting[0] if waiting else None
-    numbers = [re.fullmatch(r"Task-([0-9]+)", task.get_name()) for task in waiting]
-    if not all(numbers):
+    names = [task.get_name() for task in waiting]
+    if not all(map(str.startswith, names, repeat("Task-"))):
         return None
-    return min(waiting, key=lambda task: int(task.get_name()[5:]))
+    try:
+        numbers = [int(name[5:]) for name in names]
+    except ValueError:
+        return None
+    return waiting[numbers.index(min(numbers))]
 
 
 def _place(frame: FrameType) -> Place:
