@@ -106,9 +106,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         ),
     },
     "_family": {
-        "let_go: if state is ACTIVE and (not outer._bare) and ((more := outer._more).__class__ is More) and (outer._lane.here is here): -> if state is not ACTIVE and (not outer._bare) and ((more := outer._more).__class__ is More) and (outer._lane.here is here):": (
-            f"{SAME}: the common case, which the rest of the function would do as well"
-        ),
         "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
         "_is_supervised: return False -> return None": f"{SAME}: both are false",
     },
