@@ -103,12 +103,16 @@ def single_ender(self: Facts, here: Any, before: int) -> Link | None:
         link = parent
     while link is not None and link._stays_in(task):
         link = link._parent
-    own = link is not None and link._state is EXPIRING and link._task is task
+    nearest = link
     while link is not None and link._state is not EXPIRING:
         link = link._parent
-    if link is None or not (
-        link._fired.cancelling == before + 1 if own else link._task is not task and link._here is here
-    ):
+    if link is None:
+        return None
+    if link._task is not task:
+        asked_for_it = link._here is here
+    else:  # with another task's between the two, what that was asked for counts as well
+        asked_for_it = link is nearest and link._fired.cancelling == before + 1
+    if not asked_for_it:
         return None
     around.pop(self, None)
     if parent is not link:
