@@ -202,6 +202,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_timeout": {
         "_made: _entering.bind(self, state_of(loop), 'timeout_at', name, None if when is None else 0.0) -> _entering.bind(self, state_of(loop), 'timeout_at', name, 0.0 if when is None else None)": PLACED,
         "_made: _entering.bind(self, state_of(loop), 'timeout_at', name, None if when is None else 0.0) -> _entering.bind(self, state_of(loop), 'timeout_at', name, None if when is not None else 0.0)": PLACED,
+        "timeout_at: if YEARS < self._when < math.inf: -> if YEARS <= self._when < math.inf:": f"{SAME}: `check_clock` looks closer",
+        "timeout_at: if YEARS < self._when < math.inf: -> if YEARS < self._when <= math.inf:": f"{SAME}: `check_clock` looks closer",
         "_reschedule: if YEARS < moved < math.inf: -> if YEARS <= moved < math.inf:": f"{SAME}: `check_clock` looks closer",
         "_reschedule: if YEARS < moved < math.inf: -> if YEARS < moved <= math.inf:": f"{SAME}: `check_clock` looks closer",
         "_reschedule: more.reserve = None -> pass": f"{SAME}: nobody knows of it any more",
