@@ -50,11 +50,11 @@ class Noting:
     __slots__ = ("closer", "note", "plain")
 
     def __init__(
-        self, closer: Callable[..., object], note: Callable[[], object] | None = None, plain: type = object
+        self, closer: Callable[..., object], note: Callable[[], object] | None = None, plain: type[object] = object
     ) -> None:
-        self.closer = closer
-        self.note = note
-        self.plain = plain
+        self.closer: Callable[..., object] = closer
+        self.note: Callable[[], object] | None = note
+        self.plain: type[object] = plain
 
 
 installed: tuple[Observer, ...] = ()
