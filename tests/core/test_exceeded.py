@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import pickle
+from typing import Any
 
 import pytest
 
@@ -129,3 +130,24 @@ def test_its_message_at_the_bounds_of_what_it_tells() -> None:
     assert eight.endswith("in q7")
     assert "to stop" not in exceeded_message("t", 1.0, 0.3, stopping=0.03)
     assert duration(0.00014995) == "0.1 ms"
+
+
+def test_what_is_being_worked_out_is_not_there_yet() -> None:
+    """Who asks for it meanwhile finds nothing, and no end; nothing is kept of what works it out."""
+
+    async def main() -> None:
+        async with timeout(1.0, name="t"):
+            await asyncio.sleep(50.0)
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        run(main())
+    error: Any = caught.value
+    tell, asked = error._tell, list[bool]()
+
+    def asks(raised: Any) -> Any:
+        asked.append(hasattr(raised, "message"))
+        return tell(raised)
+
+    error._tell = asks
+    assert error.name == "t"
+    assert (asked, "_tell" in vars(error)) == ([False], False)
