@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -12,6 +13,12 @@ from tracedtimeout import Outcome, View, timeout
 from .observed import ACTS, MOMENTS, Meddler, changed, installed, spans
 
 PROGRAMS = range(4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loops_of_other_tests() -> None:
+    """The loops that tests before have left are let go of: an observer that asks for all timeouts looks at each."""
+    gc.collect()
 
 
 @pytest.mark.parametrize("act", ACTS)
