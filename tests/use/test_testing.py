@@ -96,6 +96,36 @@ def test_work_in_any_thread_takes_no_time(work: Callable[[], Coroutine[Any, Any,
         assert runner.run(main()) == 0.0
 
 
+def test_what_a_thread_says_as_it_is_looked_for_comes_before_a_timer() -> None:
+    """It worked as the loop looked for news, and is gone as the loop looks for threads: its news is between the two."""
+    goes = threading.Event()
+
+    class Looking(VirtualClockLoop):
+        def has_company(self) -> bool:
+            goes.set()
+            for thread in threads:
+                thread.join()
+            return super().has_company()
+
+    threads: list[threading.Thread] = []
+
+    async def main() -> float:
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def work() -> None:
+            goes.wait()
+            loop.call_soon_threadsafe(done.set)
+
+        threads.append(threading.Thread(target=work))
+        threads[0].start()
+        async with tracedtimeout.timeout(0.001):
+            await done.wait()
+        return loop.time()
+
+    with asyncio.Runner(loop_factory=Looking) as runner:
+        assert runner.run(main()) == 0.0
+
+
 def test_a_thread_that_waits_for_the_clock_does_not_hang_it() -> None:
     """A thread that waits in a lock, for the loop itself, does not hold time up."""
 

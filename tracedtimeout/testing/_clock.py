@@ -116,8 +116,10 @@ class _Selector(selectors.DefaultSelector):
         if timeout is None:
             return self._for_ever()
         events = super().select(self._patience if self._has_files() else 0)
-        if not events and self._thread_patience is not None and self._loop.has_company():
-            events = self._for_threads(self._thread_patience)
+        if not events and self._thread_patience is not None:
+            working = self._loop.has_company()
+            # Where none works, one may have ended its work after the look above.
+            events = self._for_threads(self._thread_patience) if working else super().select(0)
         if not events:
             self._loop.jump()
         return events
