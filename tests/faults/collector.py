@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
-from .dropped import droppable
+from .dropped import FAR, droppable
 from .libraries import LIBRARIES, Library
 from .loops import RealLoop, pause
 from .trial import active
@@ -33,7 +33,7 @@ async def work(lib: Library, rounds: int) -> None:
 
     async def child(number: int) -> None:
         with suppress(TimeoutError):
-            async with lib.timeout(0.1 if number % 4 == 0 else 1000), lib.timeout(2000):
+            async with lib.timeout(0.1 if number % 4 == 0 else FAR), lib.timeout(2 * FAR):
                 await pause(0.2 if number % 2 else 0)
 
     for number in range(rounds):
@@ -41,12 +41,12 @@ async def work(lib: Library, rounds: int) -> None:
             gc.set_threshold(OFTEN[number % len(OFTEN)], 5, 5)
         for _ in range(3):
             (await droppable(lib)).clear()
-        async with lib.timeout(3000) as parent, asyncio.TaskGroup() as group:
+        async with lib.timeout(3 * FAR) as parent, asyncio.TaskGroup() as group:
             for each in range(20):
                 group.create_task(child(each))
             await pause(0)
             parent.reschedule(asyncio.get_running_loop().time() + 40)
-            await lib.wait_for(pause(0.1), 1000)
+            await lib.wait_for(pause(0.1), FAR)
 
 
 def main(where: str, rounds: int) -> None:

@@ -13,12 +13,16 @@ from .libraries import Library
 from .loops import pause
 from .scenes import FOR_EVER
 
+FAR = 100_000
+"""Units of time until a deadline that is not to come, though a unit is a millisecond and the machine is slow: work that
+nobody has collected yet would end the task that began it."""
+
 
 async def droppable(library: Library) -> list[object]:
     """Work of each kind that ends in the hands of the collector once this list is let go of."""
 
     async def opened() -> None:
-        async with library.timeout(1000), library.timeout(2000):
+        async with library.timeout(FAR), library.timeout(2 * FAR):
             await pause(FOR_EVER)
 
     async def fired() -> None:
@@ -32,7 +36,7 @@ async def droppable(library: Library) -> list[object]:
                 await loop.create_future()  # that nobody holds
 
     async def generated() -> AsyncIterator[int]:
-        async with library.timeout(1000):
+        async with library.timeout(FAR):
             yield 1
 
     work, generator = opened(), generated()
