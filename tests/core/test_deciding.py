@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 
 from tests.support import figures, running_loop, running_task
 from tests.support.watching import now
-from tracedtimeout import Outcome, timeout, with_timeout
+from tracedtimeout import Outcome, Timeout, timeout, with_timeout
+from tracedtimeout._core import _deciding
 from tracedtimeout._core._loop import state_of
+from tracedtimeout.testing import run as virtually
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -79,3 +83,75 @@ async def test_an_error_of_a_call_is_no_answer_unless_a_framework_takes_it_for_o
     with pytest.raises(LookupError):
         await decorated()
     assert figures("decorated")["duration"] == {"failed": 1}
+
+
+# What is kept of those around
+
+Level = tuple[str, float]
+
+
+def nest(dice: random.Random) -> list[Level]:
+    """Timeouts, tasks and clean-ups around each other, at most of a few of which the deadline does not come."""
+    kinds = ["timeout"] * 5 + ["task"] * 2 + ["cleans up", "is cancelled", "gathers", "swallows", "generates"]
+    delays = (1.0, 1.0, 1.0, 1.5, 2.0, 0.5, 9.0)
+    return [(dice.choice(kinds), dice.choice(delays)) for _ in range(dice.randint(3, 12))]
+
+
+async def run_through(levels: list[Level], opened: list[Timeout]) -> None:
+    """Wait inside of all `levels`."""
+    if not levels:
+        await asyncio.sleep(50.0)
+        return
+    (kind, delay), *inner = levels
+    work = run_through(inner, opened)
+    match kind:
+        case "timeout":
+            async with timeout(delay, name=f"{len(opened)}") as limited:
+                opened.append(limited)
+                await work
+        case "task":
+            await asyncio.create_task(work)
+        case "cleans up":
+            try:
+                await work
+            finally:
+                await asyncio.sleep(delay / 4.0)
+        case "is cancelled":
+            running_loop().call_later(delay, running_task().cancel)
+            await work
+        case "gathers":
+            await asyncio.gather(work, run_through(inner[1:], opened))
+        case "swallows":
+            with suppress(TimeoutError):
+                await work
+            await asyncio.sleep(0.25)
+        case _:
+
+            async def generator() -> AsyncIterator[None]:
+                await work
+                yield
+
+            async for _ in generator():
+                pass
+
+
+def told_of(levels: list[Level]) -> object:
+    """All that can be told of the timeouts of `levels`, when they are over."""
+
+    async def main() -> object:
+        opened: list[Timeout] = []
+        task = asyncio.create_task(run_through(levels, opened))
+        await asyncio.wait([task])
+        raised = None if task.cancelled() else repr(task.exception())
+        return raised, [(each.outcome, each.owner, each.limit, each.elapsed, each.source) for each in opened]
+
+    return virtually(main())
+
+
+@pytest.mark.parametrize("first", range(0, 600, 100))
+def test_what_is_kept_of_those_around_changes_nothing(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it and without, whose deadline ended each of a nest is the same: it saves walks, and no more."""
+    nests = [nest(random.Random(seed)) for seed in range(first, first + 100)]
+    kept = [told_of(each) for each in nests]
+    monkeypatch.setattr(_deciding, "_keep", lambda *_: None)
+    assert kept == [told_of(each) for each in nests]
