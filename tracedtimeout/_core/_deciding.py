@@ -186,15 +186,18 @@ def _fired_around(self: Facts, here: Any, before: int, asked: int) -> _Around:
 
 def _keep_for(parent: Any, here: Any, found: _Around, task: object) -> None:
     stamp, start, before, own, fired, other, further = found
+    outwards = parent._parent
     if other is not None and parent is other:
         if further < 0:
             return
-        found = _Around(stamp, parent._parent, -1, further=further)
+        found = _Around(stamp, outwards, -1, further=further)
     else:
         if parent._state is EXPIRING:
-            start = parent._parent
+            start = outwards
             if parent._fired.cancelling > before:
                 own, fired = None if parent is own else own, fired - 1
+        elif start is parent:
+            start = outwards  # it may fire until it is left, and is no part of what is around it
         if parent._task is not task:
             before, further = -1, -1 if own is not None or other is None or further < 0 else further + 1
         found = _Around(stamp, start, before, own, fired, other, further)
