@@ -42,9 +42,9 @@ class Observer(Protocol):
 class Noting:
     """An observer that wants one value as a timeout opens, and its end where that is not in time.
 
-    Alone, such a one is not called as a timeout opens: `note` is, which is no Python's and costs a fifth. What that
-    gives comes before the `View` as `closer` is called. Where there are others, where `note` is None, raises, or gives
-    an object of another class than `plain`, the observer is called, as all are.
+    Alone, such an observer is not called as a timeout opens: its `note` is, a function in C, at a fifth of the cost.
+    The value that `note` gives is the first argument of `closer`, before the `View`. The observer itself is called
+    where there are others, and where `note` is None, raises, or gives an object of another class than `plain`.
     """
 
     __slots__ = ("closer", "note", "plain")
