@@ -5,7 +5,7 @@ python -m tests.faults --few            # as in the tests
 python -m tests.faults --always         # every line each time that it is come to
 python -m tests.faults --real           # on the real clock: two seconds a strike, so name some scenes
 python -m tests.faults interrupt child  # only these strikes, or these scenes
-python -m tests.faults observed 200     # so many random programs under each observer that raises or meddles
+python -m tests.faults observed 50      # so many random programs under each observer that raises or meddles
 """
 
 from __future__ import annotations

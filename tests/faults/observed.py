@@ -1,6 +1,6 @@
 """Observers and span processors that raise, call back and meddle: random programs show what asyncio's show without.
 
-python -m tests.faults observed 200     # so many programs under each of them
+python -m tests.faults observed 50      # so many programs under each of them
 """
 
 from __future__ import annotations
@@ -172,4 +172,5 @@ def changed(moment: str, act: str, seeds: range) -> list[str]:
 def changes(count: int) -> Iterator[str]:
     """A line for each moment, act and program that shows something else, of `count` programs under each."""
     for moment, act in itertools.product(MOMENTS, ACTS):
+        gc.collect()  # the loops of the programs before: an observer that asks for all timeouts looks at each
         yield from (f"{moment}, one that {act}: {line}" for line in changed(moment, act, range(count)))

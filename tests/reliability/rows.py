@@ -116,7 +116,7 @@ ROWS = {
     "observed": Row(
         FAULTS,
         "random programs, as asyncio runs them, under observers and span processors that raise, call back, come and go",
-        "python -m tests.faults observed 200",
+        "python -m tests.faults observed 50",
         lines=1,
         size="4 under each",
     ),
