@@ -21,7 +21,7 @@ from tracedtimeout._core.figures._metrics import ACTIVE, DURATION, LIMIT
 from tracedtimeout._core.figures._process import Histogram
 from tracedtimeout._shared.histograms import quantile, since
 
-OUT_OF_TIME = frozenset(Outcome) - {Outcome.COMPLETED, Outcome.FAILED, Outcome.CANCELLED}
+OUT_OF_TIME = frozenset(outcome for outcome in Outcome if outcome.is_overdue)
 """Outcomes in which a deadline had a part."""
 
 LOOKS = 60

@@ -18,25 +18,22 @@ from opentelemetry.util.types import AttributeValue
 from tracedtimeout._core._arguments import shown
 from tracedtimeout._core._facts import Usual, usual
 from tracedtimeout._core._observers import Closer, Noting, Unhurried
-from tracedtimeout._core._outcome import Outcome
 from tracedtimeout._core._timeout import Timeout
 from tracedtimeout._core._view import View
 from tracedtimeout._version import VERSION
 
 from ._inside import Inside, keeper, standing
-from ._told import DEADLINE, AtStart, at_start, end, end_anyway, source_afterwards, usual_start
+from ._told import AtStart, at_start, end, end_anyway, source_afterwards, usual_start
 
 __all__ = ["SpanObserver"]
 
 TRACER = "tracedtimeout"
 
-_TROUBLE = (*DEADLINE, Outcome.REPLACED, Outcome.SUPPRESSED, Outcome.LATE)
-"""Outcomes that a late span is created for: something expired or overran."""
-
 STARTS = 1000
 """The most names and limits that the beginning of a span is kept for."""
 
-Attributes = Mapping[str, AttributeValue]
+Start = tuple[str, Mapping[str, AttributeValue]]
+"""The title of a span, and its attributes as it begins."""
 Policy = Literal["always", "late"]
 
 
@@ -59,7 +56,7 @@ class SpanObserver(Noting):
         plainly = self._late and type(self) is SpanObserver  # else `__call__` may be another
         super().__init__(self._afterwards, self._current if plainly else None, Context)
         self._tracer = trace.get_tracer(TRACER, VERSION, tracer_provider)
-        self._starts: dict[Usual, tuple[str, Attributes]] = {}
+        self._starts: dict[Usual, Start] = {}
 
     def __call__(self, timeout: View, /) -> Closer | None:
         before = standing(self._current())
@@ -79,7 +76,7 @@ class SpanObserver(Noting):
             end_anyway(span)
             raise
 
-    def _start(self, facts: Usual) -> tuple[str, Attributes]:
+    def _start(self, facts: Usual) -> Start:
         """The title and the attributes of a usual timeout's span, kept for the next one."""
         if len(self._starts) >= STARTS:
             self._starts.clear()
@@ -88,7 +85,8 @@ class SpanObserver(Noting):
 
     def _afterwards(self, before: Context, timeout: View) -> None:
         """Create the span of a timeout that is over, if its end is worth one."""
-        if timeout.outcome not in _TROUBLE:
+        outcome = timeout.outcome
+        if outcome is None or not outcome.is_overdue:
             return
         start = time.time_ns() - round(timeout.elapsed * 1e9)
         attributes = at_start(timeout, source_afterwards(timeout))

@@ -34,13 +34,6 @@ CODE_FUNCTION = "code.function.name"
 CODE_FILE = "code.file.path"
 CODE_LINE = "code.line.number"
 
-# Tuples, for an enum's hash is a function of Python's.
-DEADLINE = (Outcome.REJECTED, Outcome.EXPIRED, Outcome.INHERITED)
-"""Outcomes that are a timeout's own error."""
-
-_ERROR = (*DEADLINE, Outcome.REPLACED, Outcome.FAILED)
-"""Outcomes that make the span an error; a cancellation is none."""
-
 Attributes = dict[str, AttributeValue]
 
 
@@ -93,7 +86,7 @@ def usual_start(facts: Usual) -> Mapping[str, AttributeValue]:
 
 
 def source_afterwards(timeout: View) -> str:
-    """Where the deadline of a timeout that is over came from; what enclosed it may be gone."""
+    """The source of the deadline of a timeout that is over: what enclosed it may be gone."""
     when, deadline = timeout.when(), timeout.deadline()
     if deadline is None or deadline == math.inf:
         return "none"
@@ -109,7 +102,7 @@ def end(span: Span, timeout: View) -> None:
         if timeout.__class__ is not Timeout or not ended_usually(timeout):
             if more := _at_end(timeout, outcome):
                 span.set_attributes(more)
-            if outcome is not Outcome.COMPLETED and outcome in _ERROR:
+            if outcome.is_error:
                 span.set_status(StatusCode.ERROR, _description(timeout))
         _exemplars.keep(timeout, span.get_span_context())
     span.end()
@@ -133,9 +126,9 @@ def _at_end(timeout: View, outcome: Outcome) -> Attributes:
         attributes[RESCHEDULES] = reschedules
     if outcome is Outcome.COMPLETED:
         return attributes
-    if outcome in DEADLINE:
+    if outcome.is_deadline:
         attributes[ERROR_TYPE] = "timeout"
-    elif outcome in _ERROR:
+    elif outcome.is_error:
         attributes[ERROR_TYPE] = words(type(timeout.error).__qualname__)
     if fired:
         _add_expiry(attributes, timeout)
@@ -164,4 +157,4 @@ def _rounded(seconds: float) -> float:
     return int(seconds * 1e6 + 0.5) / 1e6  # `round` takes three times as long
 
 
-__all__ = ["DEADLINE", "AtStart", "at_start", "end", "end_anyway", "source_afterwards", "usual_start"]
+__all__ = ["AtStart", "at_start", "end", "end_anyway", "source_afterwards", "usual_start"]
