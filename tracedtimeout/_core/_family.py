@@ -51,7 +51,8 @@ def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None
         return
     if at_home(outer, here):
         _take_out(outer, self)
-        _note(outer, name, elapsed, now, beside=outer._task is not self._task)
+        if outer._state is ACTIVE:
+            _note(outer, name, elapsed, now, beside=outer._task is not self._task)
     else:
         tell(outer, _let_go_from_elsewhere, self, name, elapsed)
 
