@@ -71,7 +71,7 @@ FLOORS = [
     {"_core._hot_py", "_core._granting"},
     {"_core._entering"},
     {"_core._budget", "_core._ending"},
-    {"_core._deciding", "_core._raising", "_core._telling"},
+    {"_core._deciding", "_core._raising", "_core._closers"},
     {"_core._firing"},
     {"_core._facts", "_core._family"},
     {"_core._reserves"},

@@ -13,7 +13,7 @@ from tests.support.imports import PACKAGE
 
 ROOT = PACKAGE.parent
 
-OPENINGS = {"What", "Whether", "How", "Whose", "Who", "That"}
+OPENINGS = {"What", "Whether", "How", "Whose", "Who", "That", "Where", "When", "Why"}
 """A clause that opens so has no subject: not "What a source shows", but "The families of a source"."""
 
 PRONOUNS = re.compile(

@@ -28,7 +28,7 @@ MODULES = (
     "_raising",
     "_reserves",
     "_spent",
-    "_telling",
+    "_closers",
     "_timeout",
     "_unwinding",
     "_view",

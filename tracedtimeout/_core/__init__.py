@@ -20,7 +20,7 @@ The life of a timeout:
 10. What an exception broke off on the way is cleared up by the same function, or else by the next tick.
 
 Floors, from the top: what users call (`_decorator`, `_wait_for`, `_open`, `_timeout`); the hot path (`_hot` chooses,
-`_hot_py`, `_entering`); edges of a life (`_ending`, `_deciding`, `_raising`, `_telling`, `_firing`, `_budget`); what a
+`_hot_py`, `_entering`); edges of a life (`_ending`, `_deciding`, `_raising`, `_closers`, `_firing`, `_budget`); what a
 link is (`_facts`, `_family`, `_reserves`, `_context`, `_ended`, `_link`); the loop (`_loop`, `_lanes`, `_lane`,
 `_unwinding`, `_delays`, `figures`).
 

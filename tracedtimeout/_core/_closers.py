@@ -1,4 +1,4 @@
-"""Telling observers that a timeout is over: those who know that it is open, each of them once."""
+"""Closers: the observers who know that a timeout is open, each to be told once that it is over."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from threading import get_ident
 from typing import Any, NoReturn
 
 from . import _context, _observers, _warn, _where
+from ._closers import keep_told, tell_end
 from ._deciding import decide, single_ender
 from ._ended import Ended, Fired, label_of
 from ._exceeded import DeadlineExceeded
@@ -27,7 +28,6 @@ from ._more import More
 from ._outcome import Outcome
 from ._raising import exceeded, in_place_of
 from ._reserves import forget_reserve
-from ._telling import keep_told, tell_end
 from .figures._series import Series
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import _names, _observers
 from ._arguments import check_options, seconds_of
+from ._closers import keep_told, tell_end
 from ._ended import Ended
 from ._ending import close, refuse
 from ._family import join, let_go
@@ -19,7 +20,6 @@ from ._more import More
 from ._observers import Closers, Noting, Unhurried
 from ._outcome import Outcome
 from ._reserves import forget_reserve, hold_reserve, set_before
-from ._telling import keep_told, tell_end
 from .figures._series import NEVER, Series
 
 new = object.__new__

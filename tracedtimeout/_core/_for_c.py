@@ -12,6 +12,7 @@ from asyncio import get_running_loop
 from typing import Any
 
 from . import _context, _observers
+from ._closers import tell_end
 from ._ending import broken_off
 from ._entering import announce, beside, completed, counted, place, tell
 from ._entering import broken_off as undone
@@ -29,7 +30,6 @@ from ._loop import LoopState, tasks
 from ._more import More
 from ._observers import Noting, Unhurried
 from ._spent import added
-from ._telling import tell_end
 from .figures._series import NEVER, Series, Varied
 
 context, observers, task_names = vars(_context), vars(_observers), vars(tasks)

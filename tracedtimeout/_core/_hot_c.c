@@ -28,9 +28,10 @@
 /* Names of _for_c. Classes are compared by identity: the offsets below hold for them and for what derives from them. */
 #define OBJECTS(X)                                                                                                     \
     X(ACTIVE) X(CREATED) X(FINISHED) X(Facts) X(Lane) X(Link) X(LoopState) X(More) X(NEVER) X(Noting) X(Series)        \
-    X(Unhurried) X(Varied) X(added) X(announce) X(beside) X(broken_off) X(cancelling) X(completed) X(context) X(counted)            \
-    X(current_tasks) X(get_running_loop) X(let_go) X(monotonic) X(observers) X(place) X(py_aenter) X(py_aexit)         \
-    X(py_enter) X(py_leave) X(py_left_by) X(py_timeout) X(task_names) X(tell) X(tell_end) X(undone) X(usual_asked)
+    X(Unhurried) X(Varied) X(added) X(announce) X(beside) X(broken_off) X(cancelling) X(completed) X(context)          \
+    X(counted) X(current_tasks) X(get_running_loop) X(let_go) X(monotonic) X(observers) X(place) X(py_aenter)          \
+    X(py_aexit) X(py_enter) X(py_leave) X(py_left_by) X(py_timeout) X(task_names) X(tell) X(tell_end) X(undone)        \
+    X(usual_asked)
 #define STRINGS(X)                                                                                                     \
     X(_tracedtimeout) X(arm) X(cancelling) X(current) X(current_task) X(inherited) X(installed) X(name) X(rest)        \
     X(throw)
@@ -63,7 +64,7 @@ static struct {
     X(H, LoopState, "", stopwatch) X(H, LoopState, "", timed_apart) X(H, LoopState, "", timeouts)                      \
     X(H, LoopState, "", untimed) X(C, Series, "", entered) X(C, Series, "", lane) X(C, Series, "", name)               \
     X(C, Series, "", quick) X(C, Series, "", quick_up_to) X(C, Series, "", seconds) X(V, Varied, "", name)             \
-    X(V, Varied, "", quick) X(V, Varied, "", ratios) X(V, Varied, "", seconds) X(V, Varied, "", short)          \
+    X(V, Varied, "", quick) X(V, Varied, "", ratios) X(V, Varied, "", seconds) X(V, Varied, "", short)                 \
     X(N, Noting, "", closer) X(N, Noting, "", note) X(N, Noting, "", plain)
 
 #define X(letter, class, before, name) letter##_##name,

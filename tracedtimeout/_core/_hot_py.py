@@ -17,7 +17,7 @@ from sys import _getframe
 from types import TracebackType
 from typing import Any
 
-from . import _context, _ending, _entering, _observers, _spent, _telling
+from . import _closers, _context, _ending, _entering, _observers, _spent
 from ._exceeded import DeadlineExceeded
 from ._family import let_go
 from ._link import ACTIVE, CREATED, FINISHED
@@ -159,7 +159,7 @@ async def aexit(
                 del lane[self]
             _ending.broken_off(self)
         elif self._more is not None:
-            _telling.tell_end(self, exc)
+            _closers.tell_end(self, exc)
         raise
     if raised is not None:
         try:
@@ -291,7 +291,7 @@ def leave(self: Any) -> None:
                 del lane[self]
             _ending.broken_off(self)
         elif self._more is not None:
-            _telling.tell_end(self, None)
+            _closers.tell_end(self, None)
         raise
 
 
@@ -312,7 +312,7 @@ def left_by(self: Any, exc: BaseException, package: str | None = None) -> Deadli
                 del lane[self]
             _ending.broken_off(self)
         elif self._more is not None:
-            _telling.tell_end(self, exc)
+            _closers.tell_end(self, exc)
         raise
 
 

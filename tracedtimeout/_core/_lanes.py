@@ -54,9 +54,9 @@ class Lanes:
         self._context = Context()  # a request's Context would live on in a timer that it armed
         self._handle: asyncio.TimerHandle | None = None
         self.armed = INF
-        """When the timer will run."""
+        """The instant at which the timer will run."""
         self.heal_at = INF
-        """When a timer that has not run is lost."""
+        """The instant from which a timer that has not run is lost."""
         self.idle = True
         """No timer is armed, or a sweep is already on its way: an emptied lane needs nothing done."""
         self.pending: dict[Any, None] = {}

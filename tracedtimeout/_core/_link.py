@@ -297,7 +297,10 @@ def earliest(link: Link | None, reader: Reader) -> tuple[float, Link | None]:
 
 
 def instant(link: Link, reader: Reader) -> float:
-    """When `link` ends, on the reader's clock; a deadline that fired has passed. The one place that converts clocks."""
+    """The instant at which `link` ends, on the reader's clock; a deadline that fired has passed.
+
+    The one place that converts clocks.
+    """
     when, its, ours = link._when, link._here.clock, reader.clock
     if link._state is not ACTIVE:
         return min(when, its()) if its is ours else ours()

@@ -1,4 +1,4 @@
-"""Where the endpoint of a request is waiting as its deadline fires: in tasks and threads that its framework runs it in.
+"""The place that the endpoint of a request waits in as its deadline fires, in tasks and threads of its framework.
 
 What a request's own task waits in is told by the traceback of the cancellation, as of every timeout. Frameworks put
 tasks of anyio's groups in between (Starlette's BaseHTTPMiddleware, its streams), and threads (plain functions), which

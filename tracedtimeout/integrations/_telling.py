@@ -23,7 +23,7 @@ Changes = dict[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request goes; ports as they are written, None for the scheme's own."""
+    """The address that a request goes to; ports as they are written, None for the scheme's own."""
 
     scheme: str
     host: str
