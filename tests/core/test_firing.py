@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,6 +20,8 @@ from tracedtimeout._core._lane import Lane
 from tracedtimeout._core._lanes import LINGER, MOST
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core.figures import _metrics, _process
+from tracedtimeout._core.figures._series import Figures
+from tracedtimeout.testing import run
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -143,6 +146,41 @@ async def test_one_that_fired_and_whose_coroutine_is_dropped_is_counted_once() -
     del task
     gc.collect()
     assert figures("closed")["duration"] == {"cancelled": 1}
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_one_that_another_thread_drops_is_counted_by_its_loop(closes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads at one figure would lose a count, or count twice; a loop that is closed before its turn is counted by
+    who reads."""
+    threads = list[int]()
+    record = Figures.record_exit
+
+    def recorded(self: Figures, *args: Any) -> None:
+        threads.append(threading.get_ident())
+        record(self, *args)
+
+    async def opens() -> None:
+        with suppress(asyncio.CancelledError):
+            await timeout(1.0, name="elsewhere").__aenter__()
+            await asyncio.sleep(9.0)
+
+    async def main() -> object:
+        gc.disable()
+        await asyncio.create_task(opens())
+        await asyncio.sleep(0)
+        monkeypatch.setattr(Figures, "record_exit", recorded)
+        thread = threading.Thread(target=gc.collect)
+        thread.start()
+        thread.join()
+        gc.enable()
+        told = list(threads)
+        if not closes:
+            await asyncio.sleep(0)
+        return told
+
+    assert run(main()) == []
+    assert figures("elsewhere")["duration"] == {"cancelled": 1}
+    assert threads == [threading.get_ident()]
 
 
 async def test_one_that_was_dropped_and_counted_is_not_counted_again() -> None:

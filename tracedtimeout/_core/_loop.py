@@ -76,7 +76,7 @@ class LoopState(Lanes):
         """Replaced when a deadline moves, fires or is left that others lie beneath: see `_link`."""
         self.forked = False
         """True in a fork of the loop's process: nothing of the loop goes on here."""
-        self.unwinding = Unwinding()
+        self.unwinding = Unwinding(self)
         """The timeouts that have fired and are yet to be left."""
         self.around: dict[Any, Any] = {}
         """By links whose child was left by a cancellation: those around that had fired then, or the one that had, where

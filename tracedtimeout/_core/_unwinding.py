@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from functools import partial
 from itertools import islice
+from threading import get_ident
 from typing import Any
 
 from ._outcome import Outcome
@@ -31,7 +33,12 @@ class Unwinding(dict[int, UntilLeft]):
     A timeout that is dropped in the place of being left is counted by its reference: nobody else can.
     """
 
-    __slots__ = ()
+    __slots__ = ("here",)
+
+    def __init__(self, here: Any) -> None:
+        super().__init__()
+        self.here = here
+        """The loop's state."""
 
     def reference(self, timeout: Any) -> UntilLeft:
         """A reference to `timeout`, which is about to fire, yet to be put here."""
@@ -42,8 +49,12 @@ class Unwinding(dict[int, UntilLeft]):
         return until_left
 
     def count(self, reference: UntilLeft) -> None:
-        """Count the timeout of `reference`, which was dropped, once. What breaks this off leaves it to
-        `count_dropped`."""
+        """Count the timeout of `reference`, which was dropped, once, in the thread of its loop while that is open: the
+        collector may tell of it in any. What breaks this off leaves it to `count_dropped`."""
+        if get_ident() != self.here.thread and self.here.is_open():
+            again = partial(self.count, reference)
+            self.here.hand_over(again, again)
+            return
         if self.get(reference.key) is reference:
             if reference.figures is not None:
                 # fmt: off
