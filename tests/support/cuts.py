@@ -60,6 +60,7 @@ async def cuts(
     *,
     most: int,
     times: int = 1000,
+    at_each: bool = False,
     side_by_side: int = 8,
     within: float | None = None,
 ) -> Counter[int]:
@@ -69,6 +70,7 @@ async def cuts(
 
     Args:
         most: one of how many first awaits is chosen.
+        at_each: go on until each of those was chosen for a cut; some are only reached on a new connection.
         within: seconds after which it is cut at the latest.
 
     Returns:
@@ -78,8 +80,12 @@ async def cuts(
     numbers = count()
     told: Counter[int] = Counter()
 
+    def is_enough() -> bool:
+        assert told.total() < 20 * times, told
+        return told.total() - told[0] >= times and (not at_each or all(told[each] for each in range(1, most + 1)))
+
     async def worker() -> None:
-        while told.total() - told[0] < times:
+        while not is_enough():
             suspensions = chance.randint(1, most)
             was_cut = await cut(partial(work, next(numbers)), suspensions, within=within)
             told[suspensions if was_cut else 0] += 1
