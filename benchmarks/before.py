@@ -92,10 +92,11 @@ def programs_of(tree: Path) -> Any:
     sys.path.insert(0, str(tree))
     try:
         programs: Any = importlib.import_module(PROGRAMS)
-        importlib.import_module(f"{PACKAGE}._core._hot")
+        library = programs.tracedtimeout
+        for name in library.__all__:
+            getattr(library, name)  # some come as they are asked for, from where the path leads then
     finally:
         sys.path.remove(str(tree))
-    library = programs.tracedtimeout
     assert Path(library.__file__).is_relative_to(tree), f"{PACKAGE} came from {library.__file__}"
     programs.make = lambda delay: library.timeout(delay, name="named")
     return programs
