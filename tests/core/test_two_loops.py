@@ -16,6 +16,7 @@ from tests.schedules.turns import Loop, LoopPlayer, Turns
 from tests.support import figures, running_task
 from tests.support.watching import at_once
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, timeout
+from tracedtimeout._core._loop import state_of
 
 LATER = 1024.0
 """How much further the second loop's clock is."""
@@ -292,3 +293,24 @@ def test_what_is_cancelled_for_a_deadline_of_another_loop_was_ended_by_it(two: T
 
     two.run(main())
     assert [(each.outcome, each.owner) for each in seen] == [(Outcome.INHERITED, "outer")]
+
+
+def test_what_may_fire_on_another_loop_is_looked_at_by_each_exit(two: Two) -> None:
+    """It does so without a word, so that nothing beneath it is known to who is left next."""
+    known: list[list[object]] = []
+
+    async def inner() -> None:
+        with suppress(TimeoutError):
+            async with timeout(1.0), timeout(8.0):
+                try:
+                    async with timeout(9.0):
+                        await asyncio.sleep(99)
+                finally:
+                    known.append(list(state_of(asyncio.get_running_loop()).around))
+
+    async def main() -> None:
+        async with timeout(5.0):
+            await two.there(inner())
+
+    two.run(main())
+    assert known == [[]]

@@ -47,8 +47,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 0)) -> _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 1))": INHERITS,
     },
     "_deciding": {
-        "_Around: fired: int = 0 -> fired: int = 1": f"{SAME}: who leaves it out leaves `before` unknown, and it is counted anew",
-        "_Around: further: int = -1 -> further: int = -2": f"{SAME}: nobody leaves it out",
         "module: _MOST_AROUND = 1000 -> _MOST_AROUND = 1001": BOUND,
         "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, True, 0, places=ender.places))": FOUND,
         "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 1, places=ender.places))": FOUND,

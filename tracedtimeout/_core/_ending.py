@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from . import _context, _observers, _warn, _where
 from ._closers import keep_told, tell_end
-from ._deciding import decide, single_ender
+from ._deciding import decide, ender
 from ._ended import Ended, Fired, label_of
 from ._exceeded import DeadlineExceeded
 from ._facts import Facts
@@ -50,7 +50,7 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     if (exc.__class__ is CancelledError and self._more is None and self._inner is None and at_home
             and task.cancelling() == 1):  # fmt: skip
         if fired is None:
-            if here.unwinding and (link := single_ender(self, here, 0)) is not None:
+            if here.unwinding and (link := ender(self, here, 1)) is not None and link._here is here:
                 _interrupted(self, here, link, now, package)
                 return None
         elif (fired.own and fired.cancels and fired.cancelling == 1

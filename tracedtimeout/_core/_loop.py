@@ -79,9 +79,9 @@ class LoopState(Lanes):
         self.unwinding = Unwinding(self)
         """The timeouts that have fired and are yet to be left."""
         self.around: dict[Any, Any] = {}
-        """By links whose child was left by a cancellation: those around that had fired then, or the one that had, where
-        it was one; see `_deciding`. Else a deep nest that ends at once would be walked anew at each exit. Emptied as
-        the last of `unwinding` is left."""
+        """By links that an exit by cancellation looked at: those from there outwards that have fired; see `_deciding`.
+        Else a deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is
+        left."""
         self.handed: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         """Exits in other threads, each handed over to the loop: see `hand_over`. No more than the loop has entered."""
         self.figures = LoopFigures()
