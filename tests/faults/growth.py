@@ -240,6 +240,25 @@ async def nest_expires(lib: Library, n: int) -> float:
     return instructions.count / n
 
 
+async def nest_is_cancelled(lib: Library, n: int) -> float:
+    """Be cancelled, one of n nested, with an expiry meanwhile that had others beneath it."""
+
+    async def over() -> None:
+        async with AsyncExitStack() as stack:
+            for depth in range(n):
+                await stack.enter_async_context(lib.timeout(LONG + depth))
+            await pause(LONG)
+
+    task = asyncio.create_task(over())
+    with suppress(TimeoutError):
+        async with lib.timeout(5), lib.timeout(LONG):
+            await pause(LONG)
+    task.cancel()
+    with counting() as instructions:
+        await asyncio.wait([task])
+    return instructions.count / n
+
+
 async def _all_expire(lib: Library, n: int, delays: list[float]) -> float:
     """Expire all of n nested timeouts: each cuts the body off once more, until the last."""
 
@@ -398,6 +417,7 @@ CASES: dict[str, Cost] = {
         one_tick,
         group_expires,
         nest_expires,
+        nest_is_cancelled,
         nest_expires_at_once,
         nest_expires_outermost_first,
         nest_expires_innermost_first,

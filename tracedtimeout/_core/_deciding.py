@@ -13,6 +13,7 @@ from ._exceeded import DeadlineExceeded
 from ._facts import Facts
 from ._firing import cancelling_before
 from ._link import EXPIRING, Link, earliest
+from ._loop import Stamp
 from ._outcome import Outcome
 
 is_answer: Callable[[BaseException], bool] = lambda exc: False  # noqa: E731  # replaced by a name for a callable
@@ -47,7 +48,7 @@ def decide(
         ender: Fired = link._fired  # type: ignore[attr-defined]  # only timeouts fire
         if fired is not None:
             return Outcome.INHERITED, fired._replace(owner=ender.owner)
-        return Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)
+        return Outcome.INHERITED, _untimed(ender.at, ender.owner, places=ender.places)
     _freeze(self, here, at_home=at_home)
     enforced = fired is not None and fired.enforced
     if exc is not None:
@@ -76,8 +77,8 @@ def _freeze(self: Facts, here: Any, *, at_home: bool) -> None:
 
 def _ender(self: Facts, here: Any, fired: Fired | None) -> Link | None:
     """`ender`, for a `self` that may have fired itself, and whose task may have been asked to end before."""
-    if not here.unwinding and self._stamp is here.stamp:
-        return None  # nothing here has fired and is open
+    if not here.unwinding and self._stamp.__class__ is Stamp:
+        return None  # nothing here has fired and is open, and none around it is another loop's
     task, before = self._task, cancelling_before(self)
     assert task is not None
     return ender(self, here, task.cancelling() - before - (fired is not None and fired.cancels), before)
@@ -117,7 +118,7 @@ def _around(self: Facts, here: Any, before: int) -> _Around:
         passed.append(link)
         link = link._parent
     around: _Around = (stamp, None, None, 0) if link is None else found
-    if len(known) >= _MOST_AROUND:
+    if passed and len(known) >= _MOST_AROUND:
         known.clear()
     keeps = True
     for link in reversed(passed):
@@ -145,13 +146,18 @@ def _found_by_code(self: Facts, here: Any, exc: BaseException) -> Fired | None:
             return fired._replace(own=True, owner=self.name)
         if self._when > here.clock() + here.resolution:
             return None  # it was moved since
-        return Fired(at, self.name, True, True, 0, spent=_spent.frozen(self._spent))
+        return _untimed(at, self.name, own=True, spent=_spent.frozen(self._spent))
     outer = self._parent
     while outer is not None and outer is not link:
         outer = outer._parent
     if link is None or outer is None:
         return None
-    return Fired(at, getattr(link, "owner", link.name), False, False, 0)
+    return _untimed(at, getattr(link, "owner", link.name))
+
+
+def _untimed(at: float, owner: str, *, own: bool = False, places: Any = None, spent: _spent.Raw = None) -> Fired:
+    """An expiry for which no timer of the timeout itself ran."""
+    return Fired(at, owner, own, False, 0, places=places, spent=spent)
 
 
 def _token_of(exc: BaseException) -> Any:
