@@ -183,17 +183,28 @@ async def unwinding() -> AsyncIterator[None]:
 async def test_what_one_exit_finds_is_known_to_the_next() -> None:
     """Of all around it at once, and no more than so many: it is let go of where it grows large."""
     around = state_of(running_loop()).around
-    for others, known in ((999, 1_001), (1_000, 2)):
+
+    async def inner(outer: Timeout, size: int) -> None:
+        async with timeout(8.0) as between:
+            try:
+                async with timeout(9.0):
+                    await asyncio.sleep(50.0)
+            finally:
+                assert len(around) == size
+                assert [around[each][1:] for each in (outer, between)] == [(outer, outer, 1)] * 2
+                found.append(around[outer])
+
+    found = list[object]()
+    for others, size in ((999, 1_001), (1_000, 2)):
         around.clear()
         around.update(dict.fromkeys(range(others)))
         with suppress(TimeoutError):
-            async with timeout(1.0, name="outer") as outer, timeout(8.0) as between:
+            async with timeout(1.0) as outer:
                 try:
-                    async with timeout(9.0):
-                        await asyncio.sleep(50.0)
+                    await inner(outer, size)
                 finally:
-                    assert len(around) == known
-                    assert [around[each][1:] for each in (outer, between)] == [(outer, outer, 1)] * 2
+                    assert around[outer] is found[-1]
+    assert len(found) == 2
 
 
 async def test_an_error_of_a_call_is_no_answer_unless_a_framework_takes_it_for_one() -> None:

@@ -6,7 +6,7 @@ BOUND = "a bound of memory: one more is no matter"
 CACHE = "kept for speed: worked out anew, it is the same"
 SAME = "the same in every case"
 ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
-FOUND = "nobody asks of what one around it has fired"
+FOUND = "nobody asks of an expiry for which no timer ran"
 INHERITS = "threads that begin with a context come here alone, from 3.14 on: .ci/inherited"
 COLLECTED = "the garbage collector leaves the parent in that very moment: see tests/faults/collector.py"
 INSTANT = "a clock that stands at that very instant: who is early or late by nothing is neither"
@@ -48,8 +48,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
     },
     "_deciding": {
         "module: _MOST_AROUND = 1000 -> _MOST_AROUND = 1001": BOUND,
-        "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, True, 0, places=ender.places))": FOUND,
-        "decide: return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 0, places=ender.places)) -> return (Outcome.INHERITED, Fired(ender.at, ender.owner, False, False, 1, places=ender.places))": FOUND,
+        "_untimed: return Fired(at, owner, own, False, 0, places=places, spent=spent) -> return Fired(at, owner, own, True, 0, places=places, spent=spent)": FOUND,
+        "_untimed: return Fired(at, owner, own, False, 0, places=places, spent=spent) -> return Fired(at, owner, own, False, 1, places=places, spent=spent)": FOUND,
     },
     "_delays": {
         "module: MOST_LIMITS = 16 -> MOST_LIMITS = 17": BOUND,
