@@ -54,18 +54,18 @@ async def test_late_is_what_had_time_and_was_left_after_its_deadline(
 async def test_a_count_that_was_taken_back_inside_is_no_other_deadlines() -> None:
     """Who was cancelled before, and takes that back in a timeout, is ended by the deadline around, as in asyncio."""
 
-    async def main() -> tuple[object, int]:
+    async def main() -> tuple[object, object, int]:
         task = running_task()
         asyncio.get_running_loop().call_soon(task.cancel)
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(50.0)
         with pytest.raises(TimeoutError):
-            async with timeout(2.0) as outer, timeout(9.0):
+            async with timeout(2.0) as outer, timeout(9.0) as inner:
                 task.uncancel()
                 await asyncio.sleep(50.0)
-        return outer.outcome, task.cancelling()
+        return outer.outcome, inner.outcome, task.cancelling()
 
-    assert await asyncio.create_task(main()) == (Outcome.EXPIRED, 0)
+    assert await asyncio.create_task(main()) == (Outcome.EXPIRED, Outcome.INHERITED, 0)
 
 
 async def test_a_count_from_before_is_no_cancellation_of_those_inside() -> None:
@@ -331,8 +331,9 @@ def found_plainly(self: Any, here: Any, before: int) -> tuple[object, Any, Any, 
     """Those around `self` that have fired and are yet to be left: all of them are looked at."""
     found, link = list[Any](), self._parent
     while link is not None:
-        if link._state is EXPIRING and (link._task is not self._task or link._fired.cancelling > before):
-            found.append(link)
+        if link._state is EXPIRING:
+            since = link._fired.cancelling > before or link._fired.at > self._started_at()
+            found += [link] * (since or link._task is not self._task)
         link = link._parent
     alike = list(takewhile(lambda each: each._task is found[0]._task, found))
     nearest, outermost = (found[0], alike[-1]) if found else (None, None)

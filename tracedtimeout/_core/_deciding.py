@@ -123,7 +123,11 @@ def _around(self: Facts, here: Any, before: int) -> _Around:
     keeps = True
     for link in reversed(passed):
         keeps = keeps and link._here is here  # another loop's may fire without a word
-        if link._state is EXPIRING and (link._task is not self._task or link._fired.cancelling > before):
+        if link._state is EXPIRING and (
+            link._task is not self._task
+            or link._fired.cancelling > before
+            or link._fired.at > self._started_at()  # what was asked for before was taken back since
+        ):
             _, nearest, last, fired = around
             alike = nearest is not None and nearest._task is link._task
             around = stamp, link, last if alike else link, fired + 1
