@@ -54,8 +54,8 @@ class Ended:
         owner: str,
         fired: Fired | None,
         package: str | None = "",
-        stopping: float = 0.0,
         opener: _where.Place | None = None,
+        stopping: float = 0.0,
     ) -> None:
         self.outcome = outcome
         self.elapsed = elapsed
@@ -80,10 +80,8 @@ class Ended:
         # fmt: off
         if dropped:
             self.counted = True
-        elif outcome is Outcome.COMPLETED and limit > 0.0:
-            figures.record_completed(self.elapsed, limit); self.counted = True  # one step
         else:
-            figures.record_exit(outcome, self.elapsed, limit); self.counted = True
+            figures.record_exit(outcome, self.elapsed, limit); self.counted = True  # one step
         # fmt: on
         if fired is None:
             return

@@ -51,9 +51,9 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
             and task.cancelling() == 1):  # fmt: skip
         if fired is None:
             if here.unwinding and (link := ender(self, here, 1)) is not None and link._here is here:
-                _interrupted(self, here, link, now, package)
+                _interrupted(self, here, link, now)
                 return None
-        elif (fired.own and fired.cancels and fired.cancelling == 1
+        elif (fired.own and fired.cancels
               and (mark := here.unwinding.get(id(self))) is not None and mark.figures is not None
               and (parent is None or parent._outlasts(self._when, here.stamp))):  # fmt: skip
             return _expired(self, here, task, exc, fired, now, package)
@@ -72,7 +72,7 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
             opener = _where.opener(sys._getframe(2))
             if package is None and opener is not None:
                 package = opener.module.partition(".")[0]
-    ended = Ended(outcome, elapsed, "" if fired is None else fired.owner, fired, package or "", stopping, opener)
+    ended = Ended(outcome, elapsed, "" if fired is None else fired.owner, fired, package or "", opener, stopping)
     after = EXPIRED if state is EXPIRING or (found is not None and found.own) else FINISHED
     raised = None
     if state is EXPIRING and handled and exc is not None and (found is None or not found.own):
@@ -107,7 +107,7 @@ def _expired(
         opener = _where.opener(frame)
         if package is None:
             package = "" if opener is None else opener.module.partition(".")[0]
-    ended = Ended(Outcome.EXPIRED, elapsed, fired.owner, fired, package, stopping, opener)
+    ended = Ended(Outcome.EXPIRED, elapsed, fired.owner, fired, package, opener, stopping)
     raised = exceeded(self, ended, limit)
     raised.__cause__ = exc
     self._deadline, self._owner = when, None
@@ -124,8 +124,6 @@ def _expired(
     here.unwinding.pop(id(self), None)
     if here.around and not here.unwinding:
         here.around.clear()
-    if not here.idle and not self._lane:
-        here.rest()
     if parent is not None:
         let_go(self, here, fired.owner, elapsed, now)
     if fired.passed is None and _context.current.get() is self:
@@ -136,7 +134,7 @@ def _expired(
     return raised
 
 
-def _interrupted(self: Facts, here: Any, link: Any, now: float, package: str | None) -> None:
+def _interrupted(self: Facts, here: Any, link: Any, now: float) -> None:
     """`close`, where the timer of `link`, around `self`, ended the body and nothing else happened.
 
     As `_expired`: 280 instructions less of 710.
@@ -144,13 +142,12 @@ def _interrupted(self: Facts, here: Any, link: Any, now: float, package: str | N
     its, deadline, started = link._fired, link._when, self._started
     if started is None:
         started = self._when - self._lane.delay
-    elapsed, limit, opener = max(0.0, now - started), max(0.0, deadline - started), None
-    if its.places is not None:
+    elapsed, limit = max(0.0, now - started), max(0.0, deadline - started)
+    opener, package = None, ""
+    if its.places is not None:  # else nobody can ask where it was; nor of one in a call, which knows its package
         opener = _where.opener(sys._getframe(3))
-        if package is None and opener is not None:
-            package = opener.module.partition(".")[0]
-    fired = Fired(its.at, its.owner, False, False, 0, True, its.places)
-    ended = Ended(Outcome.INHERITED, elapsed, its.owner, fired, package or "", 0.0, opener)
+        package = "" if opener is None else opener.module.partition(".")[0]
+    ended = Ended(Outcome.INHERITED, elapsed, its.owner, its, package, opener)
     self._deadline, self._owner = deadline, link
     self._state, self._ended, self._stamp = FINISHED, ended, None  # one step: see `broken_off`
     figures = self._series.figures
@@ -207,12 +204,11 @@ def _settle(self: Facts, here: Any, ended: Ended, limit: float, now: float, erro
             forget_reserve(self)
         if self._parent is not None:
             let_go(self, here, self._series.name if more is None else self.name, ended.elapsed, now)
-        beneath = more is not None or self._inner is not None  # there may be something
-        if fired is not None and self._state is EXPIRED:
-            if beneath:
-                end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose timer ran
+        if self._state is EXPIRED:
+            assert fired is not None
+            end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose timer ran
             _context.step_out(self, past_budgets=fired.passed is not None)
-        elif beneath:
+        else:
             hand_on(self, here)
         self._task = None
     finally:
@@ -257,10 +253,9 @@ def refuse(self: Facts, here: Any, left: float, owner: Link | None) -> NoReturn:
     )
     if left <= 0.0 and owner is not None:
         refusal.deadline_token = (weakref.ref(owner), owner._here.stopwatch())
+    if _observers.installed:
+        more.closers = _observers.opened(self, keep_told)  # who hear of its end as the entry breaks off
     try:
-        if _observers.installed:
-            more.closers = _observers.opened(self, keep_told)
         raise refusal
     finally:
-        tell_end(self, refusal)
         del refusal

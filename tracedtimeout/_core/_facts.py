@@ -164,8 +164,6 @@ class Facts(Link):
     def spent(self) -> tuple[Spent, ...]:
         """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
         fired = self._fired
-        if fired is None and self._ended.__class__ is Ended:
-            fired = self._ended.fired if self._ended.fired is not None and self._ended.fired.own else None
         return _spent.told(self._spent) if fired is None else _spent.told(fired.spent, fired.unfinished or ())
 
     @property
