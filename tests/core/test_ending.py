@@ -10,13 +10,24 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.support import figures, running_loop, running_task
-from tests.support.watching import Ended, at_once
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, budget, checkpoint, remaining, timeout, wait_for
+from tests.support.watching import Ended, at_once, live_timers
+from tracedtimeout import (
+    DeadlineExceeded,
+    Outcome,
+    Timeout,
+    View,
+    budget,
+    checkpoint,
+    detach,
+    remaining,
+    timeout,
+    wait_for,
+)
 from tracedtimeout._core import _observers
 from tracedtimeout._core._exceeded import Where
 from tracedtimeout._core._hot import enter, leave, left_by
@@ -97,10 +108,11 @@ async def test_one_that_fails_is_kept_by_nobody() -> None:
             assert gone() is None
 
 
-async def test_what_was_known_of_a_nest_that_ended_is_forgotten() -> None:
+@pytest.mark.parametrize("at_least", [0.0, 0.5], ids=["straight", "with an option"])
+async def test_what_was_known_of_a_nest_that_ended_is_forgotten(at_least: float) -> None:
     """A nest that is cancelled is walked once; with the last that had fired, what was found is let go of."""
     with suppress(TimeoutError):
-        async with timeout(1.0), timeout(8.0), timeout(9.0):
+        async with timeout(1.0, at_least=at_least), timeout(8.0), timeout(9.0):
             await asyncio.sleep(50.0)
     assert state_of(asyncio.get_running_loop()).around == {}
 
@@ -117,6 +129,51 @@ async def test_one_that_expired_beneath_another_that_is_open_leaves_that_in_forc
     assert remaining() == float("inf")
 
 
+async def test_one_that_is_open_beneath_what_expired_is_handed_on() -> None:
+    """Left out of order: from then on it is unfinished work of the next one around."""
+    inner = timeout(50.0, name="inner")
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(5.0):
+            with suppress(TimeoutError):
+                async with timeout(1.0, name="own"):
+                    await inner.__aenter__()
+                    await asyncio.sleep(50.0)
+            await asyncio.sleep(50.0)
+    await inner.__aexit__(None, None, None)
+    assert [str(each) for each in caught.value.spent] == ["1.000 s in own", "5.000 s in inner (unfinished)"]
+
+
+async def test_a_name_past_the_cap_is_the_one_that_took_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted with others, and the one around it tells it by its own."""
+    monkeypatch.setattr(_process, "max_names", 0)
+    async with timeout(9.0) as around:
+        with suppress(ValueError):
+            async with timeout(5.0, name="past the cap"):
+                await asyncio.sleep(0.5)
+                raise ValueError
+    assert [str(each) for each in around.spent] == ["0.500 s in past the cap"]
+
+
+async def test_an_expiry_tells_the_limit_as_the_code_has_it() -> None:
+    """To the last digit, on a loop whose durations are measured by another clock than its deadlines."""
+    state_of(running_loop()).timed_apart = True
+    await asyncio.sleep(0.13)
+    assert (0.13 + 1.0) - 0.13 != 1.0
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(1.0) as expired:
+            await asyncio.sleep(50.0)
+    assert (caught.value.limit, expired.limit) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("at_least", [0.0, 0.5], ids=["straight", "with an option"])
+async def test_an_expiry_leaves_no_timer(at_least: float) -> None:
+    """Nor does what it ended, which had one of its own."""
+    with suppress(TimeoutError):
+        async with timeout(1.0), timeout(9.0, at_least=at_least):
+            await asyncio.get_running_loop().create_future()
+    assert live_timers(asyncio.get_running_loop()) == []
+
+
 async def test_one_that_was_moved_is_counted_as_used() -> None:
     """In time is in time, however short: a share of its limit was used."""
     async with timeout(9.0, name="moved") as moved:
@@ -124,6 +181,17 @@ async def test_one_that_was_moved_is_counted_as_used() -> None:
         await asyncio.sleep(0.25)
     assert moved.outcome is Outcome.COMPLETED
     assert recorded(_metrics.UTILIZATION, "moved").total == 0.5
+
+
+async def test_of_two_that_fired_the_one_whose_cancellation_stands_is_the_one() -> None:
+    """That of the other was taken back inside, before."""
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="outer"), timeout(2.0, name="between"), timeout(9.0) as inner:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(50.0)
+            running_task().uncancel()
+            await asyncio.sleep(50.0)
+    assert (inner.outcome, inner.owner) == (Outcome.INHERITED, "between")
 
 
 # Errors that code keeps for later
@@ -219,6 +287,21 @@ async def test_left_twice_in_another_thread_it_is_counted_once() -> None:
     assert figures("held")["duration"] == {"failed": 1}
 
 
+async def test_left_in_another_thread_its_observers_hear_with_what() -> None:
+    """In the thread of its loop, a turn later."""
+    told: list[object] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.append((ended.error, threading.get_ident()))
+
+    _observers.add(opened)
+    held, error = timeout(5.0), ValueError()
+    await held.__aenter__()
+    elsewhere(lambda: at_once(held.__aexit__(ValueError, error, None)))
+    await asyncio.sleep(0)
+    assert told == [(error, threading.get_ident())]
+
+
 @pytest.mark.parametrize("around", [None, 5.0], ids=["alone", "nested"])
 @pytest.mark.parametrize("fires", [True, False], ids=["fired", "in time"])
 async def test_left_in_another_thread_it_keeps_the_deadline_that_it_had(around: float | None, *, fires: bool) -> None:
@@ -262,13 +345,13 @@ class Strike(BaseException):
 
 
 class StruckLoop(VirtualClockLoop):
-    """A loop at whose clock's next reading an exception is raised, once that is asked for."""
+    """A loop at whose clock's next readings an exception is raised, as often as that is asked for."""
 
-    strikes = False
+    strikes = 0
 
     def time(self) -> float:
         if self.strikes:
-            self.strikes = False
+            self.strikes -= 1
             raise Strike
         return super().time()
 
@@ -291,7 +374,7 @@ def test_an_exit_that_is_broken_off_is_over(struck: StruckLoop) -> None:
             broken = timeout(5.0, name="broken")
             await broken.__aenter__()
             await asyncio.sleep(0.5)
-            struck.strikes = True
+            struck.strikes = 1
             with pytest.raises(Strike):
                 await broken.__aexit__(None, None, None)
             assert (broken.outcome, broken.expired(), broken._task) == (Outcome.FAILED, False, None)
@@ -316,7 +399,7 @@ def test_what_lies_beneath_an_exit_that_is_broken_off_has_the_next_deadline(stru
                 await broken.__aenter__()
                 task = asyncio.create_task(child.watch(delay=8.0))
                 await asyncio.sleep(0.5)
-                struck.strikes = True
+                struck.strikes = 1
                 with pytest.raises(Strike):
                     await broken.__aexit__(None, None, None)
                 assert child.timeout.deadline() == 3.0
@@ -326,6 +409,110 @@ def test_what_lies_beneath_an_exit_that_is_broken_off_has_the_next_deadline(stru
 
     struck.run_until_complete(main())
     struck.close()
+
+
+def test_an_exit_whose_clearing_up_is_broken_off_too_is_counted_once(struck: StruckLoop) -> None:
+    """The next turn of the loop's timer goes on with it."""
+
+    async def main() -> None:
+        async with timeout(1.0):
+            broken = timeout(5.0, name="broken")
+            await broken.__aenter__()
+            struck.strikes = 2
+            with pytest.raises(Strike):
+                await broken.__aexit__(None, None, None)
+            assert (broken.outcome, list(state_of(struck).pending)) == (Outcome.FAILED, [broken])
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(2.0)
+            assert (broken._task, state_of(struck).pending) == (None, {})
+        assert figures("broken")["duration"] == {"failed": 1}
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
+@pytest.mark.parametrize("fires", [True, False], ids=["fired", "cancelled by another"])
+def test_an_exit_that_is_broken_off_takes_back_its_own_cancellation(struck: StruckLoop, *, fires: bool) -> None:
+    """And no other's; the timeout is unwinding no more."""
+
+    async def main() -> None:
+        broken, task = timeout(1.0 if fires else 5.0), running_task()
+        await broken.__aenter__()
+        if not fires:
+            struck.call_later(1.0, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(2.0)
+        struck.strikes = 1
+        with pytest.raises(Strike):
+            await broken.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
+        assert (task.cancelling(), state_of(struck).unwinding) == (0 if fires else 1, {})
+        if not fires:
+            task.uncancel()
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
+def test_an_exit_in_another_thread_that_is_broken_off_is_cleared_up_in_its_own(struck: StruckLoop) -> None:
+    """By the loop, at once: nothing is counted, nor told, elsewhere."""
+    told: list[object] = []
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.append((ended.outcome, threading.get_ident()))
+
+    async def main() -> None:
+        _observers.add(opened)
+        broken = timeout(5.0, name="broken")
+        await broken.__aenter__()
+
+        def leave() -> None:
+            struck.strikes = 1
+            with pytest.raises(Strike):
+                at_once(broken.__aexit__(None, None, None))
+
+        elsewhere(leave)
+        assert (broken.outcome, told) == (None, [])
+        await asyncio.sleep(0)
+        assert told == [(Outcome.FAILED, threading.get_ident())]
+        assert figures("broken")["duration"] == {"failed": 1}
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
+class StruckParent:
+    """In the place of a timeout's parent: it raises as that is told that the timeout was left."""
+
+    def __init__(self, parent: Any) -> None:
+        self.__dict__["parent"] = parent
+
+    def __getattr__(self, field: str) -> Any:
+        return getattr(self.parent, field)
+
+    def __setattr__(self, field: str, value: object) -> None:
+        if field == "_inner":
+            raise Strike
+        setattr(self.parent, field, value)
+
+
+@pytest.mark.parametrize("usual", [True, False], ids=["straight", "with more facts"])
+@pytest.mark.parametrize("own", [True, False], ids=["its own", "that around"])
+async def test_an_expiry_whose_exit_is_broken_off_once_counted_is_counted_once(own: bool, usual: bool) -> None:
+    """What it tells the one around it comes after that."""
+    with suppress(TimeoutError):
+        async with timeout(9.0 if own else 1.0, name="around") as around:
+            broken = timeout(1.0 if own else 9.0, name="broken")
+            await broken.__aenter__()
+            if not usual:
+                broken._extend()
+            try:
+                await asyncio.sleep(50.0)
+            except asyncio.CancelledError as exc:
+                broken._parent = cast(Timeout, StruckParent(around))
+                with pytest.raises(Strike):
+                    await broken.__aexit__(asyncio.CancelledError, exc, None)
+                broken._parent = around
+    assert figures("broken")["duration"] == {"expired" if own else "inherited": 1}
 
 
 def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -396,13 +583,49 @@ def test_one_that_was_dropped_is_counted_once_though_its_exit_is_broken_off(
         await asyncio.sleep(2.0)
         struck.set_exception_handler(lambda loop, context: None)
         del task
-        struck.strikes = True
+        struck.strikes = 1
         gc.collect()
         assert told == [Strike]
         assert figures("dropped")["duration"] == {"cancelled": 1}
 
     struck.run_until_complete(main())
     struck.close()
+
+
+async def test_one_that_was_dropped_is_counted_once_though_it_ends_as_an_expiry_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its coroutine, which the collector closes, raises another CancelledError."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda args: told.append(args.exc_type))
+
+    async def opened() -> None:
+        async with timeout(1.0, name="dropped"):
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(9.0)
+            try:
+                await running_loop().create_future()
+            except GeneratorExit:
+                raise asyncio.CancelledError  # noqa: B904  # the question
+
+    task = asyncio.create_task(opened())
+    await asyncio.sleep(2.0)
+    running_loop().set_exception_handler(lambda loop, context: None)  # it was pending
+    del task
+    gc.collect()
+    assert told == [DeadlineExceeded]
+    assert figures("dropped")["duration"] == {"cancelled": 1}
+
+
+async def test_one_that_was_counted_as_dropped_is_counted_once_though_it_expires() -> None:
+    """The count was broken off before it was noted."""
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="dropped") as dropped:
+            try:
+                await asyncio.sleep(9.0)
+            finally:
+                state_of(running_loop()).unwinding[id(dropped)].figures = None
+    assert "duration" not in figures("dropped")
 
 
 # By other tasks
@@ -574,13 +797,85 @@ async def cancelled_as_well() -> None:
         await asyncio.sleep(9.0)
 
 
+def module(name: str, code: str, **names: object) -> dict[str, Any]:
+    """The names of a module of another package."""
+    made: dict[str, Any] = {"__name__": name, **names}
+    exec(compile(code, f"/site/{name.replace('.', '/')}.py", "exec"), made)  # noqa: S102
+    return made
+
+
+LIBRARY = module(
+    "library.pool",
+    "async def acquire():\n    await sleep(9.0)\n"
+    "async def call(function):\n    await function()\n"
+    "async def leave(entered, exc):\n    await entered.__aexit__(type(exc), exc, exc.__traceback__)\n",
+    sleep=asyncio.sleep,
+)
+
+
+DRIVER = module("driver.wire", "async def acquire():\n    await sleep(9.0)\n", sleep=asyncio.sleep)
+
+
+async def waits_in_a_library() -> None:
+    async with opened(1.0, "own"):
+        await LIBRARY["acquire"]()
+
+
+async def waits_in_a_library_for_one() -> None:
+    await LIBRARY["call"](waits_in_a_library)
+
+
+async def gathers_in_a_library() -> None:
+    async with opened(1.0, "own"), opened(5.0, "inner"):
+        await asyncio.gather(LIBRARY["acquire"](), asyncio.sleep(9.0))
+
+
+async def gathers_in_a_library_for_one() -> None:
+    await LIBRARY["call"](gathers_in_a_library)
+
+
+async def left_by_a_library() -> None:
+    entered = opened(1.0, "own")
+    await entered.__aenter__()
+    try:
+        await LIBRARY["call"](DRIVER["acquire"])
+    except asyncio.CancelledError as exc:
+        await LIBRARY["leave"](entered, exc)
+
+
+async def entered_later_than_made() -> None:
+    late, inner = opened(2.0, "own"), opened(9.0, "inner")
+    await asyncio.sleep(0.5)
+    async with late, inner:
+        await asyncio.sleep(9.0)
+
+
+async def leaves_a_block_open() -> float:
+    async with opened(9.0, "around"):
+        with suppress(TimeoutError):
+            async with opened(1.0, "own"):
+                detach().__enter__()
+                await asyncio.sleep(9.0)
+        return remaining()
+
+
+async def moved_beneath_another_that_goes_on() -> None:
+    async with opened(9.0, "around") as around:
+        with suppress(TimeoutError):
+            async with opened(1.0, "own"):
+                around.reschedule(running_loop().time() + 8.0)
+                await asyncio.sleep(9.0)
+
+
 EXPIRING = (alone, slow_to_stop, of_no_time, two_inside, inside_another_that_goes_on, inside_a_budget, in_a_child,
             in_a_gather, in_a_group, children_of_two_floors, a_child_that_is_cancelled_before, a_child_of_a_child,
-            entered_twice_over, cancelled_as_well)  # fmt: skip
+            entered_twice_over, cancelled_as_well, waits_in_a_library, waits_in_a_library_for_one, gathers_in_a_library,
+            gathers_in_a_library_for_one, left_by_a_library, entered_later_than_made, leaves_a_block_open,
+            moved_beneath_another_that_goes_on)  # fmt: skip
 
 
 @pytest.mark.parametrize("program", EXPIRING, ids=[each.__name__ for each in EXPIRING])
-def test_the_straight_way_tells_what_the_other_does(program: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def test_the_straight_way_tells_what_the_other_does(program: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Of each timeout all that can be asked, the same error with the same words, the same figures to the last digit,
     the task asked to end as often, and nothing left for what comes after."""
 
@@ -588,22 +883,19 @@ def test_the_straight_way_tells_what_the_other_does(program: Callable[[], Corout
         timeouts: list[Timeout] = []
         usual.set(straight)
         seen.set(timeouts)
-        raised = None
+        await asyncio.sleep(3.0)
         try:
-            await program()
+            given: object = await program()
         except BaseException as exc:
-            raised = (type(exc), str(exc), type(exc.__cause__), getattr(exc, "where", None))
-        told = [
-            (t.name, t.outcome, t.owner, t.limit, t.requested, t.elapsed, t.overrun, t.source, t.deadline(), t.spent)
-            for t in timeouts
-        ]
+            given = (type(exc), str(exc), type(exc.__cause__), getattr(exc, "where", None))
+        told = [facts(each) for each in timeouts]
         left = list[float]()
         thread = threading.Thread(target=copy_context().run, args=(lambda: left.append(remaining()),))
         thread.start()
         thread.join()
         here = state_of(running_loop())
         kept = [*open_timeouts(), *here.unwinding, *here.around, *here.pending]
-        return raised, told, running_task().cancelling(), remaining(), left, kept
+        return given, told, running_task().cancelling(), remaining(), left, kept
 
     def once(straight: bool) -> object:
         _process.reset()
@@ -615,6 +907,11 @@ def test_the_straight_way_tells_what_the_other_does(program: Callable[[], Corout
         }
 
     assert once(True) == once(False)
+
+
+def facts(t: Timeout) -> tuple[object, ...]:
+    ended = (t.name, t.outcome, t.owner, t.limit, t.requested, t.elapsed, t.overrun, t.source, t.spent, t.where)
+    return (*ended, t.deadline(), t.remaining(), t.expired(), t._task)
 
 
 def vars_of(value: _process.Value) -> object:
@@ -642,3 +939,74 @@ async def test_what_gathers_ends_with_the_timeout_around_it(inner: Callable[[], 
             await inner()
     assert caught.value.owner == "outer"
     assert figures("inner")["duration"] == {"inherited": 1}
+
+
+# Where it waited, as the other way than the straight one finds
+
+
+async def waits_inside_another() -> None:
+    async with timeout(1.0), timeout(9.0, name="inner"):
+        await LIBRARY["acquire"]()
+
+
+async def gathers_inside_two() -> None:
+    async with timeout(1.0), timeout(1.0), timeout(9.0, name="inner") as inner:
+        seen.get().append(inner)
+        await asyncio.gather(LIBRARY["acquire"]())
+
+
+async def fails_as_it_is_ended() -> None:
+    async with timeout(1.0, name="inner"):
+        try:
+            await LIBRARY["acquire"]()
+        except asyncio.CancelledError:
+            raise LookupError  # noqa: B904  # the question
+
+
+def line_of(program: Callable[[], object], number: int) -> str:
+    return f"{__name__}:{program.__code__.co_firstlineno + number} in {program.__name__}"
+
+
+async def test_observers_hear_where_one_waited_that_another_ended() -> None:
+    """In the package that opened the timeout, where that is another's than the code that waits."""
+    told: dict[str, Where | None] = {}
+
+    def opened(view: View, /) -> Callable[[View], None]:
+        return lambda ended: told.update({ended.name: ended.where})
+
+    _observers.add(opened)
+    with suppress(TimeoutError):
+        await waits_inside_another()
+    assert told["inner"] == line_of(waits_inside_another, 2)
+
+
+async def test_one_that_two_others_ended_tells_where_it_waited() -> None:
+    """Through a gather, which both have cancelled: whoever holds the timeout is told."""
+    seen.set([])
+    with suppress(TimeoutError):
+        await LIBRARY["call"](gathers_inside_two)
+    assert seen.get()[0].where == line_of(gathers_inside_two, 3)
+
+
+async def test_an_expiry_behind_an_error_of_the_body_tells_where_it_waited() -> None:
+    """By what stands in the context of the error."""
+    with pytest.raises(LookupError) as caught:
+        await LIBRARY["call"](fails_as_it_is_ended)
+    context = caught.value.__context__
+    assert isinstance(context, DeadlineExceeded)
+    assert context.where == line_of(fails_as_it_is_ended, 3)
+
+
+async def test_a_call_waited_in_the_code_of_who_made_it() -> None:
+    """Also where a task of the standard library's making runs it, and its entry was no common one."""
+    orders = module(
+        "shop.orders",
+        "async def query():\n    await acquire()\n"
+        "async def order():\n    await create_task(wait_for(query(), 1.0, at_least=0.1))\n",
+        acquire=LIBRARY["acquire"],
+        create_task=asyncio.create_task,
+        wait_for=wait_for,
+    )
+    with pytest.raises(DeadlineExceeded) as caught:
+        await orders["order"]()
+    assert caught.value.where == "shop.orders:2 in query"

@@ -323,3 +323,27 @@ async def test_who_had_no_time_keeps_its_turn_where_what_lies_around_it_is_left(
                 await between.__aexit__(None, None, None)
                 await asyncio.sleep(50.0)
     assert fired == ["inner", "callback"]
+
+
+async def test_who_lies_around_one_that_cleans_up_is_ended_by_what_is_left_above() -> None:
+    """The cancellations of its own task's timeouts are no other's, however far inside they fired."""
+    cut: list[float] = []
+
+    async def works() -> None:
+        async with timeout(30.0, name="outermost"), timeout(20.0), timeout(15.0):
+            async with timeout(2.0):
+                try:
+                    await asyncio.sleep(50.0)
+                finally:
+                    try:
+                        await asyncio.sleep(10.0)
+                    finally:
+                        cut.append(now())
+
+    with suppress(TimeoutError):
+        async with timeout(3.0, name="above"):
+            task = asyncio.create_task(works())
+            await asyncio.sleep(50.0)
+    with pytest.raises(DeadlineExceeded) as caught:
+        await task
+    assert (cut, caught.value.name, caught.value.owner) == ([3.0], "outermost", "above")

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support import figures
 from tests.support.imports import PACKAGE
-from tracedtimeout import timeout
+from tests.support.watching import at_once
+from tracedtimeout import Timeout, timeout
 from tracedtimeout._core._loop import state_of, states
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import VirtualClockLoop
@@ -44,4 +45,29 @@ def test_a_child_has_nothing_of_its_parents_loops() -> None:
         os._exit(0 if all(right) and _process.snapshot() == {} and not _process._reading else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert (state.forked, state_of(loop), figures("parent")["duration"]) == (False, state, {"completed": 1})
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_what_was_entered_before_is_left_once_in_the_child() -> None:
+    """With nothing raised; the second exit is an error there too. (A real fork.)"""
+
+    loop = VirtualClockLoop()
+
+    async def enter() -> Timeout:
+        return await timeout(1.0).__aenter__()
+
+    entered = loop.run_until_complete(enter())
+    child = os.fork()
+    if child == 0:
+        try:
+            at_once(entered.__aexit__(ValueError, ValueError(), None))
+            state = repr(entered)
+            with pytest.raises(AssertionError, match="a Timeout that is finished cannot be left"):
+                at_once(entered.__aexit__(ValueError, ValueError(), None))
+            os._exit(0 if state == "<Timeout [finished]>" else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    at_once(entered.__aexit__(ValueError, ValueError(), None))
     loop.close()

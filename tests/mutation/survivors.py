@@ -8,6 +8,7 @@ SAME = "the same in every case"
 ELEVEN = "3.11 alone needs the other way, which finds the same: mutants are tried on later ones"
 FOUND = "nobody asks of an expiry for which no timer ran"
 INHERITS = "threads that begin with a context come here alone, from 3.14 on: .ci/inherited"
+EQUAL = "of two instants that are equal either will do"
 COLLECTED = "the garbage collector leaves the parent in that very moment: see tests/faults/collector.py"
 INSTANT = "a clock that stands at that very instant: who is early or late by nothing is neither"
 LAST = "it is left a few steps later, and nobody asks before"
@@ -32,6 +33,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Budget.open: self._effective(here) -> pass": CACHE,
     },
     "_ending": {
+        "_expired: if here.around and (not here.unwinding): -> if here.around or not here.unwinding:": CACHE,
+        "_expired: if fired.passed is None and _context.current.get() is self: -> if fired.passed is not None and _context.current.get() is self:": f"{SAME}: `step_out` finds it in as many steps more",
+        "_interrupted: if not here.idle and (not self._lane): -> if not here.idle or not self._lane:": SWEEP,
         "close: handled = True -> handled = False": UNASKED,
         "close: opener, stopping = (None, 0.0) -> opener, stopping = (None, 1.0)": UNASKED,
         "broken_off: lane.pop(self, None) -> pass": f"{SAME}: who calls it has done so, and a tick does it again",
@@ -78,7 +82,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "beside: if parent._state is ACTIVE: -> if parent._state is not ACTIVE:": f"{SAME}: what follows finds as much",
         "beside: more.children.pop(key, None) -> pass": COLLECTED,
         "beside: return beneath(self, here, here.clock()) -> return None": COLLECTED,
-        "broken_off: tell_end(self, exc) -> pass": "who refuses has told them, unless that is broken off",
         "broken_off: if more.__class__ is More and more.reserve is not None: -> if more.__class__ is More or more.reserve is not None:": f"{SAME}: without a reserve there is none to forget",
         "_take_back: let_go(self, self._here, self.name, 0.0, 0.0) -> let_go(self, self._here, self.name, 0.0, 1.0)": f"{SAME}: nothing was spent, whenever that was",
         "completed: self._state = FINISHED -> pass": TWIN,
@@ -93,6 +96,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "DeadlineExceeded.__init__: super().__init__(message) -> pass": f"{SAME}: its `args` are our own",
     },
     "_firing": {
+        "_facts: if (started := self._started) is not None and started > due: -> if (started := self._started) is not None and started >= due:": EQUAL,
+        "_facts: if more.__class__ is More and more.moved_at > due: -> if more.__class__ is More and more.moved_at >= due:": EQUAL,
+        "_facts: here.figures.timer_lag.record(at - due if at > due else 0.0) -> here.figures.timer_lag.record(at - due if at >= due else 0.0)": EQUAL,
         "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 2)": (
             f"{SAME}: who is beneath it was entered before it fired"
         ),

@@ -78,7 +78,7 @@ FORKS = ("test_fork.py",)
 LIKE = 6
 """Of a test with parameters so many are asked, the quickest; but for `EACH` one of them."""
 
-EACH = ("lines.py",)
+EACH = ("lines.py", "test_ending.py")
 """Whose parameters come to different lines."""
 
 LONGEST = 1.5
@@ -93,8 +93,12 @@ ALSO = {
     "_context": ("test_for_doors.py",),
     "_delays": ("test_series.py", "test_limits.py", "test_lanes.py"),
     "_entering": ("test_series.py", "test_limits.py", "test_names.py"),
+    "_ended": ("test_raising.py", "test_where.py", "test_series.py"),
+    "_ending": ("test_raising.py", "test_deciding.py", "test_left_behind.py", "test_series.py", "test_fork.py"),
     "_exceeded": ("test_ended.py", "test_copies.py"),
+    "_facts": ("test_views.py", "test_link.py"),
     "_family": ("test_threads.py", "test_two_loops.py", "test_firing.py"),
+    "_firing": ("test_left_behind.py", "test_family.py", "test_metrics.py"),
     "_lane": ("test_lanes.py", "test_firing.py"),
     "_lanes": ("test_firing.py",),
     "_link": ("test_firing.py", "test_two_loops.py", "test_threads.py"),
