@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.support import VIRTUAL, running_task
-from tracedtimeout import DeadlineExceeded, timeout, wait_for, with_timeout
+from tracedtimeout import DeadlineExceeded, Timeout, timeout, wait_for, with_timeout
 from tracedtimeout._core import _where
+from tracedtimeout._core._ended import Ended
 from tracedtimeout._core._exceeded import Where
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
@@ -144,7 +145,7 @@ async def test_code_of_others_is_passed_over_for_ones_own() -> None:
 
 def module(name: str, code: str, **names: object) -> dict[str, Any]:
     """The names of a module of another package."""
-    made: dict[str, Any] = {"__name__": name, **names}
+    made: dict[str, Any] = {**names, "__name__": name}
     exec(compile(code, f"/site/{name.replace('.', '/')}.py", "exec"), made)  # noqa: S102
     return made
 
@@ -344,6 +345,26 @@ async def test_the_opener_is_the_first_frame_outside_ourselves() -> None:
     assert opener is not None
     assert opener.module == __name__
     assert _where.opener(None) is None
+
+
+async def test_the_opener_is_not_looked_for_where_the_first_frame_is_its_own() -> None:
+    """That is so of most; not of one that a manager of somebody else's leaves."""
+
+    def opened_by(held: Timeout) -> _where.Place | None:
+        assert isinstance(held._ended, Ended)
+        return held._ended.opener
+
+    with pytest.raises(DeadlineExceeded):
+        async with timeout(1) as common:
+            await asyncio.sleep(9)
+    assert opened_by(common) is None
+    with pytest.raises(DeadlineExceeded):
+        async with contextlib.AsyncExitStack() as stack:
+            held = await stack.enter_async_context(timeout(1))
+            await asyncio.sleep(9)
+    found = opened_by(held)
+    assert found is not None
+    assert found.code.co_name == "test_the_opener_is_not_looked_for_where_the_first_frame_is_its_own"
 
 
 async def test_where_reads_as_a_string_and_tells_its_parts() -> None:

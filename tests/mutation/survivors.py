@@ -112,6 +112,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_family": {
         "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
         "_is_supervised: return False -> return None": f"{SAME}: both are false",
+        "let_go: if (state := outer._state) is ACTIVE or state is EXPIRING: -> if not ((state := outer._state) is ACTIVE or state is EXPIRING):": SHORT,
     },
     "_lane": {
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
