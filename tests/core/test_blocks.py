@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import math
 from collections.abc import AsyncIterator, Iterator
 
@@ -79,6 +81,25 @@ async def test_a_budget_is_entered_once() -> None:
     free = detach()
     with budget(1.0), free, free:
         assert remaining() == math.inf
+
+
+async def test_one_detach_serves_tasks_side_by_side() -> None:
+    """Each that leaves it has its deadline back, in whatever order they come and go."""
+    free, told = detach(), list[tuple[float, float]]()
+
+    async def work(inside: float) -> None:
+        with budget(inside + 9.0):
+            async with free:
+                within = remaining()
+                await asyncio.sleep(inside)
+            told.append((within, remaining()))
+
+    await asyncio.gather(work(1.0), work(3.0), work(2.0))
+    assert told == [(math.inf, 9.0)] * 3
+    free.__enter__()
+    contextvars.Context().run(free.__exit__)
+    with pytest.raises(RuntimeError, match=r"^detach has not been entered$"):
+        free.__exit__()
 
 
 def generate() -> Iterator[int]:

@@ -122,6 +122,36 @@ def test_a_method_once_bound_may_be_called_again() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("given", [(1.0, {"name": "n"}), (1.0, {}), (None, {"name": "n"}), (1.0, {"reserve": 0.1})])
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_who_is_not_entered_answers_alike_in_whatever_way_he_was_made(twin: Any, given: Any) -> None:
+    """The first of its name is made at leisure, the next one is not: every public name is that of the first, and the
+    exit is the error that it is of asyncio's."""
+    delay, options = given
+
+    def asked(made: Any, name: str) -> object:
+        try:
+            answer = getattr(made, name)
+            return answer(*[None][: name == "reschedule"]) if callable(answer) else answer
+        except Exception as exc:
+            return type(exc), str(exc)
+
+    async def answers(made: Any) -> dict[str, object]:
+        told = {name: asked(made, name) for name in dir(made) if not name.startswith("_")}
+        told["repr"] = repr(made)
+        for error in (None, ValueError("within"), asyncio.CancelledError()):
+            with pytest.raises(AssertionError, match=r"^a Timeout that is created cannot be left$"):
+                await made.__aexit__(None if error is None else type(error), error, None)
+        async with made as entered:
+            return told | {"again": repr(made), "entered": entered is made}
+
+    async def main() -> None:
+        first, another = [twin.timeout(delay, **options) for _ in range(2)]
+        assert await answers(first) == await answers(another)
+
+    run(main())
+
+
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
 def test_what_clearing_up_raises_has_what_broke_off_for_context(twin: Any) -> None:
     """An observer breaks the entry off, and another one, told so, raises in turn: the later one comes out."""

@@ -237,7 +237,11 @@ class detach(_Block):  # noqa: N801  # as above
     """Inherit nothing inside: for work that must outlive the request.
 
     Tasks created inside stay free of the deadlines around it, after the block too: ``with detach(): await
-    shield(commit())``. The task that runs the block is still ended by its own timeouts, as in asyncio.
+    shield(commit())``. The task that runs the block is still ended by its own timeouts, as in asyncio. It may be
+    entered again, and by several tasks at once.
+
+    Raises:
+        RuntimeError: it is left by more than have entered it.
     """
 
     def __init__(self) -> None:
@@ -249,11 +253,15 @@ class detach(_Block):  # noqa: N801  # as above
         self._tokens.append(_context.current.set(cut))
 
     def _close(self) -> None:
-        token = self._tokens.pop()
-        with contextlib.suppress(
-            ValueError
-        ):  # left in another Context than it was entered in: nothing to restore there
-            token.var.reset(token)
+        tokens = self._tokens
+        if not tokens:
+            raise RuntimeError("detach has not been entered")
+        for at in reversed(range(len(tokens))):  # other tasks may be inside as well
+            with contextlib.suppress(ValueError):  # another Context's
+                tokens[at].var.reset(tokens[at])
+                del tokens[at]
+                return
+        tokens.pop()  # left in another Context than it was entered in: nothing to restore there
 
     def _another(self) -> Self:
         return type(self)()

@@ -39,9 +39,10 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     Raises:
         AssertionError: `self` is not entered, or has been left: as asyncio's.
     """
-    task, state, fired = self._task, self._state, self._fired
-    if (state is not ACTIVE and state is not EXPIRING) or task is None:
+    state = self._state
+    if (state is not ACTIVE and state is not EXPIRING) or (task := self._task) is None:
         raise AssertionError(f"a Timeout that is {state.value} cannot be left")
+    fired = self._fired
     here = self._lane.here
     if here.forked:
         self._state = FINISHED  # entered before the fork: it is the parent process's

@@ -152,7 +152,9 @@ async def aexit(
                 return
         raised = _ending.close(self, exc)
     except BaseException:
-        if self._task is not None:
+        if self._state is CREATED:
+            pass  # never entered: some of the fields are not there
+        elif self._task is not None:
             lane = self._lane
             lane.pending[self] = None  # where this has no stack left, the next tick clears up
             if self in lane:
