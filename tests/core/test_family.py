@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tests.support.watching import Ended, now
-from tracedtimeout import Timeout, budget, timeout
+from tracedtimeout import DeadlineExceeded, Timeout, budget, timeout
 from tracedtimeout._core import _family
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._family import listed
@@ -198,15 +198,16 @@ async def test_the_next_one_out_has_all_that_lay_beneath_one_that_was_left(befor
     assert [(each.at, each.owner) for each in children] == [(2.0, "outer")] * (before + inside)
 
 
-async def test_children_of_other_tasks_took_their_time_at_once() -> None:
+@pytest.mark.parametrize("at_least", [0.0, 0.5])
+async def test_children_of_other_tasks_took_their_time_at_once(at_least: float) -> None:
     """And what was entered in the task itself did not, wherever it was left."""
 
-    async def child() -> None:
-        async with timeout(None, name="child"):
+    async def child(at_least: float) -> None:
+        async with timeout(None, name="child", at_least=at_least):
             await asyncio.sleep(1.0)
 
     async with timeout(9.0) as outer:
-        await asyncio.gather(child(), child())
+        await asyncio.gather(child(at_least), child(at_least))
         between, inner = timeout(5.0, name="between"), timeout(5.0, name="inner")
         await left_after_its_child(between, inner)
         await asyncio.sleep(1.0)
@@ -216,6 +217,18 @@ async def test_children_of_other_tasks_took_their_time_at_once() -> None:
         "between": (0.0, 1, 1),
         "inner": (1.0, 1, 1),
     }
+
+
+async def test_one_that_was_handed_on_and_left_is_not_unfinished() -> None:
+    """The timeout that it was handed to knows it no more."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(2.0):
+            between, inner = timeout(5.0, name="between"), timeout(5.0, name="inner")
+            await left_after_its_child(between, inner)
+            await asyncio.sleep(1.0)
+            await inner.__aexit__(None, None, None)
+            await asyncio.sleep(50.0)
+    assert [(each.name, each.unfinished) for each in caught.value.spent] == [("inner", False), ("between", False)]
 
 
 class TaskGroup:

@@ -34,19 +34,18 @@ def let_go(self: Link, here: Any, name: str, elapsed: float, now: float) -> None
     outer: Any = self._parent
     if outer is None:
         return
-    if (state := outer._state) is ACTIVE or state is EXPIRING:  # the common cases, written out
-        if outer._inner is self:
-            outer._inner = None
-            if state is ACTIVE:  # one that has fired knows what it needs
-                outer._spent = (name, elapsed) if outer._spent is None else _spent.added(outer._spent, name, elapsed)
+    if outer._inner is self:  # the common cases, written out: who has anything beneath it is open
+        outer._inner = None
+        if outer._state is ACTIVE:  # one that has fired knows what it needs
+            outer._spent = (name, elapsed) if outer._spent is None else _spent.added(outer._spent, name, elapsed)
+        return
+    if not outer._bare and (more := outer._more).__class__ is More and outer._lane.here is here:
+        children = more.children  # a child task's
+        if children and self in children:
+            del children[self]
+            if outer._state is ACTIVE:
+                outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
             return
-        if not outer._bare and (more := outer._more).__class__ is More and outer._lane.here is here:
-            children = more.children  # a child task's
-            if children and self in children:
-                del children[self]
-                if state is ACTIVE:
-                    outer._spent = _spent.added_beside(outer._spent, name, elapsed, now)
-                return
     if is_left(outer) and (outer := nearest_open(self)) is None:
         return
     if at_home(outer, here):
