@@ -51,7 +51,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 0)) -> _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 1))": INHERITS,
     },
     "_deciding": {
-        "module: _MOST_AROUND = 1000 -> _MOST_AROUND = 1001": BOUND,
         "_untimed: return Fired(at, owner, own, False, 0, places=places, spent=spent) -> return Fired(at, owner, own, True, 0, places=places, spent=spent)": FOUND,
         "_untimed: return Fired(at, owner, own, False, 0, places=places, spent=spent) -> return Fired(at, owner, own, False, 1, places=places, spent=spent)": FOUND,
     },
@@ -112,7 +111,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_family": {
         "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
         "_is_supervised: return False -> return None": f"{SAME}: both are false",
-        "let_go: if (state := outer._state) is ACTIVE or state is EXPIRING: -> if not ((state := outer._state) is ACTIVE or state is EXPIRING):": SHORT,
     },
     "_lane": {
         "Lane.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
@@ -268,6 +266,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
     },
     "_unwinding": {
         "module: _A_FEW = 8 -> _A_FEW = 9": BOUND,
+        "Unwinding.__init__: super().__init__() -> pass": f"{SAME}: a dict is empty as it is made",
         "Unwinding.reference: self.count(broken_off) -> pass": "asked if a count was broken off of what stood at the same place in memory",
         "Unwinding.count: reference.figures = None -> pass": "asked if the count is broken off on its next line",
     },

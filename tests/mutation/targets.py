@@ -114,6 +114,7 @@ ALSO = {
     "_raising": ("test_ending.py", "test_exceeded.py", "test_ended.py", "test_copies.py"),
     "_reserves": ("test_threads.py", "test_two_loops.py", "test_series.py", "test_family.py"),
     "_timeout": ("test_firing.py", "test_reserves.py"),
+    "_unwinding": ("test_firing.py", "test_ending.py"),
     "_decorator": ("test_with_timeout.py",),
     "_view": ("test_views.py", "test_spans.py", "test_observers.py"),
     "_warn": ("test_logs.py",),
