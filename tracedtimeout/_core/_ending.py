@@ -234,12 +234,11 @@ def _count(self: Facts, here: Any, ended: Ended, limit: float) -> None:
 
 
 def refuse(self: Facts, here: Any, left: float, owner: Link | None) -> NoReturn:
-    """Refuse to run the body of `self`: it needs more than is left, or more than its own limit."""
+    """Refuse to run the body of `self`: it needs more than is left of the deadline of `owner`, or of its own limit."""
     more = self._extend()
     name = self.name if owner is None else owner.name
     self._started = here.stopwatch()
     self._deadline = self._started + left
-    self._owner = owner
     self._task = self._stamp = None
     self._state, self._ended = FINISHED, Ended(Outcome.REJECTED, 0.0, name, None)
     figures = self._series.figures
