@@ -35,7 +35,7 @@ from tracedtimeout._core._lane import Lane
 from tracedtimeout._core._loop import state_of
 from tracedtimeout._core._open import open_timeouts
 from tracedtimeout._core.figures import _metrics, _process
-from tracedtimeout.testing import VirtualClockLoop
+from tracedtimeout.testing import VirtualClockLoop, run
 
 pytestmark = pytest.mark.loops("virtual")
 
@@ -62,17 +62,31 @@ async def test_what_is_refused_tells_what_was_left_and_whose() -> None:
     assert (refused.outcome, refused._task) == (Outcome.REJECTED, None)
 
 
+async def test_what_is_refused_for_its_own_limit_tells_how_much_of_it_was_left() -> None:
+    """Of a second, half was gone as it was entered."""
+    refused = timeout(1.0, name="refused", at_least=0.75)
+    await asyncio.sleep(0.5)
+    with pytest.raises(DeadlineExceeded, match=r"^'refused' needs 0\.750 s and its own limit is 0\.500 s$") as caught:
+        await refused.__aenter__()
+    assert (caught.value.limit, refused.limit, refused.owner) == (0.5, 0.5, "refused")
+
+
 @pytest.mark.parametrize(
-    ("blocked", "outcome"), [(0.5, Outcome.FAILED), (1.0, Outcome.EXPIRED), (1.5, Outcome.EXPIRED)]
+    ("blocked", "outcomes"),
+    [
+        (0.5, (Outcome.FAILED, Outcome.FAILED)),
+        (1.0, (Outcome.EXPIRED, Outcome.INHERITED)),
+        (1.5, (Outcome.EXPIRED, Outcome.INHERITED)),
+    ],
 )
-async def test_a_refusal_expires_who_has_nothing_left(blocked: float, outcome: Outcome) -> None:
+async def test_a_refusal_expires_who_has_nothing_left(blocked: float, outcomes: tuple[Outcome, Outcome]) -> None:
     """With some time left it is an error of the body's; with none it tells that the deadline has passed."""
     with pytest.raises(DeadlineExceeded):
-        async with timeout(1.0) as around:
+        async with timeout(1.0) as around, timeout(9.0) as between:
             running_loop().block(blocked)
             async with timeout(5.0, at_least=2.0):
                 pytest.fail("its body ran")
-    assert around.outcome is outcome
+    assert (around.outcome, between.outcome) == outcomes
 
 
 async def test_observers_are_told_of_a_refusal_with_its_error() -> None:
@@ -129,18 +143,22 @@ async def test_one_that_expired_beneath_another_that_is_open_leaves_that_in_forc
     assert remaining() == float("inf")
 
 
-async def test_one_that_is_open_beneath_what_expired_is_handed_on() -> None:
+@pytest.mark.parametrize("delay", [1.0, 3.0], ids=["its own", "that around"])
+async def test_one_that_is_open_beneath_what_a_deadline_ended_is_handed_on(delay: float) -> None:
     """Left out of order: from then on it is unfinished work of the next one around."""
     inner = timeout(50.0, name="inner")
     with pytest.raises(DeadlineExceeded) as caught:
         async with timeout(5.0):
             with suppress(TimeoutError):
-                async with timeout(1.0, name="own"):
+                async with timeout(2.0, name="around"), timeout(delay, name="ended"):
                     await inner.__aenter__()
                     await asyncio.sleep(50.0)
             await asyncio.sleep(50.0)
     await inner.__aexit__(None, None, None)
-    assert [str(each) for each in caught.value.spent] == ["1.000 s in own", "5.000 s in inner (unfinished)"]
+    assert [str(each) for each in caught.value.spent] == [
+        f"{min(delay, 2.0):.3f} s in around",
+        "5.000 s in inner (unfinished)",
+    ]
 
 
 async def test_a_name_past_the_cap_is_the_one_that_took_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,6 +353,43 @@ def test_left_in_another_thread_once_its_loop_is_closed_it_keeps_no_task() -> No
     elsewhere(lambda: at_once(held[0].__aexit__(ValueError, ValueError(), None)))
     gc.collect()
     assert (held[0].outcome, tasks[0](), held[0]._inner) == (Outcome.FAILED, None, None)
+
+
+async def test_ended_by_a_timeout_of_another_loop_it_has_the_deadline_on_its_own_clock() -> None:
+    """That of the moment at which it is left: the other has passed. Here something unwinds as well."""
+    entered, fired = threading.Event(), threading.Event()
+    told = list[object]()
+
+    async def cleans_up() -> None:
+        async with timeout(1.0):
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                await asyncio.sleep(50.0)
+
+    async def there() -> None:
+        unwinding = asyncio.create_task(cleans_up())
+        with suppress(asyncio.CancelledError):
+            async with timeout(7.0) as inner:
+                await asyncio.sleep(2.0)
+                entered.set()
+                fired.wait(10)
+                running_loop().call_soon(running_task().cancel)
+                await asyncio.sleep(50.0)
+        told.extend([inner.outcome, inner.owner, inner.deadline()])
+        unwinding.cancel()
+
+    with suppress(TimeoutError):
+        async with timeout(1.0, name="here"):
+            thread = threading.Thread(target=copy_context().run, args=(run, there()))
+            thread.start()
+            entered.wait(10)
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                fired.set()
+                thread.join()
+    assert told == [Outcome.INHERITED, "here", 2.0]
 
 
 # Broken off
