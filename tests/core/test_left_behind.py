@@ -244,9 +244,11 @@ def test_the_figures_of_a_loop_that_is_gone_lead_to_no_loop() -> None:
         for limit in (0.5, None, 3.0):
             async with timeout(limit, name="handed over"):
                 await asyncio.sleep(0)
-        async with timeout(5.0), timeout(9.0, name="handed over"), timeout(0.004):
-            await asyncio.sleep(0)
+        with suppress(TimeoutError):  # on a busy machine
+            async with timeout(5.0), timeout(9.0, name="handed over"), timeout(0.004):
+                await asyncio.sleep(0)
 
+    gc.collect()  # those of other tests
     loop = asyncio.SelectorEventLoop()
     loop.run_until_complete(main())
     loop.close()
@@ -258,7 +260,7 @@ def test_the_figures_of_a_loop_that_is_gone_lead_to_no_loop() -> None:
             if state() is None:
                 break
             time.sleep(0.01)
-        assert [list(left.by_name) for left in _process._gone][-1][0] == "handed over"
+        assert "handed over" in {name for left in _process._gone for name in left.by_name}
         assert [found for found in all_that_is_held_by(_process._gone) if isinstance(found, (LoopState, Lanes))] == []
 
 
