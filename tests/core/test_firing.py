@@ -7,6 +7,7 @@ import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,10 +50,10 @@ async def struck(function: str, error: BaseException, program: Callable[[], Awai
 async def test_an_expiry_whose_facts_cannot_be_taken_is_one_all_the_same() -> None:
     """Where memory is short: it ends what it is to end, is its own owner, and is told of where it is swallowed."""
 
-    async def expires() -> object:
+    async def expires(delay: float) -> object:
         started = now()
         with suppress(TimeoutError):
-            async with timeout(2.0) as outer, timeout(5.0) as inner:
+            async with timeout(delay) as outer, timeout(5.0) as inner:
                 await asyncio.sleep(50.0)
         return outer.outcome, inner.outcome, {outer.owner, inner.owner} == {outer.name}, now() - started
 
@@ -73,7 +74,9 @@ async def test_an_expiry_whose_facts_cannot_be_taken_is_one_all_the_same() -> No
                         await asyncio.sleep(50.0)
         return inner.outcome
 
-    assert await struck("_facts", MemoryError(), expires) == (Outcome.EXPIRED, Outcome.INHERITED, True, 2.0)
+    for delay in (2.0, 0.0):
+        ended = await struck("_facts", MemoryError(), partial(expires, delay))
+        assert ended == (Outcome.EXPIRED, Outcome.INHERITED, True, delay)
     assert await struck("_facts", MemoryError(), swallows) is Outcome.SUPPRESSED
     program = asyncio.create_task(struck("_facts", MemoryError(), lambda: asyncio.create_task(cleans_up())))
     assert await program is Outcome.CANCELLED

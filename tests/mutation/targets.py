@@ -78,7 +78,7 @@ FORKS = ("test_fork.py",)
 LIKE = 6
 """Of a test with parameters so many are asked, the quickest; but for `EACH` one of them."""
 
-EACH = ("lines.py", "test_ending.py")
+EACH = ("lines.py", "test_ending.py", "test_direct.py")
 """Whose parameters come to different lines."""
 
 LONGEST = 1.5
@@ -99,7 +99,7 @@ ALSO = {
     "_facts": ("test_views.py", "test_link.py"),
     "_family": ("test_threads.py", "test_two_loops.py", "test_firing.py"),
     "_firing": ("test_left_behind.py", "test_family.py", "test_metrics.py"),
-    "_hot_py": ("test_timeout.py", "test_wait_for.py", "test_entering.py", "test_ending.py", "test_series.py"),
+    "_hot_py": ("test_timeout.py", "test_wait_for.py", "test_entering.py", "test_ending.py", "test_direct.py"),
     "_lane": ("test_lanes.py", "test_firing.py"),
     "_lanes": ("test_firing.py",),
     "_link": ("test_firing.py", "test_two_loops.py", "test_threads.py"),
