@@ -60,6 +60,7 @@ FLOORS = [
     {"_install._settings", "_disabled"},
     {"_install._limits"},
     {"_exemplars", "_shared.asgi", "_shared.build", "_shared.histograms", "_shared.off_loop", "_shared.once"},
+    {"_shared.signals"},
     {"_shared.trust"},
     {"_version"},
     # The core.

@@ -241,7 +241,7 @@ def test_a_signal_when_no_thread_can_be_had_raises_nothing(monkeypatch: pytest.M
     def full(*_: object) -> int:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("tracedtimeout.live._thread.start_new_thread", full)
+    monkeypatch.setattr("tracedtimeout._shared.signals._thread.start_new_thread", full)
     out = io.StringIO()
     undo = dump_on_signal(file=out)
     signal.raise_signal(signal.SIGUSR1)

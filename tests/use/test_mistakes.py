@@ -6,13 +6,32 @@ import asyncio
 import datetime as dt
 import functools
 import inspect
+import math
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
 
-from tracedtimeout import Timeout, budget, install, remaining, timeout, timeout_at, wait_for, with_timeout
+from tracedtimeout import (
+    Timeout,
+    budget,
+    install,
+    limits_on_signal,
+    live,
+    otlp,
+    propagation,
+    remaining,
+    testing,
+    timeout,
+    timeout_at,
+    wait_for,
+    with_timeout,
+)
+from tracedtimeout.integrations.aiohttp import client_middleware
+from tracedtimeout.integrations.asgi import DeadlineMiddleware, exempt
+from tracedtimeout.integrations.tenacity import stop_when_spent
 from tracedtimeout.testing import recorded, run
 
 guard: Any = with_timeout
@@ -61,6 +80,11 @@ def swapped() -> object:
         return any_wait_for(1.0, coroutine)
     finally:
         coroutine.close()
+
+
+def inside_with(function: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Call it with a value where a loop runs."""
+    return lambda value: inside(lambda: function(value))()
 
 
 any_timeout: Any = timeout
@@ -228,3 +252,50 @@ def test_a_value_that_cannot_be_shown_whole_is_shown_in_short(parameter: str, va
         inside(lambda: AT_PARAMETERS[parameter](value))()
     assert parameter in str(caught.value)
     assert len(str(caught.value)) < 700
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """An application."""
+
+
+REFUSING: dict[str, tuple[Callable[[Any], object], str]] = {
+    "extract": (propagation.extract, "carrier"),
+    "outgoing": (propagation.outgoing, "seconds"),
+    "decode": (lambda it: propagation.decode(it, "1000"), "header"),
+    "decode a value": (lambda it: propagation.decode("deadline-budget", it), "malformed deadline-budget"),
+    "encode": (lambda it: propagation.encode(it, 10**9), "header"),
+    "encode a number": (lambda it: propagation.encode("deadline-budget", it), "nanoseconds"),
+    "deadline_headers": (testing.deadline_headers, "seconds"),
+    "granted": (testing.granted, "headers"),
+    "exempt": (exempt, "exempt"),
+    "live_app": (lambda it: live.live_app(keep=it).close(), "keep"),
+    "live_app, every": (lambda it: live.live_app(every=it).close(), "every"),
+    "dump_on_signal": (lambda it: live.dump_on_signal(it)(), "number"),
+    "limits_on_signal": (lambda it: limits_on_signal(it)(), "number"),
+    "otlp": (lambda it: otlp.instrument(it)(), "meter_provider"),
+    "hosts": (lambda it: client_middleware(hosts=it), "hosts"),
+    "hosts, one": (lambda it: client_middleware(hosts=[it]), "hosts"),
+    "stop_when_spent": (stop_when_spent, "at_least"),
+    "maximum": (lambda it: DeadlineMiddleware(app, maximum=it), "maximum"),
+    "default": (lambda it: DeadlineMiddleware(app, default=it), "default"),
+    "accept": (lambda it: DeadlineMiddleware(app, accept=it), "accept"),
+    "budget": (budget, "seconds"),
+    "timeout": (inside_with(timeout), "delay"),
+    "timeout_at": (inside_with(timeout_at), "when"),
+}
+ANYTHING: tuple[Any, ...] = (
+    *(None, "5", "", b"5", [], {}, (), object(), math.nan, math.inf, -math.inf, 10**400, -1, 0, True, 1j, "x" * 5000),
+    *("\ud800", lambda: 1, int, [("a",)], {"a": object()}, {1: 2}, [1], iter([1]), Decimal("1.5")),
+)
+
+
+@pytest.mark.parametrize("named", REFUSING)
+def test_whatever_is_handed_in_is_taken_or_refused_by_name(named: str) -> None:
+    """With a TypeError or a ValueError that names the parameter: none speaks of what happened to be missing inside."""
+    take, parameter = REFUSING[named]
+    for value in ANYTHING:
+        try:
+            take(value)
+        except (TypeError, ValueError) as exc:
+            assert parameter in str(exc), value
+            assert len(str(exc)) < 1000

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import math
 import os
-import signal
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from tracedtimeout._core import _delays, _limits
 from tracedtimeout._core._arguments import seconds_of, shown
+from tracedtimeout._shared.signals import on_signal
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -106,17 +104,6 @@ def limits_on_signal(number: int) -> Callable[[], None]:
         The function that gives the signal back to whoever had it before.
 
     Raises:
-        ValueError: this is not the main thread.
+        ValueError: this is not the main thread, or there is no such signal.
     """
-
-    def handle(*_: object) -> None:
-        # threading.Thread would take a lock that the interrupted code may hold; and what it interrupts, does not raise
-        with suppress(RuntimeError):
-            _thread.start_new_thread(reload_limits, ())
-
-    before = signal.signal(number, handle)
-
-    def undo() -> None:
-        signal.signal(number, before)
-
-    return undo
+    return on_signal(number, reload_limits)

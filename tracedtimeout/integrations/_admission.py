@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import reprlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -35,11 +36,11 @@ class Admission:
         maximum = default if maximum is None else maximum
         for parameter, value in (("default", default), ("maximum", maximum), ("at_least", at_least)):
             if (value is not None or parameter == "at_least") and seconds_of(parameter, value) < 0.0:
-                raise ValueError(f"{parameter} must not be negative, not {value!r}")
+                raise ValueError(f"{parameter} must not be negative, not {reprlib.repr(value)}")
         if not isinstance(accept, Collection):
-            raise TypeError(f"accept must be some of {HEADERS}, not {accept!r}")
+            raise TypeError(f"accept must be some of {HEADERS}, not {reprlib.repr(accept)}")
         if isinstance(accept, str) or not set(accept) <= set(HEADERS):
-            raise ValueError(f"accept must be some of {HEADERS}, not {accept!r}")
+            raise ValueError(f"accept must be some of {HEADERS}, not {reprlib.repr(accept)}")
         least = min((bound for bound in (default, maximum) if bound is not None), default=None)
         self.default: float | None = None if dark else least
         """Seconds for a request that came with no deadline: no more than `maximum` either."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+import reprlib
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 _PRIVATE = "(private)"
@@ -36,15 +37,23 @@ class Hosts:
     """A set of hosts: all, or those named; ``*.example.org`` for all beneath one, `PRIVATE` for one's own network."""
 
     def __init__(self, hosts: Collection[str] | None) -> None:
-        if isinstance(hosts, str):
-            raise TypeError(f"hosts must be a collection of host names, not the string {hosts!r}")
+        if isinstance(hosts, str | bytes):
+            raise TypeError(f"hosts must be a collection of host names, not the string {reprlib.repr(hosts)}")
+        if hosts is not None and not isinstance(hosts, Iterable):
+            raise TypeError(f"hosts must be a collection of host names, not {reprlib.repr(hosts)}")
         self.everywhere = hosts is None
-        named = set(hosts or ())
+        given = list(hosts or ())
+        for host in given:
+            if not isinstance(host, str):
+                raise TypeError(f"hosts must be host names, each a str, not {reprlib.repr(host)}")
+        named = set(given)
         self._private = _PRIVATE in named
         names = [host.lower() for host in named - {_PRIVATE}]
         for name in names:
             if not name or any(mark in name for mark in "/@[] ") or name.count(":") == 1:
-                raise ValueError(f"hosts must be names or addresses alone, without scheme, user or port: not {name!r}")
+                raise ValueError(
+                    f"hosts must be names or addresses alone, without scheme, user or port: not {reprlib.repr(name)}"
+                )
         self._names = frozenset(name for name in names if not name.startswith("*."))
         self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
 

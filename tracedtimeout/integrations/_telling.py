@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import time
 from collections.abc import Collection, Iterable
 from contextvars import ContextVar
@@ -61,7 +62,7 @@ class Telling:
 
     def __init__(self, hosts: Collection[str] | None, headers: Collection[str]) -> None:
         if isinstance(headers, str):
-            raise TypeError(f"headers must be a collection of header names, not the string {headers!r}")
+            raise TypeError(f"headers must be a collection of header names, not the string {reprlib.repr(headers)}")
         for header in headers:
             encode(header, 0)  # a ValueError here, rather than at the first request
         self._hosts = Hosts(hosts)

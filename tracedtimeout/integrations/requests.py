@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,9 @@ class _Limits:
         if not isinstance(timeout, tuple):
             return cls(timeout, timeout)
         if len(timeout) != 2:
-            raise ValueError(f"timeout must be seconds, or a tuple of those to connect and to read, not {timeout!r}")
+            raise ValueError(
+                f"timeout must be seconds, or a tuple of those to connect and to read, not {reprlib.repr(timeout)}"
+            )
         return cls(*timeout)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -71,7 +72,7 @@ def bound_statements(engine: Engine | AsyncEngine) -> Callable[[], None]:
         ValueError: it is one for another database or driver.
     """
     if not isinstance(engine, Engine | AsyncEngine):
-        raise TypeError(f"engine must be an Engine or an AsyncEngine, not {engine!r}")
+        raise TypeError(f"engine must be an Engine or an AsyncEngine, not {reprlib.repr(engine)}")
     target = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
     listeners = _listeners(target.dialect.name, target.dialect.driver)
     for name, listener in listeners.items():

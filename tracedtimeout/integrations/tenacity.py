@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 
 from tracedtimeout import DeadlineExceeded, remaining
 
@@ -35,9 +35,9 @@ class stop_when_spent(stop_base):  # noqa: N801  # named as tenacity names its o
 
     def __init__(self, at_least: float = 0.0) -> None:
         if isinstance(at_least, bool) or not isinstance(at_least, int | float):
-            raise TypeError(f"at_least must be a number of seconds, not {at_least!r}")
-        if math.isnan(at_least) or at_least < 0:
-            raise ValueError(f"at_least must be 0 or more seconds, not {at_least!r}")
+            raise TypeError(f"at_least must be a number of seconds, not {reprlib.repr(at_least)}")
+        if not at_least >= 0:  # NaN is not, either
+            raise ValueError(f"at_least must be 0 or more seconds, not {reprlib.repr(at_least)}")
         self.at_least = at_least
 
     def __call__(self, retry_state: RetryCallState) -> bool:

@@ -10,7 +10,6 @@ http://.../timeouts`` shows it in a terminal. A program without a web server cal
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import json
 import math
@@ -19,13 +18,14 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
 from tracedtimeout._core import _observers
+from tracedtimeout._core._arguments import seconds_of, shown
 from tracedtimeout._shared.asgi import Headers, Receive, Scope, Send, reply, serve
 from tracedtimeout._shared.off_loop import OffLoop
+from tracedtimeout._shared.signals import on_signal
 
 from . import _page, _tree
 from ._figures import Ended, Figures, Names, Recent
@@ -50,7 +50,16 @@ def live_app(*, every: float = 0.5, keep: int = 50) -> LiveApp:
         every: seconds between two updates. The page is rendered once for all who watch, in a thread, and not at all for
             nobody. At most 50 streams are served at the same time.
         keep: how many that ran out of time are remembered; the page shows the last 12, the JSON all.
+
+    Raises:
+        TypeError, ValueError: `every` is no number of seconds above 0, or `keep` no whole number from 0 on.
     """
+    if seconds_of("every", every) <= 0.0:
+        raise ValueError(f"every must be above 0 seconds, not {shown(every)}")
+    if not isinstance(keep, int):
+        raise TypeError(f"keep must be a whole number, not {shown(keep)}")
+    if not 0 <= keep <= sys.maxsize:
+        raise ValueError(f"keep must be from 0 to {sys.maxsize}, not {shown(keep)}")
     return LiveApp(every, keep)
 
 
@@ -172,24 +181,13 @@ def dump_on_signal(number: int | None = None, *, file: TextIO | None = None) -> 
         What gives the signal back to whoever had it before.
 
     Raises:
-        ValueError: this is not the main thread.
+        ValueError: this is not the main thread, or there is no such signal.
     """
-    number = signal.SIGUSR1 if number is None else number
 
     def write() -> None:
         print(_tree.text(_tree.gather()), end="", file=file or sys.stderr, flush=True)
 
-    def handle(*_: object) -> None:
-        # threading.Thread would take a lock that the interrupted code may hold; and what it interrupts, does not raise
-        with suppress(RuntimeError):
-            _thread.start_new_thread(write, ())
-
-    before = signal.signal(number, handle)
-
-    def undo() -> None:
-        signal.signal(number, before)
-
-    return undo
+    return on_signal(signal.SIGUSR1 if number is None else number, write)
 
 
 def _json(picture: Picture) -> bytes:

@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import MeterProvider
 
+from tracedtimeout._core._arguments import shown
+
 from ._meters import pipeline_at
 
 if TYPE_CHECKING:
@@ -52,7 +54,10 @@ def instrument(
 
     Raises:
         ImportError: OpenTelemetry's SDK is not installed.
+        TypeError: `meter_provider` is none.
     """
+    if meter_provider is not None and not callable(getattr(meter_provider, "get_meter", None)):
+        raise TypeError(f"meter_provider must be a MeterProvider, not {shown(meter_provider)}")
     try:
         from . import _histograms  # noqa: PLC0415  # `install` takes of this package what needs no SDK
     except ImportError as exc:

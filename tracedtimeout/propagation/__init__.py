@@ -17,6 +17,7 @@ from opentelemetry.propagators.textmap import (
     default_setter,
 )
 
+from tracedtimeout._core._arguments import seconds_of, shown
 from tracedtimeout._core._budget import remaining
 from tracedtimeout._core._link import instant
 from tracedtimeout._core._link import reader_here as here
@@ -76,6 +77,9 @@ def extract(
         queued: it waited in a queue: all the time since it was sent is taken off, and a message older than its budget
             gives 0.0. Otherwise at most 100 ms and a tenth of it are, since clocks differ.
         accept: the headers believed.
+
+    Raises:
+        TypeError: `carrier` is neither a mapping nor pairs.
     """
     return _received.seconds(_received.lines_of(carrier), accept=accept, queued=queued)
 
@@ -84,6 +88,9 @@ def outgoing(seconds: float | None = None, *, headers: Collection[str] = EMITTED
     """The headers that carry `seconds` of budget, by default what is left here; none if it is ``inf``.
 
     They say when they were made: make them anew for each attempt and redirect.
+
+    Raises:
+        TypeError, ValueError: `seconds` is no number of seconds.
     """
     sent_ms = time.time_ns() // 10**6  # before the budget is read: what passes in between counts as transit
     left = remaining() if seconds is None else seconds
@@ -97,8 +104,18 @@ def outgoing(seconds: float | None = None, *, headers: Collection[str] = EMITTED
 
 
 def nanoseconds(seconds: float) -> int:
-    """Finite `seconds` in whole nanoseconds, rounded down exactly (a product of floats may round up); 0 if negative."""
-    numerator, denominator = seconds.as_integer_ratio()
+    """Finite `seconds` in whole nanoseconds, rounded down exactly (a product of floats may round up); 0 if negative.
+
+    Raises:
+        TypeError, ValueError: it is no finite number of seconds.
+    """
+    try:
+        numerator, denominator = seconds.as_integer_ratio()
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        number = seconds_of("seconds", seconds)
+        if math.isinf(number):
+            raise ValueError(f"seconds must be finite, not {shown(seconds)}") from None
+        numerator, denominator = number.as_integer_ratio()
     return min(max(0, numerator * 10**9 // denominator), MOST_NS)
 
 

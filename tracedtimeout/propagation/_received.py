@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from tracedtimeout._core._arguments import shown
 from tracedtimeout._core._link import reader_here
 from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout._core.figures._metrics import RECEIVED, TRANSIT
@@ -134,11 +135,21 @@ def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]] 
     """The lines of `HEADERS` in a carrier: a mapping or pairs, text or bytes, names in any case, values or lists.
 
     None, as some libraries say that there are no headers, has none.
+
+    Raises:
+        TypeError: it is neither.
     """
     if carrier is None:
         return []
     # A list is told first: to ask for a Mapping costs as much as reading a header.
     pairs = carrier.items() if not isinstance(carrier, list) and isinstance(carrier, Mapping) else carrier
+    try:
+        return _found_in(pairs)
+    except (TypeError, ValueError) as exc:
+        raise TypeError(f"carrier must be a mapping, or pairs of names and values, not {shown(carrier)}") from exc
+
+
+def _found_in(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     for name, value in pairs:
         if isinstance(name, bytearray):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tracedtimeout._core._arguments import shown
 from tracedtimeout._core._tuples import importing
 from tracedtimeout._shared import trust
 
@@ -60,26 +61,33 @@ def encode(header: str, nanoseconds: int) -> str:
 
     Raises:
         ValueError: `header` is not one that is written (Envoy's is for reading only).
+        TypeError: `nanoseconds` is no int.
     """
-    writer = _WRITERS.get(header)
-    if writer is None:
-        raise ValueError(f"{header!r} is not one of {sorted(_WRITERS)}")
-    return writer(min(max(0, operator.index(nanoseconds)), MOST_NS))
+    try:
+        writer = _WRITERS[header]
+    except (KeyError, TypeError):
+        raise ValueError(f"header must be one of {sorted(_WRITERS)}, not {shown(header)}") from None
+    try:
+        return writer(min(max(0, operator.index(nanoseconds)), MOST_NS))
+    except TypeError:
+        raise TypeError(f"nanoseconds must be an int, not {shown(nanoseconds)}") from None
 
 
 def parse(header: str, value: str) -> Parsed:
     """All that a header's value says. Raises ValueError as `decode` does."""
-    if header not in _READERS:
-        raise ValueError(f"{header!r} is not one of {sorted(_READERS)}")
-    said = read(header, value)
+    try:
+        said = read(header, value)
+    except (KeyError, TypeError):
+        raise ValueError(f"header must be one of {sorted(_READERS)}, not {shown(header)}") from None
     if said is None:
-        raise ValueError(f"malformed {header}: {value[:40]!r}")
+        raise ValueError(f"malformed {header}: {shown(value)[:60]}")
     return Parsed(*said)
 
 
 def read(header: str, value: object) -> Said | None:
     """`parse`, of one of `HEADERS`; None if it is malformed: an error that nobody reads would double the cost."""
-    return _READERS[header](value) if isinstance(value, str) and len(value) <= _LONGEST else None
+    reader = _READERS[header]
+    return reader(value) if isinstance(value, str) and len(value) <= _LONGEST else None
 
 
 _UNITS = {"n": 1, "u": 10**3, "m": _MS, "S": 10**9, "M": 60 * 10**9, "H": 3600 * 10**9}

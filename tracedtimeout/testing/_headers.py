@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tracedtimeout._core._arguments import shown
 from tracedtimeout.propagation import DEADLINE_BUDGET, HEADERS, decode, encode, nanoseconds
 
 
@@ -18,7 +19,7 @@ def deadline_headers(seconds: float, *, header: str = DEADLINE_BUDGET) -> dict[s
         header: the one of `tracedtimeout.propagation.HEADERS` to write.
 
     Raises:
-        ValueError: there is no such header.
+        TypeError, ValueError: there is no such header, or `seconds` is no finite number.
     """
     return {header: encode(header, nanoseconds(seconds))}
 
@@ -31,10 +32,14 @@ def granted(headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> float | N
 
     Raises:
         ValueError: a header of a deadline is malformed.
+        TypeError: `headers` is neither a mapping nor pairs.
     """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
-    found = [decode(name, value) for name, value in ((_text(name).lower(), _text(value)) for name, value in pairs)
-             if name in HEADERS]  # fmt: skip
+    try:
+        lines = [(_text(name).lower(), _text(value)) for name, value in pairs]
+    except (TypeError, ValueError) as exc:
+        raise TypeError(f"headers must be a mapping, or pairs of names and values, not {shown(headers)}") from exc
+    found = [decode(name, value) for name, value in lines if name in HEADERS]
     return min((each / 10**9 for each in found if each is not None), default=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeVar
 
@@ -32,8 +33,14 @@ def exempt(endpoint: E) -> E:
     """Mark an endpoint that no deadline shall end: a stream, a WebSocket, a long poll.
 
     Found where routes are resolved for you; a `route_of` of your own returns `EXEMPT`.
+
+    Raises:
+        TypeError: it takes no attributes: it is a bound method, whose function is to be marked, or no endpoint at all.
     """
-    setattr(endpoint, MARK, True)
+    try:
+        setattr(endpoint, MARK, True)
+    except (AttributeError, TypeError):
+        raise TypeError(f"exempt goes on a function or a class, not on {reprlib.repr(endpoint)}") from None
     return endpoint
 
 
@@ -76,7 +83,7 @@ class DeadlineMiddleware:
         route_of: Callable[[Scope], str | None] | None = None,
     ) -> None:
         if not (route_of is None or callable(route_of)):
-            raise TypeError(f"route_of must be a function of the scope, not {route_of!r}")
+            raise TypeError(f"route_of must be a function of the scope, not {reprlib.repr(route_of)}")
         self.app = app
         self._door = Door(default=default, maximum=maximum, accept=accept, at_least=at_least, dark=dark)
         self._enter_plainly = plainly(self._door)
