@@ -172,6 +172,7 @@ def test_reschedule_is_refused_outside_of_a_loop(kind: Callable[[float], asyncio
     one = loop.run_until_complete(opened())
     with pytest.raises(RuntimeError, match=r"^no running event loop$"):
         one.reschedule(9.0)
+    loop.run_until_complete(one.__aexit__(None, None, None))
     loop.close()
 
 
