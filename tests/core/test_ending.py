@@ -734,6 +734,49 @@ async def test_an_exit_for_others_that_is_broken_off_leaves_nothing() -> None:
     assert figures("struck")["duration"] == {"failed": 1}
 
 
+def by_itself(one: Timeout) -> None:
+    at_once(one.__aexit__(None, None, None))
+
+
+def with_an_error(one: Timeout) -> None:
+    left_by(one, ValueError())
+
+
+@pytest.mark.parametrize("leaves", [by_itself, leave, with_an_error])
+def test_an_exit_whose_clearing_up_has_no_memory_is_cleared_up_by_the_next_turn(
+    leaves: Callable[[Timeout], None], struck: StruckLoop
+) -> None:
+    """It is in no lane from the first; where the stack is at its end, too."""
+    broken = 1 if leaves is not with_an_error else 2
+
+    class Broken(Lane):
+        def pop(self, entry: Any, *default: Any) -> Any:
+            nonlocal broken
+            if broken:
+                broken -= 1
+                raise MemoryError
+            return super().pop(entry, *default)
+
+    async def main() -> None:
+        here = state_of(struck)
+        async with timeout(1.0):
+            one = enter(5.0, "struck", "request")
+            del one._lane[one]
+            lane = one._lane = Broken(here)
+            lane[one] = 5.0
+            struck.strikes = broken % 2
+            with pytest.raises(MemoryError):
+                leaves(one)
+            assert (one in lane, list(here.pending), one.outcome) == (False, [one], None)
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(2.0)
+            assert (here.pending, one.outcome, one._task) == ({}, Outcome.FAILED, None)
+        assert figures("struck")["duration"] == {"failed": 1}
+
+    struck.run_until_complete(main())
+    struck.close()
+
+
 async def test_one_that_was_left_cannot_be_left_again_for_others() -> None:
     """As by its own exit; nothing is counted twice."""
     one = enter(5.0, "twice", "request")

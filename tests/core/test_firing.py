@@ -247,6 +247,14 @@ async def test_of_several_that_are_due_the_outermost_fires_first() -> None:
     assert fired == ["outermost", "outer", "inner"]
 
 
+async def test_who_was_entered_at_the_instant_of_the_firing_is_ended_by_it() -> None:
+    """Before it: what was asked of the task since then is what the firing asked."""
+    with suppress(TimeoutError):
+        async with timeout(0.0, name="outer"), timeout(5.0) as inner:
+            await asyncio.sleep(50.0)
+    assert (now(), inner.outcome, inner.owner) == (0.0, Outcome.INHERITED, "outer")
+
+
 async def test_who_is_not_due_does_not_fire_nor_who_lies_around_it() -> None:
     """Each of those further out has at least as much time."""
     async with order_of_firing() as fired:

@@ -11,25 +11,33 @@ from typing import Any
 import pytest
 
 from tests.faults.strikes import OURS, Strikes
-from tests.support import running_loop, running_task
+from tests.support import figures, running_loop, running_task
 from tests.support.watching import at_once, live_timers, now
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, View, remaining, timeout, wait_for
 from tracedtimeout._core import _observers
 from tracedtimeout._core._hot import enter, leave, left_by
 from tracedtimeout._core._loop import state_of
+from tracedtimeout._core.figures import _metrics, _process
 from tracedtimeout.testing import run
 
 pytestmark = pytest.mark.loops("virtual")
 
 
 def by_async_with(delay: float | None, name: str) -> Timeout:
+    be_known(delay, name)
     entered: Timeout = at_once(timeout(delay, name=name).__aenter__())
     return entered
 
 
 def by_plain_call(delay: float | None, name: str) -> Timeout:
+    be_known(delay, name)
     entered: Timeout = enter(delay, name, "timeout")
     return entered
+
+
+def be_known(delay: float | None, name: str) -> None:
+    """Have the name and the delay be known: who uses them first takes another way."""
+    state_of(running_loop()).series_of("timeout", name)[delay]
 
 
 def left(opened: Callable[..., Timeout], entered: Timeout, exc: BaseException | None) -> None:
@@ -109,6 +117,30 @@ async def test_all_that_are_open_beneath_one_that_expires_are_unfinished(opened:
         "2.000 s in another (unfinished)",
         "2.000 s in one (unfinished)",
     ]
+
+
+@both_ways
+async def test_what_is_open_beneath_one_that_is_left_first_is_handed_on(opened: Opened) -> None:
+    """It is unfinished work of the next one around."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        async with timeout(2.0):
+            between = opened(5.0, "between")
+            inner = opened(5.0, "inner")
+            left(opened, between, None)
+            await asyncio.sleep(50.0)
+    left(opened, inner, None)
+    assert [str(each) for each in caught.value.spent] == ["0.000 s in between", "2.000 s in inner (unfinished)"]
+
+
+@both_ways
+async def test_one_that_was_left_cannot_be_left_again(opened: Opened) -> None:
+    """Nor is it counted again."""
+    with block(opened, 5.0) as gone:
+        pass
+    for error in (None, LookupError()):
+        with pytest.raises(AssertionError, match=r"^a Timeout that is finished cannot be left$"):
+            left(opened, gone, error)
+    assert figures("t")["duration"] == {"completed": 1}
 
 
 @both_ways
@@ -255,6 +287,30 @@ async def test_one_that_was_made_a_moment_earlier_fires_at_its_own_instant(opene
             async with early:
                 await asyncio.sleep(50.0)
     assert (early.outcome, now()) == (Outcome.EXPIRED, 1.0)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("limit", "took", "share"), [(1.0, 0.004, 0.004), (1.0, 0.5, 0.5), (8.0, 0.5, 0.0625), (100.0, 0.004, 0.00004)]
+)
+@pytest.mark.parametrize("around", [None, 7.0])
+async def test_what_it_took_is_counted(
+    opened: Opened, limit: float, took: float, share: float, around: float | None
+) -> None:
+    """Its seconds, and the share of the limit that it was granted: its own, or that of the one around it."""
+    async with timeout(around):
+        await asyncio.sleep(2.0)
+        granted = limit if around is None else min(limit, 5.0)
+        with block(opened, limit):
+            await asyncio.sleep(took)
+    durations, shares = recorded(_metrics.DURATION, "t", "completed"), recorded(_metrics.UTILIZATION, "t")
+    assert (durations.total, shares.total) == pytest.approx((took, share * limit / granted))
+
+
+def recorded(metric: _metrics.Metric, *labels: str) -> _process.Histogram:
+    found = _process.snapshot()[metric][labels]
+    assert isinstance(found, _process.Histogram)
+    return found
 
 
 # Broken off
