@@ -235,6 +235,24 @@ async def test_a_signal_has_the_tree_written() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
+def test_a_signal_that_somebody_has_taken_since_is_his() -> None:
+    """What gives it back does so once, and only where the signal is still ours."""
+    first = signal.getsignal(signal.SIGUSR1)
+    try:
+        undo = dump_on_signal()
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        undo()
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+        undo = dump_on_signal()
+        undo()
+        signal.signal(signal.SIGUSR1, signal.default_int_handler)
+        undo()
+        assert signal.getsignal(signal.SIGUSR1) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGUSR1, first)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
 def test_a_signal_when_no_thread_can_be_had_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program that a signal interrupts goes on, be there no room for a thread."""
 

@@ -28,6 +28,7 @@ def on_signal(number: int, action: Callable[[], object]) -> Callable[[], None]:
     before = signal.signal(number, handle)
 
     def undo() -> None:
-        signal.signal(number, before)
+        if signal.getsignal(number) is handle:  # else somebody has taken it since
+            signal.signal(number, signal.SIG_DFL if before is None else before)  # None: it was no handler of Python's
 
     return undo
