@@ -50,8 +50,8 @@ ROWS = {
     ),
     "schedules-many": Row(
         SCHEDULES,
-        "half a million of them",
-        "python -m tests.schedules --loops 1 --seeds 500000",
+        "a million of them",
+        "python -m tests.schedules --loops 1 --seeds 1000000",
         size="none",
     ),
     "free-threaded": Row(

@@ -218,6 +218,7 @@ def test_the_live_page_shows_what_applies_and_what_the_code_said() -> None:
     assert [row["cells"][6]["text"] for row in shown["names"]] == ["500 ms (500 ms configured)", "250 ms"]
 
 
+@pytest.mark.loops("virtual")
 async def test_top_shows_them() -> None:
     """From the page's JSON; of a process that knows nothing of it too."""
     install(registry=None, spans="off", limits={"fetch": 0.5})
