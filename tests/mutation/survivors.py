@@ -38,7 +38,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_interrupted: if not here.idle and (not self._lane): -> if not here.idle or not self._lane:": SWEEP,
         "close: handled = True -> handled = False": UNASKED,
         "close: opener, stopping = (None, 0.0) -> opener, stopping = (None, 1.0)": UNASKED,
-        "broken_off: lane.pop(self, None) -> pass": f"{SAME}: who calls it has done so, and a tick does it again",
         "broken_off: lane.pending[self] = None -> pass": f"{SAME}: who calls it has done so",
         "broken_off: if pending and task is not None and (task.cancelling() > cancelling_before(self)): -> if pending and task is not None and (task.cancelling() >= cancelling_before(self)):": (
             f"{SAME}: the step that takes a cancellation back says that it is over"
