@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.services.asgi_servers import figures
 from tracedtimeout import DeadlineExceeded, View, remaining, timeout
 from tracedtimeout._core.figures._metrics import REJECTIONS
 from tracedtimeout.integrations.door import Door
+from tracedtimeout.propagation import _received
 from tracedtimeout.testing import run
 
 CARRIERS: list[Any] = [
@@ -157,3 +159,25 @@ def test_enter_and_leave() -> None:
 
     granted, ended, owner = run(main())
     assert (granted, type(ended), owner) == (True, DeadlineExceeded, "_remote")
+
+
+@pytest.mark.parametrize("around", [None, 60.0])
+async def test_a_busy_machine_lengthens_no_deadline(monkeypatch: pytest.MonkeyPatch, around: float | None) -> None:
+    """It may be busy with others between the reading of the wall clock and that of the loop's."""
+    clock = time.time_ns
+
+    def read() -> int:
+        now = clock()
+        time.sleep(0.02)
+        return now
+
+    monkeypatch.setattr(_received, "time", SimpleNamespace(time_ns=read))
+    door = Door(default=5.0, maximum=9.0)
+    for _ in range(3):  # the first is let in at leisure
+        async with timeout(around):
+            sent = clock() // 10**6
+            callers = asyncio.get_running_loop().time() + 1.5
+            async with door.open("job", {"deadline-budget": f"1500;sent={sent}"}) as request:
+                deadline = request.deadline()
+                assert deadline is not None
+                assert deadline <= callers

@@ -16,8 +16,10 @@ new = object.__new__
 # fmt: off
 
 
-def enter_granted(seconds: float, delay: float | None, name: str) -> Any:
+def enter_granted(seconds: float, delay: float | None, name: str, since: float | None = None) -> Any:
     """A request of `delay` seconds, entered; its parent is a budget of the fewer `seconds` that its caller granted.
+
+    They run from `since` on the loop's clock, by default from now.
 
     None, and nothing is open, in any but the common case. As the budget's `open` and `enter`, in half of the time.
     """
@@ -27,7 +29,7 @@ def enter_granted(seconds: float, delay: float | None, name: str) -> Any:
     if here is None or task is None or task.cancelling() or _context.inherited() is not None:
         return None
     now = here.clock()
-    when, own = now + seconds, NEVER if delay is None else now + delay
+    when, own = (now if since is None else since) + seconds, NEVER if delay is None else now + delay
     if not now < when < own or (named := here.series.get("request", {}).get(name)) is None:
         return None
     varied = named[delay].varied

@@ -89,6 +89,8 @@ class Admission:
         Raises:
             DeadlineExceeded: the request is refused.
         """
+        clock = asyncio.get_running_loop().time
+        since = clock()  # before the wall clock is read: what passes in between lengthens no deadline
         if self._dark_below is None:
             counted, told = _attached.overrule(), False
             granted = _received.seconds(lines, accept=self._accept, queued=queued, counted=counted)
@@ -104,10 +106,10 @@ class Admission:
                 needed = 0.0  # as nearly always: asking costs 4 us
             return enter(maximum, name, "request", needed), None, granted
         if granted >= needed:
-            request = enter_granted(granted, maximum, name)
+            request = enter_granted(granted, maximum, name, since)
             if request is not None:
                 return request, request._parent, granted
-        bound = Budget(granted, name=REMOTE)
+        bound = Budget(granted - (clock() - since), name=REMOTE)
         bound.open()
         try:
             return enter(maximum, name, "request", needed), bound, granted
