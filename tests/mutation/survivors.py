@@ -107,6 +107,11 @@ SURVIVORS: dict[str, dict[str, str]] = {
             f"{SAME}: `now` is past it by what a clock resolves"
         ),
     },
+    "_granting": {
+        "enter_granted: self._series = varied if varied.roomy <= seconds else varied.tight -> self._series = varied if varied.roomy < seconds else varied.tight": SHORT,
+        "enter_granted: if varied.low < seconds <= varied.high: -> if varied.low <= seconds <= varied.high:": SHORT,
+        "enter_granted: if varied.low < seconds <= varied.high: -> if varied.low < seconds < varied.high:": SHORT,
+    },
     "_family": {
         "_list_all: if theirs is None or len(theirs) < len(children): -> if theirs is None or len(theirs) <= len(children):": "of two that are as large either will do",
         "_is_supervised: return False -> return None": f"{SAME}: both are false",
