@@ -11,7 +11,6 @@ from typing import Any
 
 from tracedtimeout._core import _delays, _limits
 from tracedtimeout._core._arguments import seconds_of, shown
-from tracedtimeout._shared.signals import on_signal
 
 _log = logging.getLogger("tracedtimeout")
 
@@ -106,4 +105,6 @@ def limits_on_signal(number: int) -> Callable[[], None]:
     Raises:
         ValueError: this is not the main thread, or there is no such signal.
     """
+    from tracedtimeout._shared.signals import on_signal  # noqa: PLC0415  # a plain import has no need of it
+
     return on_signal(number, reload_limits)
