@@ -230,13 +230,14 @@ async def test_a_task_given_no_time_tells_where_it_was() -> None:
     assert caught.value.where == IN_BANK
 
 
-async def test_a_group_whose_oldest_cannot_be_told_is_where_it_is() -> None:
+@pytest.mark.parametrize("names", [("a", "b"), ("Task-1", "b"), ("Task-1", "Task-b"), ("Task-2", "Task-")])
+async def test_a_group_whose_oldest_cannot_be_told_is_where_it_is(names: tuple[str, str]) -> None:
     """Two tasks with names of their own: nothing tells the older, so it is the group's own place."""
 
     async def two() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(bank(), name="a")
-            group.create_task(bank(), name="b")
+            for name in names:
+                group.create_task(bank(), name=name)
 
     found = await where(two())
     assert found is not None

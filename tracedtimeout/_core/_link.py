@@ -209,10 +209,6 @@ class Link:
         """True if the link is open, and known not to end before `when`, as of `stamp`, that of its loop."""
         return self._state is ACTIVE and self._stamp is stamp and when <= self._deadline
 
-    def _stays_in(self, task: object) -> bool:
-        """True if a walk outwards past the link stays in `task`: it is left, or a budget, or open in that task."""
-        return self._state is FINISHED or (self._state is ACTIVE and (self._bare or self._task is task))
-
     def _not_before(self, here: Any) -> float:
         """An instant that its effective deadline is not before: what was known of that, if nothing moved since.
 
