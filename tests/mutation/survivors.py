@@ -15,6 +15,7 @@ LAST = "it is left a few steps later, and nobody asks before"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
 STRIDES = f"{SAME}: strides of another length come to the same end"
 SHORT = "what the short way does not take the long one does, to the same end"
+STRUCK = "told of by whoever comes first: an exception may strike in between (tests/faults/outer)"
 SWEEP = "one sweep more"
 TWIN = "the compiled hot path alone comes here, which no mutant is tried with"
 UNASKED = "nobody asks, where nothing has fired"
@@ -33,6 +34,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Budget.open: self._effective(here) -> pass": CACHE,
     },
     "_ending": {
+        "refuse: tell_end(self, refusal) -> pass": STRUCK,
         "_expired: if here.around and (not here.unwinding): -> if here.around or not here.unwinding:": CACHE,
         "_expired: if fired.passed is None and _context.current.get() is self: -> if fired.passed is not None and _context.current.get() is self:": f"{SAME}: `step_out` finds it in as many steps more",
         "_interrupted: if not here.idle and (not self._lane): -> if not here.idle or not self._lane:": SWEEP,
@@ -65,6 +67,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "where_of: if ended.where is None and ended.fired is not None: -> if ended.where is None or ended.fired is not None:": CACHE,
     },
     "_entering": {
+        "broken_off: tell_end(self, exc) -> pass": STRUCK,
         "bind_to: bind(self, here, kind, self.name, None if self._when is NEVER else 0.0) -> bind(self, here, kind, self.name, 0.0 if self._when is NEVER else None)": PLACED,
         "bind_to: bind(self, here, kind, self.name, None if self._when is NEVER else 0.0) -> bind(self, here, kind, self.name, None if self._when is not NEVER else 0.0)": PLACED,
         "entered: raise AssertionError('entering a timeout never waits') -> pass": "never come to",

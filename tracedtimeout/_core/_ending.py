@@ -253,9 +253,10 @@ def refuse(self: Facts, here: Any, left: float, owner: Link | None) -> NoReturn:
     )
     if left <= 0.0 and owner is not None:
         refusal.deadline_token = (weakref.ref(owner), owner._here.stopwatch())
-    if _observers.installed:
-        more.closers = _observers.opened(self, keep_told)  # who hear of its end as the entry breaks off
     try:
+        if _observers.installed:
+            more.closers = _observers.opened(self, keep_told)
         raise refusal
     finally:
+        tell_end(self, refusal)  # here, while what breaks the entry off is not struck itself
         del refusal
