@@ -184,11 +184,14 @@ async def test_what_one_exit_finds_is_known_to_the_next() -> None:
     """Of all around it at once, and no more than so many: it is let go of where it grows large."""
     around = state_of(running_loop()).around
 
-    async def inner(outer: Timeout, size: int) -> None:
+    async def inner(outer: Timeout, others: int, size: int) -> None:
         async with timeout(8.0) as between:
             try:
                 async with timeout(9.0):
-                    await asyncio.sleep(50.0)
+                    try:
+                        await asyncio.sleep(50.0)
+                    finally:
+                        around.update(dict.fromkeys(range(others)))
             finally:
                 assert len(around) == size
                 assert [around[each][1:] for each in (outer, between)] == [(outer, outer, 1)] * 2
@@ -196,12 +199,10 @@ async def test_what_one_exit_finds_is_known_to_the_next() -> None:
 
     found = list[object]()
     for others, size in ((999, 1_001), (1_000, 2)):
-        around.clear()
-        around.update(dict.fromkeys(range(others)))
         with suppress(TimeoutError):
             async with timeout(1.0) as outer:
                 try:
-                    await inner(outer, size)
+                    await inner(outer, others, size)
                 finally:
                     assert around[outer] is found[-1]
     assert len(found) == 2

@@ -211,6 +211,31 @@ async def test_what_is_raised_waits_for_no_garbage_collector() -> None:
             gc.enable()
 
 
+@pytest.mark.loops("virtual")
+async def test_a_nest_of_which_one_is_never_left_is_kept_until_another_fires() -> None:
+    """What the exits within found around them is kept no longer; and the one that is dropped is counted."""
+
+    async def nest() -> weakref.ref[object]:
+        outer, middle, inner = (timeout(limit, name="dropped") for limit in (1.0, 2.0, 3.0))
+        for each in (outer, middle, inner):
+            await each.__aenter__()
+        try:
+            await asyncio.sleep(9.0)
+        except asyncio.CancelledError as exc:
+            for each in (inner, middle):
+                await each.__aexit__(type(exc), exc, None)
+        return weakref.ref(outer)
+
+    dropped = await asyncio.create_task(nest())
+    with suppress(TimeoutError):
+        async with timeout(1.0):
+            await asyncio.sleep(9.0)
+    gc.collect()
+    assert dropped() is None
+    await asyncio.sleep(0)
+    assert figures("dropped")["duration"] == {"cancelled": 1, "inherited": 2}
+
+
 def test_loops_that_are_gone_leave_nothing() -> None:
     """Ten thousand loops, one after the other: their states go with them, their figures are folded into one."""
     states: list[weakref.ref[object]] = []

@@ -35,6 +35,7 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
     # One step: see the guide. One that fired unseen by `unwinding` would be taken for dropped as it is left, uncounted.
     _, self._state, self._fired, self._stamp, unwinding[key] = task.cancel(), EXPIRING, fired, None, until_left
     lane.pop(self, None)
+    here.around.clear()  # where the exit of one of a nest never ran, what was known of it would be kept
     for listener in listeners:
         listener(self)
 

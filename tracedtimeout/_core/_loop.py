@@ -81,7 +81,7 @@ class LoopState(Lanes):
         self.around: dict[Any, Any] = {}
         """By links that an exit by cancellation looked at: those from there outwards that have fired; see `_deciding`.
         Else a deep nest that ends at once would be walked anew at each exit. Emptied as the last of `unwinding` is
-        left."""
+        left, and as another fires."""
         self.handed: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         """Exits in other threads, each handed over to the loop: see `hand_over`. No more than the loop has entered."""
         self.figures = LoopFigures()
