@@ -358,3 +358,16 @@ async def test_who_lies_around_one_that_cleans_up_is_ended_by_what_is_left_above
     with pytest.raises(DeadlineExceeded) as caught:
         await task
     assert (cut, caught.value.name, caught.value.owner) == ([3.0], "outermost", "above")
+
+
+async def test_a_clean_up_is_bound_by_those_around_that_have_not_fired() -> None:
+    """What it opens directly beneath one that is open has its own limit, though one further out has fired."""
+    with suppress(DeadlineExceeded):
+        async with timeout(1.0), timeout(9.0):
+            try:
+                await asyncio.sleep(50.0)
+            finally:
+                async with timeout(5.0) as cleaning:
+                    assert cleaning.deadline() == now() + 5.0
+                    await asyncio.sleep(2.0)
+    assert cleaning.outcome == "completed"
