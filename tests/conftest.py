@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from importlib.util import find_spec
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts a command in the background has it ignored, by its children too. Tests interrupt
+        # themselves, and one of CPython's would fill the memory as it waits for that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", f"loops(*flavours): run on these event loops, once on each: {', '.join(FLAVOURS)}. Default: plain"
     )
