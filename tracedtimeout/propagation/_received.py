@@ -143,24 +143,20 @@ def lines_of(carrier: Mapping[object, object] | Iterable[tuple[object, object]] 
         return []
     # A list is told first: to ask for a Mapping costs as much as reading a header.
     pairs = carrier.items() if not isinstance(carrier, list) and isinstance(carrier, Mapping) else carrier
+    found: list[tuple[str, object]] = []
     try:
-        return _found_in(pairs)
+        for name, value in pairs:
+            if isinstance(name, bytearray):
+                name = bytes(name)  # noqa: PLW2901  # the same, hashable
+            header = KNOWN.get(name.lower()) if isinstance(name, _NAMES) else None
+            if header is None:
+                continue
+            if isinstance(value, _LISTS):
+                found += [(header, each) for each in value]
+            else:
+                found.append((header, value))
     except (TypeError, ValueError) as exc:
         raise TypeError(f"carrier must be a mapping, or pairs of names and values, not {shown(carrier)}") from exc
-
-
-def _found_in(pairs: Iterable[tuple[object, object]]) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for name, value in pairs:
-        if isinstance(name, bytearray):
-            name = bytes(name)  # noqa: PLW2901  # the same, hashable
-        header = KNOWN.get(name.lower()) if isinstance(name, _NAMES) else None
-        if header is None:
-            continue
-        if isinstance(value, _LISTS):
-            found += [(header, each) for each in value]
-        else:
-            found.append((header, value))
     return found
 
 
