@@ -45,10 +45,10 @@ def decide(
             self._deadline, self._owner = link._when, link
         else:
             _freeze(self, here, at_home=at_home)
-        ender: Fired = link._fired  # type: ignore[attr-defined]  # only timeouts fire
+        its: Fired = link._fired  # type: ignore[attr-defined]  # only timeouts fire
         if fired is not None:
-            return Outcome.INHERITED, fired._replace(owner=ender.owner)
-        return Outcome.INHERITED, _untimed(ender.at, ender.owner, places=ender.places)
+            return Outcome.INHERITED, fired._replace(owner=its.owner)
+        return Outcome.INHERITED, _untimed(its.at, its.owner, places=its.places)
     _freeze(self, here, at_home=at_home)
     enforced = fired is not None and fired.enforced
     if exc is not None:
