@@ -54,7 +54,7 @@ def instrument(
 
     Raises:
         ImportError: OpenTelemetry's SDK is not installed.
-        TypeError: `meter_provider` is none.
+        TypeError: `meter_provider` is no MeterProvider.
     """
     if meter_provider is not None and not callable(getattr(meter_provider, "get_meter", None)):
         raise TypeError(f"meter_provider must be a MeterProvider, not {shown(meter_provider)}")
