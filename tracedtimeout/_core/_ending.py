@@ -7,11 +7,11 @@ that matters.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from asyncio import CancelledError
 from bisect import bisect_left
 from functools import partial
+from sys import _getframe
 from threading import get_ident
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ from ._facts import Facts
 from ._family import end_beneath, hand_on, let_go
 from ._firing import cancelling_before
 from ._link import ACTIVE, EXPIRED, EXPIRING, FINISHED, INF, Link
+from ._loop import Stamp
 from ._more import More
 from ._outcome import Outcome
 from ._raising import exceeded, in_place_of
@@ -51,7 +52,12 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     if (exc.__class__ is CancelledError and self._more is None and self._inner is None and at_home
             and task.cancelling() == 1):  # fmt: skip
         if fired is None:
-            if here.unwinding and (link := ender(self, here, 1)) is not None and link._here is here:
+            link: Any = self._owner
+            if (link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp
+                    or (link is not parent and len(here.unwinding) > 1)):  # fmt: skip
+                link = ender(self, here, 1) if here.unwinding else None
+            # Else it is the nearest around that fired, and the cancellation is of its making: 110 instructions less.
+            if link is not None and link._lane.here is here:
                 _interrupted(self, here, link, now)
                 return None
         elif (fired.own and fired.cancels
@@ -70,7 +76,7 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     if fired is not None:
         stopping = now - fired.at
         if state is EXPIRING or self._more is not None or fired.places is not None:  # else nobody can ask where it was
-            opener = _where.opener(sys._getframe(2))
+            opener = _where.opener(_getframe(2))
             if package is None and opener is not None:
                 package = opener.module.partition(".")[0]
     ended = Ended(outcome, elapsed, "" if fired is None else fired.owner, fired, package or "", opener, stopping)
@@ -100,10 +106,10 @@ def _expired(
     interpreter's instructions less of 2,650 from entry to exit.
     """
     started, delay, when, parent, series = self._started, self._lane.delay, self._when, self._parent, self._series
-    elapsed = now - when + delay if started is None else now - started
-    elapsed = max(elapsed, 0.0)
+    began = when - delay if started is None else started
+    elapsed = now - began if now > began else 0.0
     limit = delay if started is None or delay != INF else max(0.0, when - started)
-    opener, stopping, frame = None, max(0.0, now - fired.at), sys._getframe(3)
+    opener, stopping, frame = None, now - fired.at, _getframe(3)
     if not _where.passed_opener(exc, frame):
         opener = _where.opener(frame)
         if package is None:
@@ -140,25 +146,32 @@ def _interrupted(self: Facts, here: Any, link: Any, now: float) -> None:
 
     As `_expired`: 280 instructions less of 710.
     """
-    its, deadline, started = link._fired, link._when, self._started
+    its, deadline, started, lane, figures = link._fired, link._when, self._started, self._lane, self._series.figures
     if started is None:
-        started = self._when - self._lane.delay
-    elapsed, limit = max(0.0, now - started), max(0.0, deadline - started)
+        started = self._when - lane.delay
+    elapsed, limit, owner = now - started if now > started else 0.0, deadline - started, its.owner
     opener, package = None, ""
     if its.places is not None:  # else nobody can ask where it was; nor of one in a call, which knows its package
-        opener = _where.opener(sys._getframe(3))
+        opener = _where.opener(_getframe(3))
         package = "" if opener is None else opener.module.partition(".")[0]
-    ended = Ended(Outcome.INHERITED, elapsed, its.owner, its, package, opener)
+    ended = Ended(Outcome.INHERITED, elapsed, owner, its, package, opener)
     self._deadline, self._owner = deadline, link
     self._state, self._ended, self._stamp = FINISHED, ended, None  # one step: see `broken_off`
-    figures = self._series.figures
     # fmt: off
     figures.record_exit(Outcome.INHERITED, elapsed, limit); ended.counted = True  # one step
     # fmt: on
-    figures.record_interruption(label_of(its.owner))
-    if not here.idle and not self._lane:
+    interruptions = figures.interruptions
+    if owner in interruptions:  # a label, then
+        interruptions[owner] += 1
+    else:
+        figures.record_interruption(label_of(owner))
+    if not here.idle and not lane:
         here.rest()
-    let_go(self, here, figures.name, elapsed, now)
+    outer = self._parent
+    if outer is link and outer._inner is self:
+        outer._inner = None  # what took the time of one that has fired is known
+    else:
+        let_go(self, here, figures.name, elapsed, now)
     self._task = None
 
 
@@ -243,7 +256,7 @@ def refuse(self: Facts, here: Any, left: float, owner: Link | None) -> NoReturn:
     self._state, self._ended = FINISHED, Ended(Outcome.REJECTED, 0.0, name, None)
     figures = self._series.figures
     # fmt: off
-    figures.record_exit(Outcome.REJECTED, 0.0, left); figures.unlimited += 1  # one step
+    figures.record_exit(Outcome.REJECTED, 0.0, 0.0); figures.unlimited += 1  # one step
     # fmt: on
     key = ("at_least" if left > 0.0 else "expired", "enforce")
     figures.rejections[key] = figures.rejections.get(key, 0) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from ._facts import Facts
 from ._family import listed, open_beneath
 from ._link import ACTIVE, EXPIRING, FINISHED, INF, Link, earliest, instant
 from ._more import More
+
+new_tuple = tuple.__new__
 
 listeners: list[Callable[[Any], None]] = []
 """Called with each timeout that fires, once its task is cancelled: by a door that must answer for it."""
@@ -35,7 +38,8 @@ def fire(self: Facts, now: float, ended_by: str | None = None) -> None:
     # One step: see the guide. One that fired unseen by `unwinding` would be taken for dropped as it is left, uncounted.
     _, self._state, self._fired, self._stamp, unwinding[key] = task.cancel(), EXPIRING, fired, None, until_left
     lane.pop(self, None)
-    here.around.clear()  # where the exit of one of a nest never ran, what was known of it would be kept
+    if here.around:
+        here.around.clear()  # where the exit of one of a nest never ran, what was known of it would be kept
     for listener in listeners:
         listener(self)
 
@@ -56,7 +60,9 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
             due = started
         if more.__class__ is More and more.moved_at > due:
             due = more.moved_at
-        here.figures.timer_lag.record(at - due if at > due else 0.0)
+        lag, timer_lag = at - due if at > due else 0.0, here.figures.timer_lag
+        timer_lag.counts[bisect_left(timer_lag.bounds, lag)] += 1
+        timer_lag.total += lag
     if self._inner is not None or (more.__class__ is More and more.children):
         here.lift()
         beneath = list(open_beneath(self))
@@ -66,7 +72,8 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
     waiting = _where.through_children(task)
     cancelling = task.cancelling() + 1
     spent = _spent.frozen(self._spent)
-    return Fired(at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed)
+    its = at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, False
+    return new_tuple(Fired, its)  # type: ignore[return-value]  # `Fired(...)`, a call less
 
 
 def _passed_budget(link: Link | None, here: Any, now: float) -> Link | None:

@@ -200,7 +200,7 @@ class Figures:
         histogram = self.duration.get(outcome)
         if histogram is None:
             histogram = self.duration[outcome] = Histogram(_metrics.DURATION.bounds)
-        if 0.0 < limit < math.inf and outcome is not Outcome.REJECTED:
+        if 0.0 < limit < NEVER:
             ratios, ratio = self.utilization, elapsed / limit
             ratios.total += ratio
             ratios.counts[bisect_left(ratios.bounds, ratio)] += 1
