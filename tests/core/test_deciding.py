@@ -348,3 +348,25 @@ def test_what_is_known_of_those_around_changes_nothing(first: int, monkeypatch: 
     known = [told_of(each) for each in programs]
     monkeypatch.setattr(_deciding, "_around", found_plainly)
     assert known == [told_of(each) for each in programs]
+
+
+async def three(name: str) -> tuple[Outcome | None, ...]:
+    """The outcomes, outermost first, of three around each other of which the outermost expires."""
+    nested = timeout(1.0, name=name), timeout(2.0, name=name), timeout(3.0, name=name)
+    with suppress(TimeoutError):
+        async with nested[0], nested[1], nested[2]:
+            await asyncio.sleep(10)
+    return tuple(each.outcome for each in nested)
+
+
+async def test_of_nests_that_end_at_once_each_knows_its_own() -> None:
+    """Those that are left first find the one that fired beyond others, among several that have."""
+    assert await asyncio.gather(three("one"), three("other")) == [(Outcome.EXPIRED, *[Outcome.INHERITED] * 2)] * 2
+
+
+async def test_one_that_is_ended_as_it_was_entered_took_no_time() -> None:
+    inner = timeout(1.0, name="inner")
+    with suppress(TimeoutError):
+        async with timeout(0.0, name="outer"), inner:
+            await asyncio.sleep(10)
+    assert (inner.outcome, inner.elapsed) == (Outcome.INHERITED, 0.0)

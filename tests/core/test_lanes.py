@@ -275,8 +275,8 @@ def test_a_deadline_is_due_at_its_instant_and_no_sooner_than_the_clock_can_tell(
         lanes, fake = Lanes(loop, lambda: 10.0, resolution=0.5, linger=0.0), Fake(0, Fired(), loop)
         assert [lanes.is_due(when) for when in (9.0, 10.5, 10.75)] == [True, True, False]
         fake.place(lanes, 20.0)
-        assert [each for _, each, _ in lanes._due(20.0)] == [fake]
-        assert lanes._due(19.9) == []
+        assert [each for _, each, _ in lanes._due(20.0)[0]] == [fake]
+        assert lanes._due(19.9)[0] == []
 
     run(main())
 
@@ -337,7 +337,7 @@ def test_who_is_due_at_once_fires_in_the_order_of_deadlines() -> None:
             fake = Fake(number, fired, running_loop())
             fake._lane = lanes.lane_of(delay)
             fake._lane[fake] = when
-        due = lanes._due(3.0)
+        due = lanes._due(3.0)[0]
         for _, each, lane in due:
             del lane[each]
         return [when for when, _, _ in due]
@@ -741,6 +741,18 @@ def test_one_that_was_left_is_not_left_again() -> None:
         assert figures("left")["duration"] == {"completed": 1}
 
     run(main())
+
+
+def test_a_tick_too_many_leaves_one_timer() -> None:
+    """One runs early where an overdue one was doubled, and what stands then is another's."""
+
+    async def main() -> int:
+        lanes = lanes_here()
+        Fake(0, Fired(), running_loop()).place(lanes, 1.0)
+        lanes._tick()
+        return len(live_timers(running_loop()))
+
+    assert run(main()) == 1
 
 
 def test_a_tick_that_leaves_nothing_to_time_leaves_no_timer() -> None:

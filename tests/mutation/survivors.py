@@ -34,10 +34,15 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Budget.open: self._effective(here) -> pass": CACHE,
     },
     "_ending": {
+        "close: if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) > 1): -> if link is None or link._state is not EXPIRING or self._stamp.__class__ is Stamp or (link is not parent and len(here.unwinding) > 1):": SHORT,
+        "close: if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) > 1): -> if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent or len(here.unwinding) > 1):": SHORT,
+        "close: if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) > 1): -> if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) >= 1):": SHORT,
+        "close: link = ender(self, here, 1) if here.unwinding else None -> link = None if here.unwinding else ender(self, here, 1)": SHORT,
+        "_interrupted: elapsed, limit, owner = (now - started if now > started else 0.0, deadline - started, its.owner) -> elapsed, limit, owner = (now - started if now >= started else 0.0, deadline - started, its.owner)": EQUAL,
         "refuse: tell_end(self, refusal) -> pass": STRUCK,
         "_expired: if here.around and (not here.unwinding): -> if here.around or not here.unwinding:": CACHE,
         "_expired: if fired.passed is None and _context.current.get() is self: -> if fired.passed is not None and _context.current.get() is self:": f"{SAME}: `step_out` finds it in as many steps more",
-        "_interrupted: if not here.idle and (not self._lane): -> if not here.idle or not self._lane:": SWEEP,
+        "_interrupted: if not here.idle and (not lane): -> if not here.idle or not lane:": SWEEP,
         "close: handled = True -> handled = False": UNASKED,
         "close: opener, stopping = (None, 0.0) -> opener, stopping = (None, 1.0)": UNASKED,
         "broken_off: lane.pending[self] = None -> pass": f"{SAME}: who calls it has done so",
@@ -99,7 +104,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
     "_firing": {
         "_facts: if (started := self._started) is not None and started > due: -> if (started := self._started) is not None and started >= due:": EQUAL,
         "_facts: if more.__class__ is More and more.moved_at > due: -> if more.__class__ is More and more.moved_at >= due:": EQUAL,
-        "_facts: here.figures.timer_lag.record(at - due if at > due else 0.0) -> here.figures.timer_lag.record(at - due if at >= due else 0.0)": EQUAL,
+        "_facts: lag, timer_lag = (at - due if at > due else 0.0, here.figures.timer_lag) -> lag, timer_lag = (at - due if at >= due else 0.0, here.figures.timer_lag)": EQUAL,
+        "_facts: its = (at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, False) -> its = (at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, True)": "asked of `wait_for` with no time alone",
         "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 2)": (
             f"{SAME}: who is beneath it was entered before it fired"
         ),
@@ -153,13 +159,19 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Lanes._lane_for: lane.tail = -INF -> pass": f"{SAME}: nobody asks of an empty lane, and who takes it sets it",
         "Lanes._lane_for: if lane.tail <= when and (best is None or lane.tail > best.tail): -> if lane.tail <= when and (best is None or lane.tail >= best.tail):": "of two that end alike either will do",
         "Lanes._recycle: return False -> return None": f"{SAME}: both are false",
-        "Lanes._heads: continue -> pass": f"{SAME}: the loop goes on",
+        "Lanes._due: continue -> pass": f"{SAME}: the loop goes on",
         "Lanes._tick: self.armed = self.heal_at = INF -> pass": (
             "a tick that breaks off in its `finally` is healed by an entry 0.1 s later, and not by the next"
         ),
-        "Lanes._tick: self.idle = True -> pass": SWEEP,
-        "Lanes._tick: self.idle = True -> self.idle = False": SWEEP,
+        "Lanes._set: self.idle = True -> pass": SWEEP,
+        "Lanes._set: self.idle = True -> self.idle = False": SWEEP,
         "Lanes._tick: self._handle = None -> pass": f"{SAME}: it is cancelled, and the next takes its place",
+        "Lanes._tick: if self.armed <= now: -> if self.armed < now:": f"{SAME}: it is cancelled, and the next takes its place",
+        "Lanes._tick: if self.armed < INF: -> if self.armed <= INF:": f"{SAME}: it looks again, and finds what it knows",
+        "Lanes._set: self.armed = self.heal_at = INF -> pass": (
+            "what breaks off in `_set` alone is healed by an entry 0.1 s later, and not by the next"
+        ),
+        "Lanes._set: self._handle = None -> pass": f"{SAME}: it is cancelled once more",
         "Lanes._sweep: self._handle, self.armed, self.heal_at, self.idle = (None, INF, INF, True) -> self._handle, self.armed, self.heal_at, self.idle = (None, INF, INF, False)": SWEEP,
     },
     "_link": {

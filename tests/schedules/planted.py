@@ -51,7 +51,7 @@ PLANTED = {
     "a count made after a hand-over": Planted(
         "figures", r"(?m)^( +)_count\((self, here, ended, limit)\)$", r"\1here.soon(_count, \2)"
     ),
-    "a tick that does not arm the next": Planted("timers", r"\bself\.arm\(head\)", "None"),
+    "a tick that does not arm the next": Planted("timers", r"\bself\._set\(following\)", "None"),
     "a turn that waits for itself": Planted("turns", r"_time_anew\(self, here\)(  # it was timed)", r"_retime(self)\1"),
     "a deadline that moves without a word": Planted("budget", r"(?s)(def _reschedule\(.*?)here\.move\(\)", r"\1pass"),
     "a reader that walks what others write": Planted(

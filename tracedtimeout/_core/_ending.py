@@ -109,7 +109,7 @@ def _expired(
     began = when - delay if started is None else started
     elapsed = now - began if now > began else 0.0
     limit = delay if started is None or delay != INF else max(0.0, when - started)
-    opener, stopping, frame = None, now - fired.at, _getframe(3)
+    opener, stopping, frame = None, now - fired.at if now > fired.at else 0.0, _getframe(3)
     if not _where.passed_opener(exc, frame):
         opener = _where.opener(frame)
         if package is None:
@@ -160,18 +160,10 @@ def _interrupted(self: Facts, here: Any, link: Any, now: float) -> None:
     # fmt: off
     figures.record_exit(Outcome.INHERITED, elapsed, limit); ended.counted = True  # one step
     # fmt: on
-    interruptions = figures.interruptions
-    if owner in interruptions:  # a label, then
-        interruptions[owner] += 1
-    else:
-        figures.record_interruption(label_of(owner))
+    figures.record_interruption(owner if owner in figures.interruptions else label_of(owner))
     if not here.idle and not lane:
         here.rest()
-    outer = self._parent
-    if outer is link and outer._inner is self:
-        outer._inner = None  # what took the time of one that has fired is known
-    else:
-        let_go(self, here, figures.name, elapsed, now)
+    let_go(self, here, figures.name, elapsed, now)
     self._task = None
 
 

@@ -73,7 +73,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
     cancelling = task.cancelling() + 1
     spent = _spent.frozen(self._spent)
     its = at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, False
-    return new_tuple(Fired, its)  # type: ignore[return-value]  # `Fired(...)`, a call less
+    return new_tuple(Fired, its)  # `Fired(...)`, a call less
 
 
 def _passed_budget(link: Link | None, here: Any, now: float) -> Link | None:
