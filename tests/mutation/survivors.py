@@ -34,6 +34,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Budget.open: self._effective(here) -> pass": CACHE,
     },
     "_ending": {
+        "_expired: elapsed = now - began if now > began else 0.0 -> elapsed = now - began if now >= began else 0.0": EQUAL,
+        "_expired: opener, stopping, frame = (None, now - fired.at if now > fired.at else 0.0, _getframe(3)) -> opener, stopping, frame = (None, now - fired.at if now >= fired.at else 0.0, _getframe(3))": EQUAL,
         "close: if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) > 1): -> if link is None or link._state is not EXPIRING or self._stamp.__class__ is Stamp or (link is not parent and len(here.unwinding) > 1):": SHORT,
         "close: if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) > 1): -> if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent or len(here.unwinding) > 1):": SHORT,
         "close: if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) > 1): -> if link is None or link._state is not EXPIRING or self._stamp.__class__ is not Stamp or (link is not parent and len(here.unwinding) >= 1):": SHORT,

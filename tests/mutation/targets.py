@@ -100,7 +100,7 @@ ALSO = {
     "_exceeded": ("test_ended.py", "test_copies.py"),
     "_facts": ("test_views.py", "test_link.py"),
     "_family": ("test_threads.py", "test_two_loops.py", "test_firing.py"),
-    "_firing": ("test_left_behind.py", "test_family.py", "test_metrics.py"),
+    "_firing": ("test_left_behind.py", "test_family.py", "test_metrics.py", "test_deciding.py"),
     "_hot_py": ("test_timeout.py", "test_wait_for.py", "test_entering.py", "test_ending.py", "test_direct.py"),
     "_lane": ("test_lanes.py", "test_firing.py"),
     "_lanes": ("test_firing.py",),
