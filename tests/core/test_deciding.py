@@ -350,24 +350,17 @@ def test_what_is_known_of_those_around_changes_nothing(first: int, monkeypatch: 
     assert known == [told_of(each) for each in programs]
 
 
-async def three(name: str) -> tuple[Outcome | None, ...]:
-    """The outcomes, outermost first, of three around each other of which the outermost expires."""
-    nested = timeout(1.0, name=name), timeout(2.0, name=name), timeout(3.0, name=name)
+async def three(name: str, delay: float) -> tuple[list[Outcome | None], float]:
+    """The outcomes, outermost first, of three around each other of which the outermost expires; and the last's time."""
+    nested = timeout(delay, name=name), timeout(2.0, name=name), timeout(3.0, name=name)
     with suppress(TimeoutError):
         async with nested[0], nested[1], nested[2]:
             await asyncio.sleep(10)
-    return tuple(each.outcome for each in nested)
+    return [each.outcome for each in nested], nested[2].elapsed
 
 
-async def test_of_nests_that_end_at_once_each_knows_its_own() -> None:
+@pytest.mark.parametrize("delay", [0.0, 1.0], ids=["as they are entered", "later"])
+async def test_of_nests_that_end_at_once_each_knows_its_own(delay: float) -> None:
     """Those that are left first find the one that fired beyond others, among several that have."""
-    for outcomes in await asyncio.gather(three("one"), three("other")):
-        assert outcomes == (Outcome.EXPIRED, Outcome.INHERITED, Outcome.INHERITED)
-
-
-async def test_one_that_is_ended_as_it_was_entered_took_no_time() -> None:
-    inner = timeout(1.0, name="inner")
-    with suppress(TimeoutError):
-        async with timeout(0.0, name="outer"), inner:
-            await asyncio.sleep(10)
-    assert (inner.outcome, inner.elapsed) == (Outcome.INHERITED, 0.0)
+    for found in (await three("one", delay), *await asyncio.gather(three("two", delay), three("three", delay))):
+        assert found == ([Outcome.EXPIRED, Outcome.INHERITED, Outcome.INHERITED], delay)
