@@ -14,9 +14,11 @@ import pytest
 
 from tests.support import VIRTUAL, running_loop
 from tests.support.watching import Ended, deadline_within, now
-from tracedtimeout import DeadlineExceeded, budget, checkpoint, remaining, timeout
+from tracedtimeout import DeadlineExceeded, budget, checkpoint, detach, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
+
+INF = float("inf")
 
 
 async def test_left_without_firing_it_binds_nothing() -> None:
@@ -219,6 +221,38 @@ async def test_threads_that_copy_the_context_see_the_budget() -> None:
         assert (await in_thread(contextvars.copy_context()))[1] == ""
         with ThreadPoolExecutor(1) as pool:
             assert await running_loop().run_in_executor(pool, remaining) == float("inf")
+
+
+async def test_a_threads_job_has_blocks_of_its_own() -> None:
+    """A budget there bounds the job, beneath whatever encloses the job and within other budgets of its own."""
+
+    def about(left: float) -> bool:
+        return remaining() == left == INF or left - 1.0 < remaining() <= left
+
+    def job(left: float) -> None:
+        blocks = ((budget(1.0), 1.0), (budget(None), left), (budget(7200.0), min(7200.0, left)), (detach(), INF))
+        for inside, least in blocks:
+            with inside:
+                assert about(least)
+                checkpoint()
+                with budget(1.0):
+                    assert about(1.0)
+                    checkpoint()
+                with budget(-1.0), pytest.raises(DeadlineExceeded, match=r"^'_budget' exceeded its"):
+                    checkpoint()
+        assert about(left)
+
+    await asyncio.to_thread(job, INF)
+    async with timeout(3600.0) as outer:
+        await asyncio.to_thread(job, 3600.0)
+        async with timeout(None), timeout(5400.0):
+            await asyncio.to_thread(job, 3600.0)
+        with budget(1800.0):
+            await asyncio.to_thread(job, 1800.0)
+        with detach():
+            await asyncio.to_thread(job, INF)
+        outer.reschedule(None)
+        await asyncio.to_thread(job, INF)
 
 
 async def test_threads_started_after_it_was_left_are_free_of_it() -> None:

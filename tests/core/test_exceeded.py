@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import pickle
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -122,6 +124,40 @@ def test_it_pickles_before_anybody_has_asked() -> None:
 
     copy = pickle.loads(pickle.dumps(run(main())))  # noqa: S301  # ours
     assert (copy.name, copy.limit, copy.elapsed) == ("t", 1.0, 1.0)
+
+
+def caught_in(main: Callable[[], Coroutine[Any, Any, None]]) -> DeadlineExceeded:
+    """The exception that `main` ends with, whose words nobody has asked for."""
+    try:
+        run(main())
+    except DeadlineExceeded as exc:
+        return exc
+    pytest.fail("no expiry")
+
+
+async def expire() -> None:
+    async with timeout(1.0, name="t"):
+        await asyncio.sleep(9.0)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("args", [(), ("other",), ("two", 2)])
+def test_its_arguments_can_be_set_as_those_of_any_exception(args: tuple[object, ...], asked: bool) -> None:
+    """It shows them from then on, a copy too, and tells what it told."""
+    plain, error = TimeoutError(), DeadlineExceeded("of code") if asked else caught_in(expire)
+    message = error.message if asked else None
+    plain.args = error.args = args
+    for each in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301  # ours
+        assert (each.args, str(each)) == (plain.args, str(plain))
+        assert repr(each) == repr(plain).replace("TimeoutError", "DeadlineExceeded")
+        assert each.message == message or each.message.startswith("'t' exceeded its 1.000 s deadline")
+
+
+def test_words_can_be_added_to_its_arguments() -> None:
+    """As code does that adds what it knows."""
+    error = caught_in(expire)
+    error.args += ("while paying",)
+    assert (error.args[1:], error.name) == (("while paying",), "t")
 
 
 def test_its_message_at_the_bounds_of_what_it_tells() -> None:

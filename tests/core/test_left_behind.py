@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import FLAVOURS, figures, running_loop
 from tests.support.watching import at_once, live_timers
-from tracedtimeout import timeout
+from tracedtimeout import budget, checkpoint, timeout, wait_for
 from tracedtimeout._core._lanes import LINGER, Lanes
 from tracedtimeout._core._loop import LoopState, state_of
 from tracedtimeout._core.figures import _metrics, _process
@@ -207,6 +207,39 @@ async def test_what_is_raised_waits_for_no_garbage_collector() -> None:
         try:
             await leave()
             assert gc.collect() == 0
+        finally:
+            gc.enable()
+
+
+async def test_a_task_that_ends_with_what_is_raised_waits_for_no_garbage_collector() -> None:
+    """It has the exception, whose traceback leads to frames of ours, and those not back to it."""
+
+    async def expire() -> None:
+        async with timeout(0.001, name="expires"):
+            await asyncio.sleep(50.0)
+
+    async def refuse() -> None:
+        async with timeout(0.001, at_least=1.0, name="refused"):
+            pytest.fail("not refused")
+
+    async def find() -> None:
+        with budget(-1.0):
+            async with timeout(1.0, name="finds"):
+                checkpoint()
+
+    async def guard(at_least: float) -> None:
+        await wait_for(expire(), 5.0, at_least=at_least)
+
+    for work in (expire(), refuse(), find(), guard(0.0), guard(9.0)):
+        tasks = [asyncio.create_task(work)]
+        gc.collect()
+        gc.disable()
+        try:
+            await asyncio.wait(tasks)
+            assert isinstance(tasks[0].exception(), TimeoutError)
+            ended = weakref.ref(tasks.pop())
+            await asyncio.sleep(0)
+            assert ended() is None
         finally:
             gc.enable()
 

@@ -37,6 +37,7 @@ from tracedtimeout._core import _observers, _warn
 from tracedtimeout._core._budget import Budget
 from tracedtimeout._core._exceeded import Spent, Where
 from tracedtimeout._core._link import REMOTE
+from tracedtimeout._core.figures import _process
 from tracedtimeout.testing import VirtualClockLoop, run
 
 virtual = pytest.mark.loops(*VIRTUAL)
@@ -299,14 +300,73 @@ async def test_negative_options_are_refused(parameter: str) -> None:
         timeout(1, **{parameter: -0.5})  # type: ignore[arg-type]  # either of two
 
 
+class Own(float):
+    """A number with arithmetic of its own, as numpy has."""
+
+    def __radd__(self, other: float) -> Own:
+        return Own(other + float(self))
+
+
+class Unhashable:
+    """A number that is no key, as an array with no dimensions is."""
+
+    __hash__ = None  # type: ignore[assignment]  # as those have it
+
+    def __float__(self) -> float:
+        return 1.0
+
+    def __radd__(self, other: float) -> float:
+        return other + 1.0
+
+    def __gt__(self, other: float) -> bool:
+        return other < 1.0
+
+
+ONES = [1, True, Fraction(1), Decimal(1), Own(1), Unhashable()]
+
+
 @virtual
-@pytest.mark.parametrize("value", [1, True, Fraction(1), Decimal(1)], ids=repr)
-async def test_any_number_of_seconds_will_do(value: Any) -> None:
-    """Integers, fractions and decimals are numbers of seconds."""
-    with pytest.raises(DeadlineExceeded) as caught:
-        async with timeout(value):
-            await asyncio.sleep(9)
-    assert caught.value.elapsed == 1.0
+@pytest.mark.parametrize("value", ONES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("turn", ["first", "next"])
+async def test_any_number_of_seconds_will_do(value: Any, turn: str) -> None:
+    """Integers, fractions, decimals and numpy's are numbers of seconds, each time; the figures stay plain numbers."""
+
+    @with_timeout(value, name="decorated")
+    async def decorated() -> None:
+        await asyncio.sleep(9)
+
+    for each in ("first", "next")[: 1 + (turn == "next")]:
+        for ends in (decorated, lambda: wait_for(asyncio.sleep(9), value, name="waits")):
+            with pytest.raises(DeadlineExceeded) as caught:
+                await ends()
+            assert (caught.value.elapsed, caught.value.limit) == (1.0, 1.0), each
+        async with timeout(value, name="left") as left:
+            await asyncio.sleep(0.5)
+        when = left.when()
+        assert isinstance(when, int | float)
+        assert type(when) in (int, float)
+        with pytest.raises(DeadlineExceeded) as caught:
+            async with timeout(value):
+                await asyncio.sleep(9)
+        assert caught.value.elapsed == 1.0
+    counted = [value for table in _process.snapshot().values() for value in table.values()]
+    assert {type(value.total) for value in counted if not isinstance(value, int)} == {float}
+
+
+@virtual
+@pytest.mark.parametrize("value", ONES, ids=lambda value: type(value).__name__)
+async def test_options_are_any_number_of_seconds(value: Any) -> None:
+    """And the moments that a timeout is set for."""
+    async with timeout(5, name="outer"):
+        async with timeout(None, reserve=value) as kept:
+            assert kept.limit == 4.0
+            kept.reschedule(value)
+            assert kept.when() == 1.0
+        async with timeout_at(value, name="at") as at:
+            assert at.deadline() == 1.0
+        with pytest.raises(DeadlineExceeded, match=r"^'short' needs 1.000 s and its own limit is 0.500 s$"):
+            async with timeout(0.5, at_least=value, name="short"):
+                pytest.fail("not refused")
 
 
 @virtual

@@ -177,7 +177,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Lanes._sweep: self._handle, self.armed, self.heal_at, self.idle = (None, INF, INF, True) -> self._handle, self.armed, self.heal_at, self.idle = (None, INF, INF, False)": SWEEP,
     },
     "_link": {
-        "_NoLoop.stamp: return object() -> return None": f"{SAME}: nothing is stamped with it",
         "Link._effective: known = True -> known = False": CACHE,
         "Link._outlasts: return self._state is ACTIVE and self._stamp is stamp and (when <= self._deadline) -> return None": SHORT,
         "Link._outlasts: return self._state is ACTIVE and self._stamp is stamp and (when <= self._deadline) -> return self._state is not ACTIVE and self._stamp is stamp and (when <= self._deadline)": SHORT,

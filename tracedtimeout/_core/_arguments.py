@@ -6,6 +6,7 @@ import contextlib
 import math
 import reprlib
 import time
+from typing import Any
 
 _bounded = reprlib.Repr()
 _bounded.maxlong = _bounded.maxstring = _bounded.maxother = 500  # characters
@@ -30,7 +31,10 @@ def check_options(at_least: float, reserve: float | None) -> None:
 
 
 def seconds_of(parameter: str, value: object) -> float:
-    """`value` as seconds (an int stays one, as in asyncio), or a TypeError or ValueError that names `parameter`."""
+    """`value` as seconds, or a TypeError or ValueError that names `parameter`.
+
+    An int stays one, as in asyncio. Any other number becomes a float, whatever arithmetic it has of its own.
+    """
     if isinstance(value, str | bytes):  # float() would read them
         raise TypeError(_wrong(parameter, value)) from None
     try:
@@ -41,7 +45,12 @@ def seconds_of(parameter: str, value: object) -> float:
         raise TypeError(_wrong(parameter, value)) from None
     if math.isnan(seconds):
         raise ValueError(_wrong(parameter, value)) from None
-    return value if isinstance(value, int | float) else seconds
+    return value if isinstance(value, int) else seconds
+
+
+def plain(seconds: Any) -> Any:
+    """`seconds`, None too, as an int or a float: others may have no hash, and arithmetic of their own."""
+    return None if seconds is None else seconds_of("seconds", seconds)
 
 
 def check_clock(parameter: str, when: float, now: float) -> None:

@@ -31,8 +31,10 @@ class Delays(dict[Any, Any]):
         """The series of a new delay.
 
         Raises:
-            TypeError, ValueError: it is not a number of seconds.
+            TypeError, ValueError: it is not a number of seconds, or one of another class than Python's own.
         """
+        if not isinstance(delay, int | float | None):
+            raise TypeError
         here, figures = self.here(), self.figures
         assert here is not None  # who asks runs in its loop
         varied = figures.varied_of(self.kind, here.untimed)

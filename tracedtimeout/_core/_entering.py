@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from . import _names, _observers
-from ._arguments import check_options, seconds_of
+from ._arguments import check_options, plain, seconds_of
 from ._closers import keep_told, tell_end
 from ._ended import Ended
 from ._ending import close, refuse
@@ -29,7 +29,7 @@ timeout_class: Any = None
 
 def made(delay: Any, name: str | None, at_least: float, reserve: float | None, frame: FrameType) -> Any:
     """`timeout()`, where its name and delay are new, or wrong."""
-    when = deadline_in(delay)
+    when, delay = deadline_in(delay), plain(delay)
     given = _names.of_caller(frame) if name is None else _names.checked(name)
     self = new(timeout_class)
     fill_in(self, when)
@@ -76,12 +76,12 @@ def set_options(self: Any, at_least: float, reserve: float | None) -> None:
         return
     check_options(at_least, reserve)
     more = self._extend()
-    more.at_least, more.reserve = at_least, reserve
+    more.at_least, more.reserve = plain(at_least), plain(reserve)
 
 
 def entered(delay: float | None, name: str, kind: str, at_least: float, reserve: float | None) -> Any:
     """`enter`, in any but the common case."""
-    when = deadline_in(delay)
+    when, delay = deadline_in(delay), plain(delay)
     here, said = state_of(asyncio.get_running_loop()), None
     if delay is not None and (limit := here.granted(kind, _names.checked(name), delay)) != delay:
         said, when, delay = float(delay), deadline_in(limit), limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Self
 
 from ._tuples import importing
@@ -98,6 +98,8 @@ class DeadlineExceeded(TimeoutError):  # noqa: N818  # gRPC's name for it
     """Works out all of the above when somebody asks: an expiry that nobody prints costs no formatting (2 us of 8)."""
     deadline_token: object = None
     """Stands for the deadline that code found passed; None where a timer found it. See `_ending`."""
+    _args: tuple[Any, ...] | None = None
+    """`args` where somebody has set it."""
 
     def __init__(
         self,
@@ -130,19 +132,24 @@ class DeadlineExceeded(TimeoutError):  # noqa: N818  # gRPC's name for it
         return getattr(self, attribute)
 
     @property
-    def args(self) -> tuple[Any, ...]:  # type: ignore[override]  # the message is worked out when asked for
-        return (self.message,)
+    def args(self) -> tuple[Any, ...]:  # the message is worked out when asked for
+        return (self.message,) if self._args is None else self._args
+
+    @args.setter
+    def args(self, args: Iterable[Any]) -> None:
+        self._args = tuple(args)  # `error.args += ("while paying",)`, as of any exception
 
     def __str__(self) -> str:
-        return str(self.message)
+        args = self.args
+        return str(args[0] if len(args) == 1 else args or "")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.message!r})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.args))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        str(self)  # works it out
+        message = self.message  # works all out
         facts = {key: value for key, value in self.__dict__.items() if key != "deadline_token"}
-        return (_again, (type(self), self.message, facts))
+        return (_again, (type(self), message, facts))
 
 
 def _again(cls: type[DeadlineExceeded], message: str, facts: dict[str, Any]) -> DeadlineExceeded:

@@ -102,7 +102,7 @@ async def aenter(self: Any) -> Any:
             series.entered += 1; return self  # one step
         return _entering.counted(self, now)
     except BaseException as exc:
-        self._state = FINISHED
+        self._state, task = FINISHED, None  # the traceback leads to this frame, and the task to a rejection
         if (lane := self._lane) is not None and self in lane:
             del lane[self]  # by operators, as in `aexit`
         _entering.broken_off(self, exc)
@@ -188,7 +188,8 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         when = timed = NEVER if delay is None else now + delay
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
         task = None  # nor is it raised from in here, which would stand in its `__context__`
-    if task is None or at_least != 0.0 or reserve is not None:
+    if task is None or at_least != 0.0 or reserve is not None or when.__class__ is not float:
+        task = None  # as below
         return _entering.entered(delay, name, kind, at_least, reserve)
 
     lane = series.lane
@@ -240,7 +241,7 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
             series.entered += 1; return self
         return _entering.counted(self, now)
     except BaseException as exc:
-        self._state = FINISHED
+        self._state, task = FINISHED, None  # the traceback leads to this frame, and the task to a rejection
         if (lane := self._lane) is not None and self in lane:
             del lane[self]  # by operators, as in `aexit`
         _entering.broken_off(self, exc)
@@ -340,7 +341,7 @@ def timeout(
         when = NEVER if delay is None else here.clock() + delay
     except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
         series = None  # nor is anything raised from in here, which would stand in its `__context__`
-    if series is None:
+    if series is None or when.__class__ is not float:  # one of numpy's would stay so in the figures
         return _entering.made(delay, name, at_least, reserve, _getframe(1))
     self: Any = new(timeout_class)
     self._series = series

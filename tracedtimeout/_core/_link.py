@@ -62,8 +62,8 @@ class _NoLoop:
     stopwatch = staticmethod(time.monotonic)
 
     @property
-    def stamp(self) -> object:
-        return object()  # nothing that is known holds
+    def stamp(self) -> Stamp:
+        return Stamp(object())  # nothing that is known holds
 
 
 NO_LOOP: Reader = _NoLoop()
