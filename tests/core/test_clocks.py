@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -102,6 +103,55 @@ def test_a_clock_is_looked_at_again_as_the_timer_rests(hands: Hands) -> None:
     turn[0] = hands.now
     state.rest()
     assert (state.undecided, state.timed_apart) == (False, True)
+
+
+def advance_loop(patch: pytest.MonkeyPatch, loop: Any, seconds: float) -> None:
+    """As tests do that have no loop of their own."""
+    now = loop.time()
+    patch.setattr(loop, "time", lambda: now + seconds)
+
+
+def advance_time(patch: pytest.MonkeyPatch, loop: Any, seconds: float) -> None:
+    """As the libraries do that freeze time."""
+    now = loop.time()
+    patch.setattr(time, "monotonic", lambda: now + seconds)
+
+
+@pytest.mark.parametrize("advance", [advance_loop, advance_time])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_clock_may_be_replaced(monkeypatch: pytest.MonkeyPatch, advance: Any, before: bool) -> None:
+    """Before the first timeout of its loop, too, again and again, and put back: deadlines are what the loop says."""
+
+    async def expires(loop: Any, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with timeout(10.0) as opened:
+                assert opened.when() == pytest.approx(loop.time() + 10.0)
+                advance(monkeypatch, loop, seconds)
+                for _ in range(3):
+                    await asyncio.sleep(0)
+        return opened.expired()
+
+    async def main() -> list[bool]:
+        loop = asyncio.get_running_loop()
+        if before:
+            advance(monkeypatch, loop, 1000.0)
+        seen = [await expires(loop, seconds) for seconds in (11.0, 9.0, 500.0)]
+        monkeypatch.undo()
+        seen.append(await expires(loop, -1.0))
+        monkeypatch.undo()
+        with pytest.raises(TimeoutError):
+            async with timeout(0.001):
+                await asyncio.sleep(60.0)
+        return seen
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert runner.run(main()) == [True, False, True, False]
+
+
+def test_time_may_stand_as_a_loop_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it to go on."""
+    monkeypatch.setattr(time, "monotonic", lambda: 1.0)
+    assert state_with(lambda: 5.0).undecided
 
 
 @pytest.mark.parametrize("resolution", [1e-3, 0.0156])

@@ -28,6 +28,8 @@ else:
     # What 3.11's `current_task` does, in Python: 60 ns.
     tasks = SimpleNamespace(current_task=asyncio.tasks._current_tasks.get)  # type: ignore[attr-defined]  # private
 
+_MONOTONIC = time.monotonic
+
 _READINGS = 0.00005
 """Seconds for which a clock of an unknown loop is read to see how fast it goes on."""
 
@@ -56,9 +58,9 @@ class LoopState(Lanes):
                  "stopwatch", "thread", "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
-        # What that function returns, one call nearer. (A bound method is another object each time it is asked for.)
-        clock = time.monotonic if plain else loop.time
+        replaced = "time" in getattr(loop, "__dict__", ()) or time.monotonic is not _MONOTONIC  # and not for good
+        plain = not replaced and getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
+        clock = _MONOTONIC if plain else loop.time  # what that function returns, one call nearer; one object for all
         uvloop = type(loop).__module__ == "uvloop"
         resolution = 1e-3 if uvloop else getattr(loop, "_clock_resolution", 1e-9)
         super().__init__(loop, clock, resolution=resolution, linger=LINGER if plain or uvloop else 0.0)
@@ -67,7 +69,9 @@ class LoopState(Lanes):
         """Durations are measured by another clock than deadlines: uvloop's is rounded to the millisecond."""
         self.undecided = not (plain or uvloop or getattr(loop, "_tracedtimeout_virtual", False))
         """True while it is not known whether the clock is a real one: see `decide`."""
-        self._since = (clock(), time.monotonic())
+        if replaced:
+            self.read_anew()
+        self._since = (self.clock(), time.monotonic())
         if self.undecided and self._goes_on():
             self._is_real()
         self.thread = get_ident()
@@ -193,15 +197,15 @@ class LoopState(Lanes):
 
     def _goes_on(self) -> bool:
         """True if the clock goes on while code runs, as fast as time does. False, too, if the machine pauses here."""
-        while True:
+        for _ in range(10_000):  # no more: somebody may have time stand still
             shown, passed = self._gone()
             if passed >= _READINGS:
                 return _alike(shown, passed)
+        return False
 
     def _gone(self) -> tuple[float, float]:
         """Seconds since the state was made: by the loop's clock, and in truth."""
-        clock, monotonic = self.clock(), time.monotonic()
-        return clock - self._since[0], monotonic - self._since[1]
+        return self.clock() - self._since[0], time.monotonic() - self._since[1]
 
     def _is_real(self) -> None:
         self.undecided = False
@@ -220,6 +224,12 @@ class LoopState(Lanes):
             entry._clear_up()
             self.pending.pop(entry, None)  # not before: what breaks this off is done again
         self.unwinding.count_dropped()
+
+    def read_anew(self) -> float:
+        loop = self._open_loop()
+        self.clock = self.stopwatch = lambda: loop.time()  # noqa: PLW0108  # what stands there as it is asked
+        self.timed_apart = False
+        return self.clock()
 
     def rest(self) -> None:
         if self.pending or self.unwinding:
