@@ -38,6 +38,17 @@ async def test_a_limit_before_the_entry_is_what_is_left_now(left: float) -> None
     assert timeout_at(now() + left).limit == max(0.0, left)
 
 
+async def test_no_time_at_all_is_never_less_than_none() -> None:
+    """However its deadline was rounded: open, left, and as the time that the one around it spent."""
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        async with timeout(0.7, name="outer") as outer:
+            async with timeout(0.3, name="inner") as inner:
+                assert (0.0 <= inner.elapsed < 1e-9, inner.remaining() <= 0.3 + 1e-9) == (True, True)
+        assert 0.0 <= inner.elapsed < 1e-9
+        assert [str(each) for each in outer.spent] in (["0.000 s in inner"], ["0.0 ms in inner"])
+
+
 async def test_of_two_deadlines_that_are_equal_its_own_is_the_one() -> None:
     """Before it is entered as inside."""
     async with timeout(2.0, name="around") as around:

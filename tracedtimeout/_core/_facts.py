@@ -131,8 +131,8 @@ class Facts(Link):
         """Seconds since the entry, or from entry to exit."""
         ended = self._ended
         if ended is None:
-            return 0.0 if self._state is CREATED else cast(float, self._here.stopwatch() - self._started_at())
-        return ended.elapsed if isinstance(ended, Ended) else ended
+            ended = 0.0 if self._state is CREATED else self._here.stopwatch() - self._started_at()
+        return ended.elapsed if isinstance(ended, Ended) else max(0.0, ended)  # less is a rounding error
 
     @property
     def overrun(self) -> float:

@@ -84,7 +84,8 @@ def frozen(spent: Raw) -> Raw:
 def told(spent: Raw, unfinished: Iterable[tuple[str, float]] = ()) -> tuple[Spent, ...]:
     """`spent` as users read it, longest first, and then the `unfinished`, by name and the seconds so far."""
     finished = [
-        Spent(name, cell.seconds, cell.count, at_once=cell.at_once) for name, cell in list(_by_name(spent).items())
+        Spent(name, max(0.0, cell.seconds), cell.count, at_once=cell.at_once)  # less is a rounding error
+        for name, cell in list(_by_name(spent).items())
     ]
     finished.sort(key=_seconds, reverse=True)
     by_name: dict[str, Spent] = {}
