@@ -118,6 +118,8 @@ async def generate_slowly() -> AsyncIterator[int]:
         (generate_slowly, "cannot guard .* a generator is left and resumed by others"),
         (Asked, "goes on a function, not on"),
         (5, "goes on a function, not on 5"),
+        (staticmethod(generate), "put @(budget|detach) below @staticmethod: "),
+        (classmethod(lambda cls: cls), "put @(budget|detach) below @classmethod: "),
     ],
 )
 def test_what_cannot_be_decorated_is_refused(block: budget | detach, given: object, message: str) -> None:

@@ -171,6 +171,8 @@ class _Block:
                 f"{type(self).__name__} cannot guard {shown(function)}: a generator is left and resumed by others: "
                 f"use `with {type(self).__name__}(...)` inside it"
             )
+        if isinstance(function, staticmethod | classmethod):
+            raise TypeError(f"put @{type(self).__name__} below @{type(function).__name__}: it goes on a function")
         if inspect.isclass(function) or not callable(function):
             raise TypeError(f"{type(self).__name__} goes on a function, not on {shown(function)}")
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
