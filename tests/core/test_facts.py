@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 
-from tests.support import running_loop
+from tests.support import figures, running_loop
 from tests.support.watching import now
 from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, checkpoint, timeout, timeout_at
 from tracedtimeout._core._facts import ended_usually, usual
@@ -47,6 +48,88 @@ async def test_no_time_at_all_is_never_less_than_none() -> None:
                 assert (0.0 <= inner.elapsed < 1e-9, inner.remaining() <= 0.3 + 1e-9) == (True, True)
         assert 0.0 <= inner.elapsed < 1e-9
         assert [str(each) for each in outer.spent] in (["0.000 s in inner"], ["0.0 ms in inner"])
+
+
+async def wait_in(leaf: Timeout) -> None:
+    async with leaf:
+        await asyncio.sleep(50.0)
+
+
+async def within_a_budget(leaf: Timeout) -> None:
+    with budget(1.0):
+        async with timeout(None), timeout(9.0):
+            await wait_in(leaf)
+
+
+async def in_a_child_within_a_budget(leaf: Timeout) -> None:
+    with budget(1.0):
+        async with timeout(9.0):
+            await asyncio.gather(wait_in(leaf))
+
+
+async def in_a_child_that_nobody_supervises(leaf: Timeout) -> None:
+    async with timeout(1.0, name="owner"):
+        children.append(asyncio.create_task(wait_in(leaf)))
+        await asyncio.sleep(50.0)
+
+
+async def in_such_a_child_of_such_a_child(leaf: Timeout) -> None:
+    async with timeout(1.0, name="owner"):
+        children.append(asyncio.create_task(in_a_child_of(timeout(7.0), leaf)))
+        await asyncio.sleep(50.0)
+
+
+async def in_a_child_of(around: Timeout, leaf: Timeout) -> None:
+    async with around:
+        children.append(asyncio.create_task(wait_in(leaf)))
+        await asyncio.sleep(50.0)
+
+
+async def in_such_a_child_within_a_budget(leaf: Timeout) -> None:
+    with budget(1.0):
+        await in_a_child_of(timeout(9.0), leaf)
+
+
+async def within_a_budget_that_is_left_before(leaf: Timeout) -> None:
+    outer = budget(1.0)
+    outer.__enter__()
+    async with leaf:
+        try:
+            await asyncio.sleep(50.0)
+        finally:
+            outer.__exit__(None, None, None)
+
+
+async def found_by_code(leaf: Timeout) -> None:
+    async with timeout(1.0, name="owner"), leaf:
+        running_loop().block(1.5)
+        checkpoint()
+
+
+children: list[asyncio.Task[None]] = []
+ENDED = [
+    within_a_budget,
+    in_a_child_within_a_budget,
+    in_a_child_that_nobody_supervises,
+    in_such_a_child_of_such_a_child,
+    in_such_a_child_within_a_budget,
+    within_a_budget_that_is_left_before,
+    found_by_code,
+]
+
+
+@pytest.mark.parametrize("program", ENDED, ids=lambda program: program.__name__)
+async def test_who_is_ended_by_anothers_deadline_had_that(program: Callable[[Timeout], Awaitable[None]]) -> None:
+    """Whose it was, where it came from, the limit, and the deadline: at the end as while it was open."""
+    leaf = timeout(5.0, name="leaf")
+    with suppress(TimeoutError):
+        await program(leaf)
+    while children:
+        await asyncio.wait([children.pop()])
+    assert (leaf.outcome, leaf.source, leaf.deadline(), leaf.limit) == (Outcome.INHERITED, "inherited", 1.0, 1.0)
+    assert (leaf.owner, leaf.remaining()) == ("_budget" if "budget" in program.__name__ else "owner", 0.0)
+    assert leaf.overrun == leaf.elapsed - 1.0
+    assert figures("leaf")["utilization"] == 1
 
 
 async def test_of_two_deadlines_that_are_equal_its_own_is_the_one() -> None:

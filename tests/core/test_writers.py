@@ -10,13 +10,13 @@ from tracedtimeout._core._facts import Facts
 from tracedtimeout._core._link import Link
 
 WRITERS = {
-    "_deadline": {"_budget", "_deciding", "_ending", "_entering", "_granting", "_hot_py", "_link"},
+    "_deadline": {"_budget", "_deciding", "_ending", "_entering", "_firing", "_granting", "_hot_py", "_link"},
     "_ended": {"_ending", "_entering", "_granting", "_hot_py"},
     "_fired": {"_entering", "_firing", "_granting", "_hot_py", "_wait_for"},
     "_inner": {"_budget", "_ending", "_entering", "_family", "_granting", "_hot_py"},
     "_lane": {"_entering", "_granting", "_hot_py", "_lane", "_lanes", "_wait_for"},
     "_more": {"_budget", "_entering", "_granting", "_hot_py", "_link"},
-    "_owner": {"_budget", "_deciding", "_ending", "_entering", "_granting", "_hot_py", "_link"},
+    "_owner": {"_budget", "_deciding", "_ending", "_entering", "_firing", "_granting", "_hot_py", "_link"},
     "_parent": {"_budget", "_entering", "_granting", "_hot_py", "_link"},
     "_series": {"_entering", "_granting", "_hot_py"},
     "_spent": {"_budget", "_entering", "_family", "_granting", "_hot_py"},

@@ -63,9 +63,9 @@ class Budget(Link):
     def _started_at(self) -> float:
         return self._started
 
-    def _end(self, owner: str) -> None:
+    def _end(self, ender: Link) -> None:
         for inner in open_beneath(self):
-            inner._end(owner)
+            inner._end(ender)
 
     def open(self) -> None:
         """Put the budget in force in this context."""

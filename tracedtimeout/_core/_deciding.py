@@ -12,7 +12,7 @@ from ._ended import Fired
 from ._exceeded import DeadlineExceeded
 from ._facts import Facts
 from ._firing import cancelling_before
-from ._link import EXPIRING, Link, earliest
+from ._link import EXPIRING, Link, earliest, instant
 from ._loop import Stamp
 from ._outcome import Outcome
 
@@ -35,22 +35,24 @@ def decide(
     """
     if isinstance(exc, CancelledError):
         if fired is not None and handled:
-            _freeze(self, here, at_home=at_home)
+            if fired.own:  # else it is frozen
+                _freeze(self, here, at_home=at_home)
             return Outcome.EXPIRED if fired.own else Outcome.INHERITED, None
         link = _ender(self, here, fired)
         if link is None:
             _freeze(self, here, at_home=at_home)
             return Outcome.CANCELLED, None
         if link._here is here:
-            self._deadline, self._owner = link._when, link
+            self._deadline, self._owner = link._ended_for()
         else:
             _freeze(self, here, at_home=at_home)
         its: Fired = link._fired  # type: ignore[attr-defined]  # only timeouts fire
         if fired is not None:
             return Outcome.INHERITED, fired._replace(owner=its.owner)
         return Outcome.INHERITED, _untimed(its.at, its.owner, places=its.places)
-    _freeze(self, here, at_home=at_home)
     enforced = fired is not None and fired.enforced
+    if fired is None or fired.own or not enforced:
+        _freeze(self, here, at_home=at_home)
     if exc is not None:
         if (found := _found_by_code(self, here, exc)) is not None:
             return Outcome.EXPIRED if found.own else Outcome.INHERITED, found
@@ -156,6 +158,7 @@ def _found_by_code(self: Facts, here: Any, exc: BaseException) -> Fired | None:
         outer = outer._parent
     if link is None or outer is None:
         return None
+    self._deadline, self._owner = instant(link, here), link
     return _untimed(at, getattr(link, "owner", link.name))
 
 

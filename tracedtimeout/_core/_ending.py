@@ -146,7 +146,8 @@ def _interrupted(self: Facts, here: Any, link: Any, now: float) -> None:
 
     As `_expired`: 280 instructions less of 710.
     """
-    its, deadline, started, lane, figures = link._fired, link._when, self._started, self._lane, self._series.figures
+    its, started, lane, figures = link._fired, self._started, self._lane, self._series.figures
+    deadline, whose = (link._when, link) if its.own else link._ended_for()
     if started is None:
         started = self._when - lane.delay
     elapsed, limit, owner = now - started if now > started else 0.0, deadline - started, its.owner
@@ -155,7 +156,7 @@ def _interrupted(self: Facts, here: Any, link: Any, now: float) -> None:
         opener = _where.opener(_getframe(3))
         package = "" if opener is None else opener.module.partition(".")[0]
     ended = Ended(Outcome.INHERITED, elapsed, owner, its, package, opener)
-    self._deadline, self._owner = deadline, link
+    self._deadline, self._owner = deadline, whose
     self._state, self._ended, self._stamp = FINISHED, ended, None  # one step: see `broken_off`
     # fmt: off
     figures.record_exit(Outcome.INHERITED, elapsed, limit); ended.counted = True  # one step
@@ -212,7 +213,7 @@ def _settle(self: Facts, here: Any, ended: Ended, limit: float, now: float, erro
             let_go(self, here, self._series.name if more is None else self.name, ended.elapsed, now)
         if self._state is EXPIRED:
             assert fired is not None
-            end_beneath(self, here, fired.owner if self._fired is None else self._fired.owner)  # whose timer ran
+            end_beneath(self, here)
             _context.step_out(self, past_budgets=fired.passed is not None)
         else:
             hand_on(self, here)

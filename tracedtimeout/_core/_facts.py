@@ -170,9 +170,9 @@ class Facts(Link):
     def _here(self) -> Any:
         return self._lane.here
 
-    def _ended_for(self) -> str:
-        """The name of the timeout whose own deadline fired."""
-        return self.owner
+    def _ended_for(self) -> tuple[float, Link]:
+        fired = self._fired
+        return (self._when, self) if fired is None or fired.own else (self._deadline, self._owner or self)
 
     def _granted(self, deadline: float) -> float:
         """Seconds from entry to `deadline`, its effective one."""

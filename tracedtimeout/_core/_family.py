@@ -93,8 +93,8 @@ def hand_on(self: Link, here: Any) -> None:
         more.reserving = None
 
 
-def end_beneath(self: Link, here: Any, owner: str) -> None:
-    """End the children in other tasks that nobody supervises, for `owner`: `self` was left after it fired.
+def end_beneath(self: Link, here: Any) -> None:
+    """End the children in other tasks that nobody supervises: `self` was left after it fired.
 
     A child of another TaskGroup, one entered outside `self`, belongs to that group, and is handed on.
     """
@@ -102,7 +102,7 @@ def end_beneath(self: Link, here: Any, owner: str) -> None:
     if more.__class__ is More and more.ending:
         ending, more.ending = more.ending, None
         for each in ending:
-            _end_unless_supervised(each, here, self._task, owner)
+            _end_unless_supervised(each, here, self._task, self._ended_for()[1])
     hand_on(self, here)
 
 
@@ -205,7 +205,7 @@ def _adopt_from_elsewhere(self: Link, child: Link) -> None:
 def _adopt(self: Link, child: Link) -> None:
     """List `child`, of another loop; or end it, if `self` has fired and been left."""
     if self._state is EXPIRED:
-        tell(child, _end_here, self._ended_for())
+        tell(child, _end_here, self._ended_for()[1])
     elif self._state is not FINISHED:
         _list(self, child)
         if self._state is EXPIRING:
@@ -219,19 +219,19 @@ def _let_go_from_elsewhere(self: Link, child: Link, name: str, elapsed: float) -
         _note(self, name, elapsed, self._here.stopwatch(), beside=True)
 
 
-def _end_here(self: Link, owner: str) -> None:
-    self._end(owner)
+def _end_here(self: Link, ender: Link) -> None:
+    self._end(ender)
 
 
-def _end_unless_supervised(self: Link, here: object, task: object, owner: str) -> None:
-    """End `self`, for `owner`, unless it is of `task`, or its own task is waited for.
+def _end_unless_supervised(self: Link, here: object, task: object, ender: Link) -> None:
+    """End `self`, for `ender`, unless it is of `task`, or its own task is waited for.
 
     It may be left in its own way before its turn comes, or when its task was asked to end before: see `hand_on`.
     """
     if self._task is not task and self._state is ACTIVE and not _is_supervised(self):
         if at_home(self, here):
-            self._extend().ending_for = owner
-        tell(self, _end_here, owner)
+            self._extend().ending_for = ender
+        tell(self, _end_here, ender)
 
 
 def listed(self: Link) -> list[Link]:

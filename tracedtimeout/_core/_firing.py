@@ -53,6 +53,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
         if own and due > now:  # the deadline of a budget directly around it
             due, link = earliest(parent, here)
             own, owner = False, self.name if link is None else link.name
+            self._deadline, self._owner = due, link  # for good
         if parent._bare:
             passed = _passed_budget(parent, here, now)
     if ended_by is None:  # it is late since it was due and could be: one may be entered, or moved, past its deadline
@@ -86,10 +87,12 @@ def _passed_budget(link: Link | None, here: Any, now: float) -> Link | None:
     return passed
 
 
-def end(self: Facts, owner: str) -> None:
-    """End `self`: the timeout `owner` above it was left after it fired, and nobody has ended the task of this one."""
+def end(self: Facts, ender: Link) -> None:
+    """End `self`: the link `ender` above it was left after it fired, and nobody has ended the task of this one."""
     if self._state is ACTIVE and not _is_ending(self):
-        fire(self, self._lane.here.clock(), owner)
+        here = self._lane.here
+        fire(self, here.clock(), ender.name)
+        self._deadline, self._owner = instant(ender, here), ender  # for good
 
 
 def _is_ending(self: Facts) -> bool:

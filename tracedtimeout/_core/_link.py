@@ -129,12 +129,12 @@ class Link:
         """The instant of the entry, on the stopwatch."""
         raise NotImplementedError
 
-    def _end(self, owner: str) -> None:
-        """End what is open here, and nobody supervises, for the deadline of `owner`; called in its loop."""
+    def _end(self, ender: Link) -> None:
+        """End what is open here, and nobody supervises, for the deadline of `ender`; called in its loop."""
         raise NotImplementedError
 
-    def _ended_for(self) -> str:
-        """The name of the timeout whose own deadline fired."""
+    def _ended_for(self) -> tuple[float, Link]:
+        """The deadline that fired, and whose own it was: its own, or one that its timer stood for, or that ended it."""
         raise NotImplementedError
 
     def _retime(self) -> None:

@@ -35,7 +35,7 @@ class More:
     those with no deadline of their own, which are not kept when they are dropped."""
     ending: list[Any] | None = None
     """The timeouts open beneath this one as it fired: as it is left, those end that nobody supervises."""
-    ending_for: str | None = None
-    """The name of the timeout that fired, was left, and ends this one: those beneath end too, however this one does."""
+    ending_for: Any = None
+    """The link that fired, was left, and ends this one: those beneath end too, however this one does."""
     reserving: dict[Any, None] | None = None
     """The links directly beneath this one that hold a reserve, or have a link beneath them that does."""

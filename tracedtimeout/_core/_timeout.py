@@ -95,8 +95,8 @@ class Timeout(Facts, asyncio.Timeout):  # type: ignore[misc]  # final for typing
         outer: Any = self._stamp
         return self._parent if outer is None else None if outer is NOBODY else outer
 
-    def _end(self, owner: str) -> None:
-        _firing.end(self, owner)
+    def _end(self, ender: Any) -> None:
+        _firing.end(self, ender)
 
     def _clear_up(self) -> None:
         if self._task is not None:
