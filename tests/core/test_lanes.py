@@ -749,7 +749,7 @@ def test_a_tick_too_many_leaves_one_timer() -> None:
     async def main() -> int:
         lanes = lanes_here()
         Fake(0, Fired(), running_loop()).place(lanes, 1.0)
-        lanes._tick()
+        lanes._tick(0.0)
         return len(live_timers(running_loop()))
 
     assert run(main()) == 1

@@ -5,9 +5,8 @@ Timeouts of one delay are entered in the order of their deadlines, so a plain qu
 the middle) holds them: enter is an append, exit a removal, and one timer stands at the earliest head. A deadline that
 is out of order goes to another lane, and past `MOST` lanes to a timer of its own.
 
-The loop's thread alone writes all of this, but for one thing, which is atomic: a timeout takes itself out of its lane
-in whatever thread it is left. The garbage collector may do so at any allocation, so nothing loops over a lane and
-allocates, but where it is ready to begin anew.
+A timeout takes itself out of its lane in whatever thread it is left, and the garbage collector may leave it at any
+allocation: nothing loops over a lane and allocates, but where it is ready to begin anew.
 """
 
 from __future__ import annotations
@@ -110,10 +109,8 @@ class Lanes:
         self.loose.hold(entry, when, handle)
 
     def arm(self, when: float) -> None:
-        """Have the timer run at `when`, or at once if it is overdue: something broke the last tick off.
-
-        One that is overdue stays: the loop may be about to run it. A tick too many does no harm.
-        """
+        """Have the timer run at `when`, or at once if it is overdue: something broke the last tick off. One that is
+        overdue stays: the loop may be about to run it. A tick too many does no harm."""
         old = self._handle
         if when >= self.armed or self.armed <= self.clock():
             when, old = self.clock(), None
