@@ -148,6 +148,15 @@ def test_a_clock_may_be_replaced(monkeypatch: pytest.MonkeyPatch, advance: Any, 
         assert runner.run(main()) == [True, False, True, False]
 
 
+async def test_a_timer_that_is_early_replaces_no_clock() -> None:
+    """A loop may round the instants at which it calls."""
+    state = state_of(asyncio.get_running_loop())
+    clock = state.clock
+    async with timeout(60.0):
+        state._tick(state.clock() + 0.5)
+        assert state.clock is clock
+
+
 def test_time_may_stand_as_a_loop_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it to go on."""
     monkeypatch.setattr(time, "monotonic", lambda: 1.0)

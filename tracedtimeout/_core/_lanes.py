@@ -206,7 +206,7 @@ class Lanes:
         try:
             now = self.clock() + self.resolution  # see is_due
             if now < at:
-                now = self.read_anew() + self.resolution
+                now = self.read_anew(at) + self.resolution
             if self.armed <= now:
                 self._handle = None  # it runs, or will at once: cancelling it would cost 70 instructions of 2,400
             self.armed = self.heal_at = INF
@@ -247,8 +247,8 @@ class Lanes:
         """Leave the timeouts that are `pending`."""
         raise NotImplementedError
 
-    def read_anew(self) -> float:
-        """The time of the loop, whose clock was replaced; it is that one from now on."""
+    def read_anew(self, at: float) -> float:
+        """The time. If the loop has come to `at` by another clock than ours, it is that one from now on."""
         raise NotImplementedError
 
     def _sweep(self) -> None:

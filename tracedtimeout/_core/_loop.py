@@ -70,7 +70,7 @@ class LoopState(Lanes):
         self.undecided = not (plain or uvloop or getattr(loop, "_tracedtimeout_virtual", False))
         """True while it is not known whether the clock is a real one: see `decide`."""
         if replaced:
-            self.read_anew()
+            self.read_anew(-math.inf)
         self._since = (self.clock(), time.monotonic())
         if self.undecided and self._goes_on():
             self._is_real()
@@ -225,10 +225,11 @@ class LoopState(Lanes):
             self.pending.pop(entry, None)  # not before: what breaks this off is done again
         self.unwinding.count_dropped()
 
-    def read_anew(self) -> float:
+    def read_anew(self, at: float) -> float:
         loop = self._open_loop()
-        self.clock = self.stopwatch = lambda: loop.time()  # noqa: PLW0108  # what stands there as it is asked
-        self.timed_apart = False
+        if loop.time() + self.resolution >= at:  # else its timers are early, by a rounding of its own
+            self.clock = self.stopwatch = lambda: loop.time()  # noqa: PLW0108  # what stands there as it is asked
+            self.timed_apart = False
         return self.clock()
 
     def rest(self) -> None:
