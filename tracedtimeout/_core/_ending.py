@@ -115,7 +115,7 @@ def _expired(
         if package is None:
             package = "" if opener is None else opener.module.partition(".")[0]
     ended = Ended(Outcome.EXPIRED, elapsed, fired.owner, fired, package, opener, stopping)
-    raised = exceeded(self, ended, limit)
+    raised = exceeded(series.name, ended, limit)
     raised.__cause__ = exc
     self._deadline, self._owner = when, None
     _, self._state, self._ended, self._stamp = task.uncancel(), EXPIRED, ended, None  # one step: see `broken_off`

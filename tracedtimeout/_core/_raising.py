@@ -15,7 +15,7 @@ from ._facts import Facts
 def in_place_of(self: Facts, exc: BaseException, ended: Ended, limit: float) -> DeadlineExceeded | None:
     """The exception to raise in place of `exc`, or None: the body's own stays, with ours in its context (gh-105684)."""
     if isinstance(exc, CancelledError):
-        raised = exceeded(self, ended, limit)
+        raised = exceeded(self.name, ended, limit)
         raised.__cause__ = exc  # tells observers where it waited, before it is raised
         return raised
     assert self._fired is not None
@@ -28,10 +28,10 @@ def in_place_of(self: Facts, exc: BaseException, ended: Ended, limit: float) -> 
     return None
 
 
-def exceeded(self: Facts, ended: Ended, limit: float) -> DeadlineExceeded:
-    """The exception that `self` raises when a deadline ended it. Its words wait until somebody asks."""
+def exceeded(name: str, ended: Ended, limit: float) -> DeadlineExceeded:
+    """The exception of a timeout called `name` that a deadline ended. Its words wait until somebody asks."""
     raised = new_exceeded(DeadlineExceeded)
-    raised._tell = partial(_told, self._series.name if self._more is None else self.name, limit, ended)
+    raised._tell = partial(_told, name, limit, ended)
     ended.raised = weakref.ref(raised)
     return raised
 
@@ -57,7 +57,7 @@ def _insert(self: Facts, exc: BaseException, ended: Ended, limit: float) -> None
     """Put our exception between `exc` and the CancelledError that it was raised in handling of."""
     while exc.__context__ is not None:
         if isinstance(exc.__context__, CancelledError):
-            ours = exceeded(self, ended, limit)
+            ours = exceeded(self.name, ended, limit)
             ours.__context__ = ours.__cause__ = exc.__context__
             exc.__context__ = ours
             break
