@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import VIRTUAL, running_task
 from tests.support.watching import Ended, deadline_within, in_child, now
-from tracedtimeout import DeadlineExceeded, Outcome, Timeout, budget, detach, remaining, timeout
+from tracedtimeout import DeadlineExceeded, Outcome, Spent, Timeout, budget, detach, remaining, timeout
 
 pytestmark = pytest.mark.loops(*VIRTUAL)
 
@@ -39,6 +39,22 @@ async def test_an_unsupervised_child_ends_when_the_fired_timeout_is_left() -> No
     assert isinstance(child.error, DeadlineExceeded)
     assert str(child.error).startswith("'child' was ended by the deadline of 'owner' after 3.000 s")
     assert (caught.value.owner, running_task().cancelling()) == ("owner", 0)
+
+
+async def test_what_children_spend_side_by_side_in_budgets_is_counted_once() -> None:
+    """As without budgets; and what the task itself spends in one is added."""
+
+    async def child() -> None:
+        with budget(9.0):
+            for _ in range(2):
+                async with timeout(5.0, name="query"):
+                    await asyncio.sleep(1.0)
+
+    async with timeout(20.0) as outer:
+        await asyncio.gather(child(), child(), child())
+        assert outer.spent == (Spent("query", 2.0, 6, at_once=3),)
+        await child()
+    assert outer.spent == (Spent("query", 4.0, 8, at_once=3),)
 
 
 async def test_a_child_made_under_detach_survives() -> None:

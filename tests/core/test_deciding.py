@@ -51,6 +51,19 @@ async def test_late_is_what_had_time_and_was_left_after_its_deadline(
     assert moved.outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("blocked", "outcome"), [(0.5, Outcome.COMPLETED), (1.0, Outcome.COMPLETED), (1.25, Outcome.LATE)]
+)
+async def test_late_is_by_the_clock_that_measures(blocked: float, outcome: Outcome) -> None:
+    """Deadlines may stand on one that is behind by what it is rounded, as uvloop's is."""
+    loop = running_loop()
+    here = state_of(loop)
+    here.timed_apart, here.stopwatch = True, lambda: loop.time() + 0.75
+    async with timeout(1.0, name="rounded") as block:
+        loop.block(blocked)
+    assert (block.outcome, block.elapsed, block.overrun) == (outcome, blocked, max(0.0, blocked - 1.0))
+
+
 async def test_a_count_that_was_taken_back_inside_is_no_other_deadlines() -> None:
     """Who was cancelled before, and takes that back in a timeout, is ended by the deadline around, as in asyncio."""
 

@@ -48,8 +48,17 @@ def test_those_of_a_task_and_beside_it_are_one_name() -> None:
 def test_what_is_merged_is_the_sum() -> None:
     """What a budget's children took is its parent's: nothing and something is something."""
     one, other = added(None, "q", 1.0), beside((1.0, 2.0), (1.0, 3.0))
-    assert (merged(None, one), merged(one, None), merged(None, None)) == (one, one, None)
-    assert told(merged(one, other)) == (Spent("q", 3.0, 3, at_once=2),)
+    assert (merged(None, one, None), merged(one, None, None), merged(None, None, 3.0)) == (one, one, None)
+    assert merged(one, None, 3.0) is one
+    assert told(merged(one, other, None)) == (Spent("q", 3.0, 3, at_once=2),)
+
+
+def test_what_is_merged_from_beside_is_counted_once() -> None:
+    """Budgets of other tasks, which were left at the same time, or one before the other began."""
+    first, other = added(added(None, "q", 1.0), "q", 1.5), added(None, "q", 2.0)
+    spent = merged(merged(None, first, 5.0), other, 5.0)
+    assert told(spent) == (Spent("q", 2.5, 3, at_once=2),)
+    assert told(merged(spent, beside((6.0, 7.0), (6.0, 7.0), (6.0, 7.0)), 7.0)) == (Spent("q", 3.5, 6, at_once=3),)
 
 
 def test_what_is_frozen_does_not_change() -> None:

@@ -60,8 +60,8 @@ def decide(
             return Outcome.REPLACED if enforced else Outcome.FAILED, None
     if enforced:
         return Outcome.SUPPRESSED, None
-    if here.stopwatch() > self._deadline and self._granted(self._deadline) > 0.0:
-        return Outcome.LATE, None
+    if (now := here.stopwatch()) > self._deadline and 0.0 < self._granted(self._deadline) < now - self._started_at():
+        return Outcome.LATE, None  # by uvloop's clock, which is rounded, it may seem so
     return Outcome.COMPLETED, None
 
 

@@ -66,7 +66,7 @@ def left(self: Link, here: Any) -> None:
         while outer is not None and outer._state is not ACTIVE:
             outer = outer._parent  # one that has fired knows what it needs
         if outer is not None and at_home(outer, here):
-            _merge(outer, self._spent)
+            _merge(outer, self._spent, None if outer._task is self._task else here.stopwatch())
     hand_on(self, here)
 
 
@@ -184,8 +184,8 @@ def _note(self: Link, name: str, elapsed: float, now: float, *, beside: bool) ->
         self._spent = _spent.added(self._spent, name, elapsed)
 
 
-def _merge(self: Link, spent: _spent.Raw) -> None:
-    self._spent = _spent.merged(self._spent, spent)
+def _merge(self: Link, spent: _spent.Raw, until: float | None) -> None:
+    self._spent = _spent.merged(self._spent, spent, until)
 
 
 def _adopt_from_elsewhere(self: Link, child: Link) -> None:

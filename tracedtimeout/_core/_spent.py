@@ -61,15 +61,14 @@ def added_beside(spent: Raw, name: str, seconds: float, until: float) -> Raw:
     return spent
 
 
-def merged(spent: Raw, more: Raw) -> Raw:
-    """Both together."""
-    if spent is None or more is None:
+def merged(spent: Raw, more: Raw, until: float | None) -> Raw:
+    """Both together. `more` was in another task, which was left `until` then; None if in the task's own."""
+    if more is None or (spent is None and until is None):
         return spent or more
-    spent = _by_name(spent)
     for name, its in _by_name(more).items():
-        cell = _cell(spent, name)
-        cell.seconds += its.seconds
-        cell.count += its.count
+        spent = added(spent, name, its.seconds) if until is None else added_beside(spent, name, its.seconds, until)
+        cell = _cell(spent := _by_name(spent), name)
+        cell.count += its.count - 1
         cell.at_once = max(cell.at_once, its.at_once)
     return spent
 
