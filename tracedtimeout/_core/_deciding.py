@@ -27,9 +27,9 @@ def answers_are(predicate: Callable[[BaseException], bool]) -> None:
 
 
 def decide(
-    self: Facts, here: Any, exc: BaseException | None, fired: Fired | None, *, handled: bool, at_home: bool
+    self: Facts, here: Any, exc: BaseException | None, fired: Fired | None, *, now: float, handled: bool, at_home: bool
 ) -> tuple[Outcome, Fired | None]:
-    """The outcome, by the table of outcomes; and whose deadline it was, where that is not what `fired` says.
+    """The outcome at `now`, by the table of outcomes; and whose deadline it was, where that is not what `fired` says.
 
     The effective deadline of `self` is from here on what it was at the end.
     """
@@ -60,7 +60,7 @@ def decide(
             return Outcome.REPLACED if enforced else Outcome.FAILED, None
     if enforced:
         return Outcome.SUPPRESSED, None
-    if (now := here.stopwatch()) > self._deadline and 0.0 < self._granted(self._deadline) < now - self._started_at():
+    if now > self._deadline and 0.0 < self._granted(self._deadline) < now - self._started_at():
         return Outcome.LATE, None  # by uvloop's clock, which is rounded, it may seem so
     return Outcome.COMPLETED, None
 

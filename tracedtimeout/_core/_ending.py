@@ -68,7 +68,7 @@ def close(self: Facts, exc: BaseException | None, package: str | None = None) ->
     handled = True
     if fired is not None:
         handled = task.cancelling() - 1 <= cancelling_before(self) if fired.cancels else not fired.interrupted
-    outcome, found = decide(self, here, exc, fired, handled=handled, at_home=at_home)
+    outcome, found = decide(self, here, exc, fired, now=now, handled=handled, at_home=at_home)
     limit = self._granted(self._deadline)
     if found is not None:
         fired = found
