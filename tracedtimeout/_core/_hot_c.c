@@ -1124,6 +1124,8 @@ static void take_over(PyTypeObject *type)
         type->tp_dealloc = timeout_dealloc;
     }
 }
+#else
+#define take_over(type)
 #endif
 
 /* New: a Timeout with its fields as _hot_py makes them. */
@@ -1231,16 +1233,13 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
 static PyObject *hot_bind(PyObject *module, PyObject *timeout)
 {
     if (!PyType_Check(timeout) || !PyType_IsSubtype((PyTypeObject *)timeout, (PyTypeObject *)S.Facts)) {
-        PyErr_SetString(PyExc_TypeError, "bind() takes the class of timeouts");
-        return NULL;
+        return PyErr_Format(PyExc_TypeError, "bind() takes the class of timeouts");
     }
     while (spare_timeouts.count > 0) { /* of another class */
         PyObject_GC_Del(spare_timeouts.all[--spare_timeouts.count]);
     }
     Py_XSETREF(S.timeout, Py_NewRef(timeout));
-#if PY_VERSION_HEX >= 0x030C0000
     take_over((PyTypeObject *)timeout);
-#endif
     Py_RETURN_NONE;
 }
 
@@ -1256,54 +1255,32 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* The offset of a slot of a class. */
+/* The offset of a slot of a class; -1, with an exception or without, where it has none. */
 static Py_ssize_t offset_of(PyObject *class, const char *name)
 {
-    Py_ssize_t offset = -1;
     PyObject *found = PyObject_GetAttrString(class, name);
-    if (found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type) &&
-        ((PyMemberDescrObject *)found)->d_member->type == T_OBJECT_EX) {
-        offset = ((PyMemberDescrObject *)found)->d_member->offset;
-    }
-    else if (found != NULL) {
-        PyErr_Format(PyExc_AttributeError, "%s is no slot", name);
-    }
-    Py_XDECREF(found);
-    return offset;
+    PyMemberDef *member = found != NULL && Py_IS_TYPE(found, &PyMemberDescr_Type)
+                              ? ((PyMemberDescrObject *)found)->d_member : NULL;
+    Py_XDECREF(found); /* the class has it */
+    return member != NULL && member->type == T_OBJECT_EX ? member->offset : -1;
 }
+
+#define TAKE(name) || (S.name = PyObject_GetAttrString(given, #name)) == NULL
+#define INTERN(name) || (S.str_##name = PyUnicode_InternFromString(#name)) == NULL
+#define FIND(letter, class, before, name) || (offsets[letter##_##name] = offset_of(S.class, before #name)) < 0
 
 /* Take from _for_c all that is kept for good. */
 static int take_all(void)
 {
     PyObject *given = PyImport_ImportModule("tracedtimeout._core._for_c");
-    if (given == NULL) {
-        return -1;
-    }
-#define X(name)                                                                                                        \
-    if ((S.name = PyObject_GetAttrString(given, #name)) == NULL) {                                                     \
-        return -1;                                                                                                     \
-    }
-    OBJECTS(X)
-#undef X
-    Py_DECREF(given);
-#define X(letter, class, before, name)                                                                                 \
-    if ((offsets[letter##_##name] = offset_of(S.class, before #name)) < 0) {                                           \
-        return -1;                                                                                                     \
-    }
-    FIELDS(X)
-#undef X
-#define X(name)                                                                                                        \
-    if ((S.str_##name = PyUnicode_InternFromString(#name)) == NULL) {                                                  \
-        return -1;                                                                                                     \
-    }
-    STRINGS(X)
-#undef X
-    if ((S.one = PyLong_FromLong(1)) == NULL) {
+    int failed = given == NULL OBJECTS(TAKE) STRINGS(INTERN) FIELDS(FIND) || (S.one = PyLong_FromLong(1)) == NULL;
+    Py_XDECREF(given);
+    if (failed) {
         return -1;
     }
     if (Py_IS_TYPE(S.cancelling, &PyMethodDescr_Type) &&
         ((PyMethodDescrObject *)S.cancelling)->d_method->ml_flags == METH_NOARGS) {
-        S.task = ((PyMethodDescrObject *)S.cancelling)->d_common.d_type;
+        S.task = PyDescr_TYPE(S.cancelling);
         S.task_cancelling = ((PyMethodDescrObject *)S.cancelling)->d_method->ml_meth;
     }
     if (PyCFunction_CheckExact(S.monotonic)) {
@@ -1319,9 +1296,9 @@ static int add_method(PyObject *module, PyMethodDef *definition)
     if (method != NULL) {
         Py_SET_TYPE(method, &method_type); /* of the same layout, and static both */
     }
-    int failed = method == NULL || PyModule_AddObjectRef(module, definition->ml_name, method) < 0;
+    int failed = PyModule_AddObjectRef(module, definition->ml_name, method); /* says so of NULL, too */
     Py_XDECREF(method);
-    return failed ? -1 : 0;
+    return failed;
 }
 
 static int hot_exec(PyObject *module)
@@ -1335,17 +1312,14 @@ static int hot_exec(PyObject *module)
         return -1;
     }
     if (take_all() < 0) {
-        if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_AttributeError)) {
             PyErr_SetString(PyExc_ImportError, "the compiled hot path was built from other sources");
         }
         return -1;
     }
-    if (PyType_Ready(&step_type) < 0 || PyType_Ready(&method_type) < 0 || add_method(module, &aenter_def) < 0 ||
-        add_method(module, &aexit_def) < 0) {
-        return -1;
-    }
-    S.loaded = 1;
-    return 0;
+    S.loaded = PyType_Ready(&step_type) == 0 && PyType_Ready(&method_type) == 0 &&
+               add_method(module, &aenter_def) == 0 && add_method(module, &aexit_def) == 0;
+    return S.loaded ? 0 : -1;
 }
 
 static PyModuleDef_Slot module_slots[] = {
