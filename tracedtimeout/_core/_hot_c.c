@@ -762,20 +762,25 @@ left:
 
 /* -- __aenter__ and __aexit__ ------------------------------------------------------------------------------------ */
 
-/* New: what a function of _hot_py returns for `self` and the arguments. Where there is no memory to ask it, an exit is
-   cleared up here. */
-static PyObject *by_python(PyObject *function, PyObject *self, PyObject *const *args, Py_ssize_t count,
-                           PyObject *keywords)
+/* New: the coroutine of _hot_py's aenter or aexit; its TypeError for wrong arguments. Where there is no memory to ask, an
+   exit is cleared up here. */
+static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    PyObject *method = PyMethod_New(function, self), *result = NULL;
+    PyObject *method = PyMethod_New(leaving ? S.py_aexit : S.py_aenter, self), *result = NULL;
     if (method != NULL) {
         result = PyObject_Vectorcall(method, args, (size_t)count, keywords);
         Py_DECREF(method);
     }
-    else if (function == S.py_aexit) {
+    else if (leaving) {
         clear_up(self, 0);
     }
     return result;
+}
+
+/* Whether a call is `timeout.__aenter__()`, or `timeout.__aexit__(None, None, None)`. */
+static inline int is_plain(int leaving, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    return keywords == NULL && (leaving ? count == 3 && args[1] == Py_None : count == 0);
 }
 
 /* A bound __aenter__ or __aexit__, which is at once what its first call returns: an awaitable, done at its first step,
@@ -788,6 +793,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *timeout, *stop;
+    const char *name;
     enum { BOUND, CALLED, DONE } state;
     int leaving;
 } Step;
@@ -798,13 +804,14 @@ static PyObject *step_call(PyObject *self, PyObject *const *args, size_t flagged
 {
     Step *step = (Step *)self;
     Py_ssize_t count = PyVectorcall_NARGS(flagged);
-    if (step->state == BOUND && keywords == NULL && (step->leaving ? count == 3 && args[1] == Py_None : count == 0)) {
+    if (step->state == BOUND && is_plain(step->leaving, args, count, keywords)) {
         step->state = CALLED;
         return Py_NewRef(self);
     }
-    return by_python(step->leaving ? S.py_aexit : S.py_aenter, step->timeout, args, count, keywords);
+    return by_python(step->timeout, step->leaving, args, count, keywords);
 }
 
+/* New. */
 static PyObject *step_new(PyObject *timeout, int leaving, int state)
 {
     Step *self = (Step *)revived(&spare_steps, &step_type);
@@ -814,23 +821,11 @@ static PyObject *step_new(PyObject *timeout, int leaving, int state)
     self->vectorcall = step_call;
     self->timeout = Py_NewRef(timeout);
     self->stop = NULL;
+    self->name = leaving ? "aexit" : "aenter";
     self->state = state;
     self->leaving = leaving;
     PyObject_GC_Track(self);
     return (PyObject *)self;
-}
-
-/* Keep a StopIteration (stolen) for the next entry, if nobody else has it or left anything on it. */
-static void stop_spared(PyObject *stop)
-{
-    PyStopIterationObject *bare = (PyStopIterationObject *)stop;
-    if (Py_REFCNT(stop) == 1 && S.spare_stop == NULL && bare->dict == NULL && bare->traceback == NULL &&
-        bare->context == NULL && bare->cause == NULL && bare->notes == NULL) {
-        S.spare_stop = stop;
-        Py_SETREF(bare->value, Py_NewRef(Py_None));
-        return;
-    }
-    Py_DECREF(stop);
 }
 
 static int step_traverse(Step *self, visitproc visit, void *arg)
@@ -848,33 +843,35 @@ static int step_clear(Step *self)
     return 0;
 }
 
+/* Its StopIteration is kept for the next entry, if nobody else has it or left anything on it. */
 static void step_dealloc(Step *self)
 {
+    PyStopIterationObject *stop = (PyStopIterationObject *)self->stop;
     PyObject_GC_UnTrack(self);
     if (self->state == CALLED) { /* as coroutines say */
         PyObject *exc = PyErr_GetRaisedException();
-        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
-                             self->leaving ? "aexit" : "aenter") < 0) {
+        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", self->name) < 0) {
             PyErr_WriteUnraisable(NULL);
         }
         PyErr_SetRaisedException(exc);
     }
-    Py_CLEAR(self->timeout);
-    if (self->stop != NULL) {
-        stop_spared(self->stop);
+    if (stop != NULL && S.spare_stop == NULL && Py_REFCNT(stop) == 1 && stop->dict == NULL &&
+        stop->traceback == NULL && stop->context == NULL && stop->cause == NULL && stop->notes == NULL) {
+        S.spare_stop = self->stop;
         self->stop = NULL;
+        Py_SETREF(stop->value, Py_NewRef(Py_None));
     }
+    step_clear(self);
     spared(&spare_steps, (PyObject *)self);
 }
 
-/* New: the coroutine of the twin. */
+/* New: the coroutine of _hot_py, to be gone through in place of this one. */
 static PyObject *twin_of(Step *self)
 {
-    return self->leaving ? PyObject_CallFunctionObjArgs(S.py_aexit, self->timeout, Py_None, Py_None, Py_None, NULL)
-                         : PyObject_CallOneArg(S.py_aenter, self->timeout);
+    return by_python(self->timeout, self->leaving, (PyObject *[]){Py_None, Py_None, Py_None}, self->leaving ? 3 : 0, NULL);
 }
 
-/* New: what the twin, which never waits, returns. Where there is no memory to ask it, an exit is cleared up here. */
+/* New: what that, which never waits, returns. Where there is no memory for it, an exit is cleared up here. */
 static PyObject *by_twin(Step *self)
 {
     PyObject *coroutine = twin_of(self), *result = NULL;
@@ -892,12 +889,17 @@ static PyObject *by_twin(Step *self)
 /* Have this be the one time that it is awaited. */
 static int begin_step(Step *self)
 {
-    if (self->state != CALLED) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-        return -1;
+    if (self->state == CALLED) {
+        self->state = DONE;
+        return 0;
     }
-    self->state = DONE;
-    return 0;
+    if (self->state == BOUND) {
+        PyErr_SetString(PyExc_TypeError, "a method can't be used in 'await' expression: call it");
+    }
+    else {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    }
+    return -1;
 }
 
 /* The step. New: what `await` gives. */
@@ -928,20 +930,19 @@ static PySendResult step_am_send(Step *self, PyObject *value, PyObject **result)
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
-static PyObject *step_await(Step *self)
+/* `SEND` of 3.12 and later asks this: for None, without an exception. The StopIteration of an entry is used again and
+   again, with nothing else in it: it costs a tenth of all else, anew. It is made before anything is entered: where there
+   is no memory for it, who awaits would not learn that it was. */
+static PyObject *step_next(Step *self)
 {
-    if (self->state == BOUND) {
-        PyErr_SetString(PyExc_TypeError, "a method can't be used in 'await' expression: call it");
+    PyObject *stop, *result;
+    if (self->leaving) {
+        Py_XDECREF(step_result(self)); /* None */
         return NULL;
     }
-    return Py_NewRef(self);
-}
-
-/* The step, its value in `stop` (new, or NULL), which is raised. That is made before anything is entered: where there is
-   no memory for it, who awaits would not learn that it was. Always NULL. */
-static PyObject *step_into(Step *self, PyObject *stop)
-{
-    PyObject *result = NULL;
+    stop = S.spare_stop != NULL ? S.spare_stop : PyObject_CallNoArgs(PyExc_StopIteration);
+    S.spare_stop = NULL;
+    Py_XSETREF(self->stop, stop);
     if (stop == NULL) {
         self->state = DONE;
     }
@@ -952,27 +953,13 @@ static PyObject *step_into(Step *self, PyObject *stop)
     return NULL;
 }
 
-/* `SEND` of 3.12 and later asks this: for None, without an exception. The StopIteration of an entry is used again and
-   again, with nothing else in it: it costs a tenth of all else, anew. */
-static PyObject *step_next(Step *self)
-{
-    PyObject *stop;
-    if (self->leaving) {
-        Py_XDECREF(step_result(self)); /* None */
-        return NULL;
-    }
-    stop = S.spare_stop != NULL ? S.spare_stop : PyObject_CallNoArgs(PyExc_StopIteration);
-    S.spare_stop = NULL;
-    step_into(self, stop);
-    Py_XSETREF(self->stop, stop);
-    return NULL;
-}
-
 static PyObject *step_send(Step *self, PyObject *value)
 {
-    PyObject *stop = PyObject_CallNoArgs(PyExc_StopIteration); /* it gets a traceback, and is not kept */
-    step_into(self, stop);
-    Py_XDECREF(stop);
+    step_next(self);
+    Py_CLEAR(self->stop); /* it gets a traceback, and is not kept */
+    if (!PyErr_Occurred()) {
+        PyErr_SetNone(PyExc_StopIteration);
+    }
     return NULL;
 }
 
@@ -995,11 +982,6 @@ static PyObject *step_close(Step *self, PyObject *ignored)
     Py_RETURN_NONE;
 }
 
-static PyObject *step_name(Step *self, void *ignored)
-{
-    return PyUnicode_FromString(self->leaving ? "aexit" : "aenter");
-}
-
 static PyMethodDef step_methods[] = {
     {"send", (PyCFunction)step_send, METH_O, NULL},
     {"throw", (PyCFunction)step_throw, METH_VARARGS, NULL},
@@ -1007,9 +989,14 @@ static PyMethodDef step_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef step_members[] = {{"__self__", T_OBJECT, offsetof(Step, timeout), READONLY, NULL}, {NULL}};
-static PyGetSetDef step_getset[] = {{"__name__", (getter)step_name}, {"__qualname__", (getter)step_name}, {NULL}};
-static PyAsyncMethods step_async = {.am_await = (unaryfunc)step_await, .am_send = (sendfunc)step_am_send};
+static PyMemberDef step_members[] = {
+    {"__self__", T_OBJECT, offsetof(Step, timeout), READONLY, NULL},
+    {"__name__", T_STRING, offsetof(Step, name), READONLY, NULL},
+    {"__qualname__", T_STRING, offsetof(Step, name), READONLY, NULL},
+    {NULL},
+};
+
+static PyAsyncMethods step_async = {.am_await = PyObject_SelfIter, .am_send = (sendfunc)step_am_send};
 
 static PyTypeObject step_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -1026,20 +1013,19 @@ static PyTypeObject step_type = {
     .tp_iternext = (iternextfunc)step_next,
     .tp_methods = step_methods,
     .tp_members = step_members,
-    .tp_getset = step_getset,
     .tp_as_async = &step_async,
 };
 
 /* Methods of Timeout; of any object, as far as CPython checks. What is no Timeout itself goes to the twin. */
 static PyObject *hot_aenter(PyObject *self, PyObject *ignored)
 {
-    return OF(self, timeout) ? step_new(self, 0, CALLED) : PyObject_CallOneArg(S.py_aenter, self);
+    return OF(self, timeout) ? step_new(self, 0, CALLED) : by_python(self, 0, NULL, 0, NULL);
 }
 
 static PyObject *hot_aexit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    if (!OF(self, timeout) || count != 3 || keywords != NULL || args[1] != Py_None) {
-        return by_python(S.py_aexit, self, args, count, keywords);
+    if (!OF(self, timeout) || !is_plain(1, args, count, keywords)) {
+        return by_python(self, 1, args, count, keywords);
     }
     PyObject *step = step_new(self, 1, CALLED);
     if (step == NULL) {
