@@ -287,7 +287,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Varied.__init__: self.short = first if tight is not None else -1.0 -> self.short = first if tight is not None else -2.0": f"{SAME}: no time is below 0",
         "Varied.__init__: self.low, self.high, self.bucket = (0.0, 0.0, 0) -> self.low, self.high, self.bucket = (1.0, 0.0, 0)": f"{SAME}: nothing is above the one and up to the other",
         "Varied.__init__: self.low, self.high, self.bucket = (0.0, 0.0, 0) -> self.low, self.high, self.bucket = (0.0, 0.0, 1)": f"{SAME}: nothing is of that bucket",
-        "Figures.add_to: opened += varied.entered + varied.tight.entered + varied.seen -> opened += varied.entered - varied.tight.entered + varied.seen": f"{SAME}: nobody is entered by the tight one, which counts exits",
+        "Figures.add_to: opened += int(varied.entered + varied.tight.entered) + varied.seen -> opened += int(varied.entered - varied.tight.entered) + varied.seen": f"{SAME}: nobody is entered by the tight one, which counts exits",
         "Varied.grant: self.seen -= seen -> pass": "it is set three lines on: a reader in another thread alone may see it before",
         "Varied.grant: self.seen -= seen -> self.seen += seen": "it is set three lines on: a reader in another thread alone may see it before",
         "Varied.grant: low = bounds[bucket - 1] if bucket else 0.0 -> low = bounds[bucket - 1] if bucket else 1.0": CACHE,

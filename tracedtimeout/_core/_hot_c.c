@@ -39,7 +39,6 @@
 static struct {
     int loaded;              /* by an interpreter, for good */
     PyObject *timeout;       /* the class that `bind` was given */
-    PyObject *one;           /* 1 */
     PyObject *recent;        /* a weak reference to the loop's state that was found last; or NULL */
     PyObject *spare_stop;    /* a StopIteration that has nothing; or NULL */
     PyTypeObject *task;      /* asyncio's class of tasks where that is a C one, and its `cancelling` */
@@ -101,9 +100,7 @@ static inline int number(PyObject *value, double *found)
 }
 
 /* Counts are added to in place where their slot alone has the number, which is a tenth of all else. What may fail comes
-   first, for all that belongs together: `own` and `one_more`. */
-
-/* Have a slot alone own its float: ADD may follow. */
+   first, for all that belongs together: `own` has a slot alone own its float, so that ADD may follow. */
 static int own(PyObject *object, int field)
 {
     PyObject *value = SLOT(object, field), *copy;
@@ -119,37 +116,6 @@ static int own(PyObject *object, int field)
 }
 
 #define ADD(object, field, amount) (((PyFloatObject *)SLOT(object, field))->ob_fval += (amount))
-
-#if PY_VERSION_HEX >= 0x030C0000
-#define DIGIT(count) (((PyLongObject *)(count))->long_value.ob_digit[0])
-#define IS_DIGIT(count) (PyUnstable_Long_IsCompact((PyLongObject *)(count)) && \
-                         PyUnstable_Long_CompactValue((PyLongObject *)(count)) > 0)
-#else
-#define DIGIT(count) (((PyLongObject *)(count))->ob_digit[0])
-#define IS_DIGIT(count) (Py_SIZE(count) == 1)
-#endif
-
-/* New: what `add_one` puts in the slot of a count, which is one more; the same object where it is changed in place.
-   (The ints that Python has but once are never of one reference.) */
-static PyObject *one_more(PyObject *count)
-{
-    if (count == NULL) {
-        return PyErr_Format(PyExc_AttributeError, "a count is not set");
-    }
-    if (PyLong_CheckExact(count) && Py_REFCNT(count) == 1 && IS_DIGIT(count) && DIGIT(count) < PyLong_MASK) {
-        return Py_NewRef(count);
-    }
-    return PyNumber_Add(count, S.one);
-}
-
-/* Stolen: what `one_more` made. */
-static inline void add_one(PyObject *object, int field, PyObject *more)
-{
-    if (more == SLOT(object, field)) {
-        DIGIT(more)++;
-    }
-    put(object, field, more);
-}
 
 /* Objects of one class that are dead and will be used again: as many as are nested, mostly. They are not the
    collector's, and their fields are NULL. */
@@ -575,7 +541,7 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
 {
     int own_limit = 1, queued, failed;
     double when;
-    PyObject *installed, *token, *more;
+    PyObject *installed, *token, *result;
 
     put(self, T_task, Py_NewRef(e->task));
     put(self, T_lane, Py_NewRef(e->lane));
@@ -605,13 +571,13 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
     }
     Py_DECREF(token);
     if (own_limit && queued) {
-        if ((more = one_more(SLOT(e->series, C_entered))) != NULL) {
-            add_one(e->series, C_entered, more);
+        if (own(e->series, C_entered) == 0) {
+            ADD(e->series, C_entered, 1.0);
             return Py_NewRef(self);
         }
     }
-    else if ((more = ask_at(e->now, S.counted, (PyObject *[2]){self}, 1)) != NULL) {
-        return more; /* self */
+    else if ((result = ask_at(e->now, S.counted, (PyObject *[2]){self}, 1)) != NULL) {
+        return result; /* self */
     }
 failed:
     clear_up(self, 1);
@@ -647,20 +613,18 @@ static int count(PyObject *self, PyObject *series, PyObject *elapsed, double lim
 {
     int usual = OF(series, Series), quick = usual ? C_quick : V_quick, seconds = usual ? C_seconds : V_seconds;
     double up_to, took = PyFloat_AS_DOUBLE(elapsed);
-    PyObject *more;
     if (number(SLOT(series, usual ? C_quick_up_to : V_short), &up_to) < 0) {
         return -1;
     }
     if (!(took <= up_to) || (!usual && !(limit > 0.0))) {
         return done(PyObject_CallFunctionObjArgs(S.completed, self, series, elapsed, NULL));
     }
-    if (own(series, seconds) < 0 || (!usual && own(series, V_ratios) < 0) ||
-        (more = one_more(SLOT(series, quick))) == NULL) {
+    if (own(series, quick) < 0 || own(series, seconds) < 0 || (!usual && own(series, V_ratios) < 0)) {
         return -1;
     }
     put(self, T_ended, Py_NewRef(elapsed));
     put(self, T_state, Py_NewRef(S.FINISHED));
-    add_one(series, quick, more);
+    ADD(series, quick, 1.0);
     ADD(series, seconds, took);
     if (!usual) {
         ADD(series, V_ratios, took / limit);
@@ -1259,7 +1223,7 @@ static Py_ssize_t offset_of(PyObject *class, const char *name)
 static int take_all(void)
 {
     PyObject *given = PyImport_ImportModule("tracedtimeout._core._for_c");
-    int failed = given == NULL OBJECTS(TAKE) STRINGS(INTERN) FIELDS(FIND) || (S.one = PyLong_FromLong(1)) == NULL;
+    int failed = given == NULL OBJECTS(TAKE) STRINGS(INTERN) FIELDS(FIND);
     Py_XDECREF(given);
     if (failed) {
         return -1;

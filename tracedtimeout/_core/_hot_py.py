@@ -99,7 +99,7 @@ async def aenter(self: Any) -> Any:
             _entering.announce(self)
         current_set(self)
         if series is not None:
-            series.entered += 1; return self  # one step
+            series.entered += 1.0; return self  # one step
         return _entering.counted(self, now)
     except BaseException as exc:
         self._state, task = FINISHED, None  # the traceback leads to this frame, and the task to a rejection
@@ -124,13 +124,13 @@ async def aexit(
                 started, series = self._started, self._series
                 elapsed = now - self._when + lane.delay if started is None else now - started
                 if elapsed <= series.quick_up_to:
-                    self._state = FINISHED; self._ended = elapsed; series.quick += 1; series.seconds += elapsed
+                    self._state = FINISHED; self._ended = elapsed; series.quick += 1.0; series.seconds += elapsed
                 elif series.__class__ is Series:
                     i, counts = bisect_left(series.bounds, elapsed), series.counts
                     self._state = FINISHED; self._ended = elapsed; counts[i] += 1; series.seconds += elapsed
                 elif elapsed <= series.short and now < self._deadline:
                     ratio = elapsed / (self._deadline - now + elapsed)
-                    self._state = FINISHED; self._ended = elapsed; series.quick += 1; series.seconds += elapsed; \
+                    self._state = FINISHED; self._ended = elapsed; series.quick += 1.0; series.seconds += elapsed; \
                         series.ratios += ratio
                 else:
                     _entering.completed(self, series, elapsed)
@@ -238,7 +238,7 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
             _entering.announce(self)
         current_set(self)
         if series is not None:
-            series.entered += 1; return self
+            series.entered += 1.0; return self
         return _entering.counted(self, now)
     except BaseException as exc:
         self._state, task = FINISHED, None  # the traceback leads to this frame, and the task to a rejection
@@ -260,13 +260,13 @@ def leave(self: Any) -> None:
             started, series = self._started, self._series
             elapsed = now - self._when + lane.delay if started is None else now - started
             if elapsed <= series.quick_up_to:
-                self._state = FINISHED; self._ended = elapsed; series.quick += 1; series.seconds += elapsed
+                self._state = FINISHED; self._ended = elapsed; series.quick += 1.0; series.seconds += elapsed
             elif series.__class__ is Series:
                 i, counts = bisect_left(series.bounds, elapsed), series.counts
                 self._state = FINISHED; self._ended = elapsed; counts[i] += 1; series.seconds += elapsed
             elif elapsed <= series.short and now < self._deadline:
                 ratio = elapsed / (self._deadline - now + elapsed)
-                self._state = FINISHED; self._ended = elapsed; series.quick += 1; series.seconds += elapsed; \
+                self._state = FINISHED; self._ended = elapsed; series.quick += 1.0; series.seconds += elapsed; \
                     series.ratios += ratio
             else:
                 _entering.completed(self, series, elapsed)

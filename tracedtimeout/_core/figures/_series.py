@@ -37,8 +37,9 @@ class Series:
         """The lane in which the timeouts of this series queue."""
         self.varied: Varied = figures.varied_of(kind, lane)
         """The series of a timeout whose limit turns out to be another: that of one around it."""
-        self.entered = 0
-        self.quick = 0
+        self.entered = 0.0
+        """A whole number, as `quick`: the compiled hot path adds to a float in place."""
+        self.quick = 0.0
         """Completed timeouts that took no longer than the first bound."""
         self.bounds = bounds_of(limit)
         self.quick_up_to = self.bounds[0]
@@ -53,7 +54,7 @@ class Series:
     def completed(self) -> tuple[Histogram, Histogram]:
         """The durations, and the utilizations, of what completed in time."""
         counts, seconds = self.counts[:], self.seconds
-        counts[0] += self.quick
+        counts[0] += int(self.quick)
         return self._told(counts, seconds)
 
     def ran_out(self) -> tuple[Histogram, Histogram]:
@@ -92,7 +93,7 @@ class Varied:
         self.limit: float | None = None
         self.varied = self
         self.quick_up_to = -1.0  # no exit is quick in the way of a `Series`
-        self.entered = 0
+        self.entered = 0.0
         """Entries with no limit."""
         self.seen = 0
         """Other entries whose limit is above `low` and up to `high`: of one bucket."""
@@ -104,8 +105,7 @@ class Varied:
         """A limit of so many seconds is used up to the first bucket at most by what is in the first of durations."""
         self.short = first if tight is not None else -1.0
         """Up to so many seconds an exit is counted by these alone."""
-        self.quick = 0
-        self.seconds = self.ratios = 0.0
+        self.quick = self.seconds = self.ratios = 0.0
         self.tight: Varied = self if tight is None else tight
         """The series of timeouts with a smaller limit than `roomy`: none of their exits is quick."""
 
@@ -114,7 +114,7 @@ class Varied:
         bounds = self.figures.limits.bounds
         limit = max(limit, 0.0)
         if limit == math.inf:
-            self.entered += 1
+            self.entered += 1.0
             return
         bucket = bisect_left(bounds, limit)
         seen, counts = self.seen, self.figures.limits.counts
@@ -224,9 +224,9 @@ class Figures:
         entered = []
         for varied in list(self.varied.values()):
             quick = Histogram(_metrics.DURATION.bounds)
-            quick.counts[0], quick.total = varied.quick, max(0.0, varied.seconds)
+            quick.counts[0], quick.total = int(varied.quick), max(0.0, varied.seconds)
             closed += merge(table, _metrics.DURATION, (self.name, Outcome.COMPLETED.value), quick)
-            utilization.counts[0] += varied.quick
+            utilization.counts[0] += quick.counts[0]
             utilization.total += varied.ratios
         for series in list(self.series):
             durations, ratios = series.completed()
@@ -240,7 +240,7 @@ class Figures:
             entered.append(series)
         opened = 0
         for series in entered:
-            count = series.entered
+            count = int(series.entered)
             opened += count
             if series.limit != math.inf:
                 limits.counts[bisect_left(limits.bounds, series.limit)] += count
@@ -250,7 +250,7 @@ class Figures:
         for varied in list(self.varied.values()):
             limits.counts[varied.bucket] += varied.seen
             limits.total += varied.granted
-            opened += varied.entered + varied.tight.entered + varied.seen
+            opened += int(varied.entered + varied.tight.entered) + varied.seen
         opened += sum(self.limits.counts)
         merge(table, _metrics.UTILIZATION, name, utilization)
         merge(table, _metrics.LIMIT, name, limits)
