@@ -180,6 +180,36 @@ def test_what_clearing_up_raises_has_what_broke_off_for_context(twin: Any) -> No
 
 
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_what_broke_off_and_is_raised_again_as_that_is_cleared_up_is_kept_by_nobody(twin: Any) -> None:
+    """One observer breaks the entry off, and another one, told so, raises that very exception."""
+
+    class Interrupt(KeyboardInterrupt):
+        pass
+
+    def goes(timeout: View) -> Any:
+        return breaks_off
+
+    def breaks_off(timeout: View) -> Any:
+        raise interrupts[0]
+
+    async def main() -> object:
+        twin.leave(twin.enter(1.0, "t", "timeout"))  # the first time, its name is new
+        _observers.add(goes, breaks_off)
+        try:
+            twin.enter(1.0, "t", "timeout")
+        except Interrupt:
+            pass
+        finally:
+            _observers.remove(goes, breaks_off)
+        kept = weakref.ref(interrupts.pop())
+        gc.collect()
+        return kept()
+
+    interrupts = [Interrupt()]
+    assert run(main()) is None
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
 def test_a_count_that_was_read_stays_as_it_was(twin: Any) -> None:
     """Whoever has a number of a series keeps that number; the series goes on counting, past what Python has cached."""
 

@@ -245,10 +245,11 @@ static void PyErr_SetRaisedException(PyObject *exc)
    the call works where no call does. */
 static void clear_up(PyObject *self, int entering)
 {
-    PyObject *exc = PyErr_GetRaisedException(), *later, *result = NULL;
+    PyObject *exc = PyErr_GetRaisedException(), *later;
     PyObject *lane = SLOT(self, T_lane), *task = SLOT(self, T_task), *more = SLOT(self, T_more);
     lane = lane != NULL && DERIVES(lane, Lane) ? Py_NewRef(lane) : NULL;
     int open = entering || (task != NULL && task != Py_None && lane != NULL);
+    int untold = !open && task == Py_None && more != NULL && more != Py_None;
     if (entering) {
         put(self, T_state, Py_NewRef(S.FINISHED));
     }
@@ -261,65 +262,54 @@ static void clear_up(PyObject *self, int entering)
     }
     PyErr_Clear();
     Py_XDECREF(lane);
-    if (entering) {
-        result = PyObject_CallFunctionObjArgs(S.undone, self, exc, NULL);
-    }
-    else if (open) {
-        result = PyObject_CallOneArg(S.broken_off, self);
-    }
-    else if (task != Py_None || more == NULL || more == Py_None) {
-        result = Py_NewRef(Py_None);
-    }
-    else {
-        result = PyObject_CallFunctionObjArgs(S.tell_end, self, Py_None, NULL);
-    }
-    if (done(result) < 0 && (later = PyErr_GetRaisedException()) != exc) {
-        PyException_SetContext(later, exc); /* stolen */
-        exc = later;
+    PyObject *clears = entering ? S.undone : open ? S.broken_off : S.tell_end;
+    PyObject *of = entering ? exc : open ? NULL : Py_None;
+    if ((open || untold) && done(PyObject_CallFunctionObjArgs(clears, self, of, NULL)) < 0) {
+        later = PyErr_GetRaisedException();
+        if (later != exc) {
+            PyException_SetContext(later, Py_NewRef(exc));
+        }
+        Py_SETREF(exc, later);
     }
     PyErr_SetRaisedException(exc);
 }
 
 /* -- Names that others swap -------------------------------------------------------------------------------------- */
 
-/* What stands in modules' dicts, asked for at each entry. From 3.12 on a dict tells us before it changes, which saves
-   the looking; until then `names` has what it holds. */
+/* What stands in modules' dicts, asked for at each entry: in which, under which name, and what, where that is known.
+   From 3.12 on a dict tells us before it changes, which saves the looking. */
 enum { ASKED, INHERITED, CURRENT, INSTALLED, NAMES };
-static PyObject *names[NAMES];
-static int names_known, names_watched;
-
-static PyObject *look_up(int name)
-{
-    PyObject *dict = name == ASKED ? S.task_names : name == INSTALLED ? S.observers : S.context;
-    PyObject *keys[] = {S.str_current_task, S.str_inherited, S.str_current, S.str_installed};
-    return PyDict_GetItemWithError(dict, keys[name]);
-}
+static struct {
+    PyObject **dict, **name, *value;
+} names[NAMES] = {{&S.task_names, &S.str_current_task}, {&S.context, &S.str_inherited}, {&S.context, &S.str_current},
+                  {&S.observers, &S.str_installed}};
+static int names_watched;
 
 /* Borrowed, from the dict, until anything else is called; NULL where it is not there. */
 static inline PyObject *named(int name)
 {
-    if (!names_watched) {
-        return look_up(name);
+    if (!names_watched || names[name].value == NULL) {
+        names[name].value = PyDict_GetItemWithError(*names[name].dict, *names[name].name);
     }
-    for (int i = 0; !names_known && i < NAMES; i++) {
-        names[i] = look_up(i);
-    }
-    names_known = 1;
-    return names[name];
+    return names[name].value;
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
 static int on_change(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *value)
 {
-    names_known = 0;
+    for (int i = 0; i < NAMES; i++) {
+        names[i].value = NULL;
+    }
     return 0;
 }
 
 static void watch_names(void)
 {
     int watcher = PyDict_AddWatcher(on_change); /* there are eight in all */
-    names_watched = watcher >= 0 && PyDict_Watch(watcher, S.task_names) == 0 &&
-                    PyDict_Watch(watcher, S.context) == 0 && PyDict_Watch(watcher, S.observers) == 0;
+    names_watched = watcher >= 0;
+    for (int i = 0; i < NAMES; i++) {
+        names_watched = names_watched && PyDict_Watch(watcher, *names[i].dict) == 0;
+    }
     PyErr_Clear();
 }
 #else
