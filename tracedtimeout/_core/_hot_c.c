@@ -336,45 +336,38 @@ static inline void forget(Entry *e, int most)
     }
 }
 
-/* Whether `here` is that state which `loop` has: it refers to its loop, and a fork takes it from it. */
-static int is_state_of(PyObject *here, PyObject *loop)
-{
-    PyObject *found = NULL;
-    if (OF(here, LoopState) && SLOT(here, H_forked) == Py_False) {
-        found = alive(SLOT(here, H_loop));
-        Py_XDECREF(found); /* the caller has `loop` */
-    }
-    return found == loop;
-}
-
-/* Find the running loop and its state, mostly the one found last; -1, and no exception, where there is none of ours. */
+/* Find the running loop and its state: the one found last, if it refers to that loop, and no fork took it from it. 0
+   where there is none of ours. Here and below, with 0 an exception may be set, which who enters clears. */
 static int running(Entry *e)
 {
-    e->loop = ask(S.get_running_loop);
-    if (e->loop != NULL) {
-        e->here = alive(S.recent);
-        if (e->here != NULL && is_state_of(e->here, e->loop)) {
-            return 0;
-        }
-        Py_XSETREF(e->here, PyObject_GetAttr(e->loop, S.str__tracedtimeout));
-        if (e->here != NULL && OF(e->here, LoopState)) {
-            Py_XSETREF(S.recent, PyWeakref_NewRef(e->here, NULL));
-            PyErr_Clear(); /* no memory for that */
-            return 0;
-        }
+    PyObject *found = NULL;
+    if ((e->loop = ask(S.get_running_loop)) == NULL) {
+        return 0;
     }
-    PyErr_Clear();
-    return -1;
+    if ((e->here = alive(S.recent)) != NULL && SLOT(e->here, H_forked) == Py_False) {
+        found = alive(SLOT(e->here, H_loop));
+        Py_XDECREF(found);
+    }
+    if (found == e->loop) {
+        return 1;
+    }
+    Py_XSETREF(e->here, PyObject_GetAttr(e->loop, S.str__tracedtimeout));
+    if (e->here == NULL || !OF(e->here, LoopState)) {
+        return 0;
+    }
+    Py_XSETREF(S.recent, PyWeakref_NewRef(e->here, NULL));
+    PyErr_Clear(); /* no memory for that */
+    return 1;
 }
 
-/* Find the series of `delay` in `by_delay` (stolen), and when that is from now; -1 where it goes the long way. */
+/* Find the series of `delay` in `by_delay` (stolen), and when that is from now; 0 where it goes the long way. */
 static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
 {
     double seconds;
     e->series = found_in(by_delay, delay);
     Py_XDECREF(by_delay);
     if (e->series == NULL || read_clock(SLOT(e->here, H_clock), &e->now) < 0) {
-        return -1;
+        return 0;
     }
     if (delay == Py_None) {
         e->when = Py_NewRef(S.NEVER);
@@ -382,7 +375,7 @@ static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
     else if ((PyFloat_CheckExact(delay) || PyLong_CheckExact(delay)) && number(delay, &seconds) == 0) {
         e->when = PyFloat_FromDouble(e->now + seconds);
     }
-    return e->when == NULL ? -1 : 0;
+    return e->when != NULL;
 }
 
 /* Whether the current task is common: it is there, and is not being cancelled. */
@@ -410,7 +403,7 @@ static int task_is_plain(Entry *e)
    deadline is known. */
 static int parent_is_plain(Entry *e)
 {
-    PyObject *inherited = Py_XNewRef(named(INHERITED)), *outer;
+    PyObject *inherited = Py_XNewRef(named(INHERITED)), *found;
     PyObject *current = inherited != NULL && PyCFunction_Check(inherited) ? PyCFunction_GET_SELF(inherited) : NULL;
     if (current != NULL && PyContextVar_CheckExact(current)) { /* current.get itself */
         e->current = Py_NewRef(current);
@@ -420,33 +413,28 @@ static int parent_is_plain(Entry *e)
         e->parent = PyObject_CallNoArgs(inherited);
     }
     Py_XDECREF(inherited);
-    while (e->parent != NULL && OF(e->parent, timeout) && SLOT(e->parent, T_state) == S.FINISHED &&
-           (outer = SLOT(e->parent, T_parent)) != NULL) {
-        Py_INCREF(outer);
-        Py_SETREF(e->parent, outer);
+    while ((found = e->parent) != NULL && OF(found, timeout) && SLOT(found, T_state) == S.FINISHED &&
+           SLOT(found, T_parent) != NULL) {
+        e->parent = Py_NewRef(SLOT(found, T_parent));
+        Py_DECREF(found);
     }
-    PyObject *found = e->parent;
     return found == Py_None ||
            (found != NULL && OF(found, timeout) && SLOT(found, T_stamp) == e->stamp &&
             SLOT(found, T_deadline) != NULL && SLOT(found, T_inner) != NULL && SLOT(found, T_owner) != NULL &&
             SLOT(found, T_more) != NULL);
 }
 
-/* Read all that an entry needs, beyond `loop`, `here`, `series` and `when`. Where it returns 0, nothing was changed, and
-   no exception is set. */
+/* Read all that an entry needs, beyond `loop`, `here`, `series` and `when`. Where it returns 0, nothing was changed. */
 static int look(Entry *e)
 {
     PyObject *apart = SLOT(e->here, H_timed_apart);
-    e->lane = OF(e->series, Series) ? Py_XNewRef(SLOT(e->series, C_lane)) : NULL;
-    e->stamp = Py_XNewRef(SLOT(e->here, H_stamp));
-    if (e->lane != NULL && DERIVES(e->lane, Lane) && SLOT(e->lane, L_here) == e->here && e->stamp != NULL &&
-        task_is_plain(e) &&
-        (apart == Py_False || (apart == Py_True && (e->started = ask(SLOT(e->here, H_stopwatch))) != NULL)) &&
-        parent_is_plain(e)) {
-        return 1;
+    if (!OF(e->series, Series) || (e->lane = Py_XNewRef(SLOT(e->series, C_lane))) == NULL) {
+        return 0;
     }
-    PyErr_Clear();
-    return 0;
+    e->stamp = Py_XNewRef(SLOT(e->here, H_stamp));
+    return DERIVES(e->lane, Lane) && SLOT(e->lane, L_here) == e->here && e->stamp != NULL && task_is_plain(e) &&
+           (apart == Py_False || (apart == Py_True && (e->started = ask(SLOT(e->here, H_stopwatch))) != NULL)) &&
+           parent_is_plain(e);
 }
 
 /* Have `self` lie beneath its parent, which is plain. Returns 1 where its own deadline is the effective one, else 0. */
@@ -475,7 +463,7 @@ static int beneath(PyObject *self, Entry *e, double when)
    and 0 where Python found it another place. `fresh`: it was made in this moment, and not up to SOON ago. */
 static int queue(PyObject *self, Entry *e, double when, int fresh)
 {
-    PyObject *here = e->here, *lane = e->lane, *timed = e->timed == NULL ? e->when : e->timed;
+    PyObject *here = e->here, *lane = e->lane, *timed = e->timed == NULL ? e->when : e->timed, *now;
     double tail, limit, armed, heal_at;
     if (timed == e->when && OF(lane, Lane)) {
         if (number(SLOT(lane, L_tail), &tail) < 0 || number(SLOT(lane, L_fresh), &limit) < 0) {
@@ -484,54 +472,52 @@ static int queue(PyObject *self, Entry *e, double when, int fresh)
         if (when >= tail && (fresh || when - e->now > limit)) {
             put(lane, L_tail, Py_NewRef(e->when));
             if (PyDict_SetItem(lane, self, e->when) < 0 || number(SLOT(here, H_armed), &armed) < 0 ||
-                number(SLOT(here, H_heal_at), &heal_at) < 0) {
+                number(SLOT(here, H_heal_at), &heal_at) < 0 ||
+                ((when < armed || heal_at < e->now) && done(PyObject_CallMethodOneArg(here, S.str_arm, e->when)) < 0)) {
                 return -1;
             }
-            if (!(when < armed || heal_at < e->now)) {
-                return 1;
-            }
-            return done(PyObject_CallMethodOneArg(here, S.str_arm, e->when)) < 0 ? -1 : 1;
+            return 1;
         }
     }
     else if (timed == S.NEVER && lane == SLOT(here, H_untimed)) {
-        if (SLOT(self, T_started) == Py_None) {
-            PyObject *now = PyFloat_FromDouble(e->now);
-            if (now == NULL) {
-                return -1;
-            }
+        if (SLOT(self, T_started) == Py_None && (now = PyFloat_FromDouble(e->now)) != NULL) {
             put(self, T_started, now);
         }
-        return 1;
+        return SLOT(self, T_started) == Py_None ? -1 : 1;
     }
     return done(ask_at(e->now, S.place, (PyObject *[4]){self, here, timed}, 3));
 }
 
-/* Do what `announce` does where the only observer is one that notes, if no Python is run for that. Returns whether it
-   was; without an exception. */
-static int note(PyObject *self, PyObject *observers)
+/* Tell the observers, if there are any, that `self` is open: by `announce`; where the only one is one that notes, and
+   that runs no Python, here. */
+static int announced(PyObject *self)
 {
-    PyObject *only = PyTuple_GET_ITEM(observers, 0), *noted = NULL, *closer = NULL;
+    PyObject *observers = named(INSTALLED), *only, *note, *noted = NULL, *closer = NULL;
+    if (observers == NULL || !PyTuple_CheckExact(observers) || PyTuple_GET_SIZE(observers) == 0) {
+        return 0;
+    }
+    only = Py_NewRef(PyTuple_GET_ITEM(observers, 0));
     if (PyTuple_GET_SIZE(observers) == 1 && DERIVES(only, Noting) && SLOT(only, N_closer) != NULL &&
-        SLOT(only, N_note) != NULL && PyCFunction_CheckExact(SLOT(only, N_note)) && SLOT(self, T_more) == Py_None) {
-        noted = PyObject_CallNoArgs(SLOT(only, N_note));
-        if (noted != NULL && (PyObject *)Py_TYPE(noted) == SLOT(only, N_plain)) {
-            closer = PyObject_CallFunctionObjArgs(S.Unhurried, SLOT(only, N_closer), noted, NULL);
-        }
-        Py_XDECREF(noted);
+        (note = SLOT(only, N_note)) != NULL && PyCFunction_CheckExact(note) && SLOT(self, T_more) == Py_None &&
+        (noted = PyObject_CallNoArgs(note)) != NULL && (PyObject *)Py_TYPE(noted) == SLOT(only, N_plain)) {
+        closer = PyObject_CallFunctionObjArgs(S.Unhurried, SLOT(only, N_closer), noted, NULL);
+    }
+    Py_XDECREF(noted);
+    Py_DECREF(only);
+    if (closer == NULL) {
         PyErr_Clear();
+        return done(PyObject_CallOneArg(S.announce, self));
     }
-    if (closer != NULL) {
-        put(self, T_more, closer);
-    }
-    return closer != NULL;
+    put(self, T_more, closer);
+    return 0;
 }
 
 /* Enter `self`, which is plain as `look` found. New: self; or NULL, and undone. */
 static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
 {
-    int own_limit = 1, queued, failed;
+    int own_limit = 1, queued;
     double when;
-    PyObject *installed, *token, *result;
+    PyObject *result = NULL;
 
     put(self, T_task, Py_NewRef(e->task));
     put(self, T_lane, Py_NewRef(e->lane));
@@ -545,33 +531,22 @@ static PyObject *enter_plain(PyObject *self, Entry *e, int fresh)
         goto failed;
     }
     put(self, T_state, Py_NewRef(S.ACTIVE));
-    if ((queued = queue(self, e, when, fresh)) < 0) {
+    if ((queued = queue(self, e, when, fresh)) < 0 || announced(self) < 0 ||
+        done(PyContextVar_Set(e->current, self)) < 0) {
         goto failed;
     }
-    installed = Py_XNewRef(named(INSTALLED));
-    failed = installed != NULL && PyTuple_CheckExact(installed) && PyTuple_GET_SIZE(installed) != 0 &&
-             !note(self, installed) && done(PyObject_CallOneArg(S.announce, self)) < 0;
-    Py_XDECREF(installed);
-    if (failed) {
-        goto failed;
+    if (!own_limit || !queued) {
+        result = ask_at(e->now, S.counted, (PyObject *[2]){self}, 1); /* self */
     }
-    token = PyContextVar_Set(e->current, self);
-    if (token == NULL) {
-        goto failed;
-    }
-    Py_DECREF(token);
-    if (own_limit && queued) {
-        if (own(e->series, C_entered) == 0) {
-            ADD(e->series, C_entered, 1.0);
-            return Py_NewRef(self);
-        }
-    }
-    else if ((result = ask_at(e->now, S.counted, (PyObject *[2]){self}, 1)) != NULL) {
-        return result; /* self */
+    else if (own(e->series, C_entered) == 0) {
+        ADD(e->series, C_entered, 1.0);
+        result = Py_NewRef(self);
     }
 failed:
-    clear_up(self, 1);
-    return NULL;
+    if (result == NULL) {
+        clear_up(self, 1);
+    }
+    return result;
 }
 
 /* Enter a timeout that timeout() made. New: self; or NULL: without an exception, and nothing changed, where it is not
@@ -579,17 +554,19 @@ failed:
 static PyObject *enter_made(PyObject *self)
 {
     Entry e = {0};
-    PyObject *result = NULL, *series = SLOT(self, T_series);
-    if (SLOT(self, T_state) == S.CREATED && SLOT(self, T_more) == Py_None && SLOT(self, T_when) != NULL &&
-        series != NULL && running(&e) == 0) {
-        e.series = Py_NewRef(series);
-        e.when = Py_NewRef(SLOT(self, T_when));
-        if (read_clock(SLOT(e.here, H_clock), &e.now) < 0) {
-            PyErr_Clear();
-        }
-        else if (look(&e) && SLOT(self, T_state) == S.CREATED) {
-            result = enter_plain(self, &e, 0);
-        }
+    PyObject *result = NULL;
+    int plain = 0;
+    if (SLOT(self, T_state) == S.CREATED && SLOT(self, T_more) == Py_None && running(&e)) {
+        e.series = Py_XNewRef(SLOT(self, T_series));
+        e.when = Py_XNewRef(SLOT(self, T_when));
+        plain = e.series != NULL && e.when != NULL && read_clock(SLOT(e.here, H_clock), &e.now) == 0 && look(&e) &&
+                SLOT(self, T_state) == S.CREATED;
+    }
+    if (plain) {
+        result = enter_plain(self, &e, 0);
+    }
+    else {
+        PyErr_Clear();
     }
     forget(&e, ENTERED);
     return result;
@@ -716,8 +693,8 @@ left:
 
 /* -- __aenter__ and __aexit__ ------------------------------------------------------------------------------------ */
 
-/* New: the coroutine of _hot_py's aenter or aexit; its TypeError for wrong arguments. Where there is no memory to ask, an
-   exit is cleared up here. */
+/* New: the coroutine of _hot_py's aenter or aexit; NULL for wrong arguments. Where there is no memory to ask, an exit is
+   cleared up here. */
 static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *method = PyMethod_New(leaving ? S.py_aexit : S.py_aenter, self), *result = NULL;
@@ -822,7 +799,8 @@ static void step_dealloc(Step *self)
 /* New: the coroutine of _hot_py, to be gone through in place of this one. */
 static PyObject *twin_of(Step *self)
 {
-    return by_python(self->timeout, self->leaving, (PyObject *[]){Py_None, Py_None, Py_None}, self->leaving ? 3 : 0, NULL);
+    PyObject *const none[] = {Py_None, Py_None, Py_None};
+    return by_python(self->timeout, self->leaving, none, self->leaving ? 3 : 0, NULL);
 }
 
 /* New: what that, which never waits, returns. Where there is no memory for it, an exit is cleared up here. */
@@ -1095,25 +1073,25 @@ static PyObject *made(Entry *e)
 static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     Entry e = {0};
-    PyObject *self = NULL, *result = NULL, *by_name = NULL;
-    int entered = 0;
-    if (S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
-        (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
-        (count < 5 || args[4] == Py_None) && running(&e) == 0) {
+    PyObject *self = NULL, *by_name = NULL, *result;
+    int plain = S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
+                (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
+                (count < 5 || args[4] == Py_None) && running(&e);
+    if (plain) {
         by_name = found_in(SLOT(e.here, H_series), args[2]);
         /* Made first: what allocates may run the collector (3.11), and what that closes may be what `look` finds. */
-        if (begin(&e, found_in(by_name, args[1]), args[0]) == 0 && (self = made(&e)) != NULL && look(&e)) {
-            result = enter_plain(self, &e, 1);
-            entered = 1;
-        }
-        Py_XDECREF(by_name);
-        Py_XDECREF(self);
+        plain = begin(&e, found_in(by_name, args[1]), args[0]) && (self = made(&e)) != NULL && look(&e);
     }
-    forget(&e, ENTERED);
-    if (!entered) {
+    if (plain) {
+        result = enter_plain(self, &e, 1);
+    }
+    else {
         PyErr_Clear();
         result = PyObject_Vectorcall(S.py_enter, args, (size_t)count, keywords);
     }
+    Py_XDECREF(by_name);
+    Py_XDECREF(self);
+    forget(&e, ENTERED);
     return result;
 }
 
@@ -1155,8 +1133,8 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
         name = args[1];
     }
     if (S.timeout != NULL && count == 1 && name != NULL && (name == Py_None || PyUnicode_CheckExact(name)) &&
-        running(&e) == 0 &&
-        begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0]) == 0) {
+        running(&e) &&
+        begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0])) {
         self = made(&e);
     }
     forget(&e, MADE);
