@@ -14,7 +14,7 @@
 
    All that this module holds for good is in `S`: classes, functions, modules' dicts and names, never a timeout, a loop
    or a task; and objects that are dead, to be used again. They are static, so a second interpreter, or a second import,
-   is refused with ImportError, and runs the Python. So is a build without the GIL.
+   is refused with ImportError, and runs the Python.
 
    Conventions: -1 or NULL is a failure with an exception set, where nothing else is said. "New" is a reference that the
    caller owns. */
@@ -22,6 +22,10 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+
+#ifdef Py_GIL_DISABLED
+#error "without the GIL, tracedtimeout runs the Python"
+#endif
 
 /* -- What is bound once ------------------------------------------------------------------------------------------ */
 
@@ -650,39 +654,33 @@ static PyObject *leave_plain(PyObject *self)
     double now, deadline, start, delay = 0.0;
 
     if (read_clock(SLOT(here, H_stopwatch), &now) < 0 || number(SLOT(self, T_deadline), &deadline) < 0) {
-        goto failed;
+        goto left;
     }
     if (!(now <= deadline) || SLOT(self, T_state) != S.ACTIVE || SLOT(self, T_stamp) != SLOT(here, H_stamp)) {
         raised = PyObject_CallFunctionObjArgs(S.py_left_by, self, Py_None, NULL);
-        if (raised == NULL) {
-            goto failed;
-        }
         goto left;
     }
     since = SLOT(self, T_started);
     if (number(since == Py_None ? SLOT(self, T_when) : since, &start) < 0 ||
         (since == Py_None && number(SLOT(lane, L_delay), &delay) < 0) ||
         (elapsed = PyFloat_FromDouble(now - start + delay)) == NULL ||
-        count(self, series, elapsed, now < deadline ? deadline - now + PyFloat_AS_DOUBLE(elapsed) : 0.0) < 0) {
-        goto failed;
-    }
-    if (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H_idle) == Py_False &&
-        done(PyObject_CallMethodNoArgs(here, S.str_rest)) < 0) {
-        goto failed;
+        count(self, series, elapsed, now < deadline ? deadline - now + PyFloat_AS_DOUBLE(elapsed) : 0.0) < 0 ||
+        (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H_idle) == Py_False &&
+         done(PyObject_CallMethodNoArgs(here, S.str_rest)) < 0)) {
+        goto left;
     }
     if (SLOT(self, T_parent) != NULL && SLOT(self, T_parent) != Py_None &&
         leave_parent(self, here, SLOT(series, OF(series, Series) ? C_name : V_name), elapsed, now) < 0) {
-        goto failed;
+        goto left;
     }
     put(self, T_task, Py_NewRef(Py_None)); /* task -> context -> timeout -> task would be a cycle */
-    if (more != Py_None && !OF(more, Unhurried) && done(PyObject_CallFunctionObjArgs(S.tell, self, more, NULL)) < 0) {
-        goto failed;
+    if (more == Py_None || OF(more, Unhurried) || done(PyObject_CallFunctionObjArgs(S.tell, self, more, NULL)) == 0) {
+        raised = Py_NewRef(Py_None);
     }
-    raised = Py_NewRef(Py_None);
-    goto left;
-failed:
-    clear_up(self, 0);
 left:
+    if (raised == NULL) {
+        clear_up(self, 0);
+    }
     Py_XDECREF(elapsed);
     Py_DECREF(more);
     Py_DECREF(series);
@@ -1015,8 +1013,8 @@ static void timeout_dealloc(PyObject *self)
     if (*(PyObject **)((char *)self + type->tp_weaklistoffset) != NULL) {
         PyObject_ClearWeakRefs(self);
     }
-    for (int i = 0; i <= T_started; i++) {
-        Py_CLEAR(SLOT(self, i));
+    for (int i = 0; i <= T_started; i++) { /* all that it has: see `take_over` */
+        Py_CLEAR(((PyObject **)(self + 1))[i]);
     }
     PyObject_ClearManagedDict(self);
     if ((PyObject *)type == S.timeout && type->tp_finalize == NULL) {
@@ -1221,10 +1219,6 @@ static int add_method(PyObject *module, PyMethodDef *definition)
 
 static int hot_exec(PyObject *module)
 {
-#ifdef Py_GIL_DISABLED
-    PyErr_SetString(PyExc_ImportError, "without the GIL, tracedtimeout runs the Python");
-    return -1;
-#endif
     if (S.loaded || PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError, "one interpreter has the compiled hot path, once; others run the Python");
         return -1;
@@ -1244,9 +1238,6 @@ static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, hot_exec},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
-#endif
-#ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* refused, it leaves the GIL as it is */
 #endif
     {0, NULL},
 };
