@@ -285,6 +285,34 @@ def test_what_is_thrown_into_an_entry_enters_nothing(twin: Any) -> None:
 
 
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_an_entry_that_an_observer_awaits_again_is_made_once(twin: Any) -> None:
+    """In the midst of it, and as often as it likes: who awaited it first gets the timeout."""
+    told: list[type] = []
+
+    def observer(timeout: View) -> None:
+        for _ in range(3):
+            try:
+                entries[0].send(None)
+            except (RuntimeError, ValueError) as exc:
+                told.append(type(exc))
+
+    async def main() -> None:
+        twin.leave(twin.enter(1.0, "t", "timeout"))  # the first time, its name is new
+        t = twin.timeout(1.0, name="t")
+        entries.append(twin.aenter(t))
+        _observers.add(observer)
+        try:
+            assert await entries[0] is t
+        finally:
+            _observers.remove(observer)
+        twin.leave(t)
+
+    entries: list[Any] = []
+    run(main())
+    assert told == [ValueError if twin is _hot_py else RuntimeError] * 3
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
 def test_an_exit_takes_its_arguments_by_name(twin: Any) -> None:
     """As a coroutine function's; too many of them, or too few, are a TypeError."""
 

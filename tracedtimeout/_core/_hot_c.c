@@ -2,8 +2,7 @@
 
    Each function looks first, and changes nothing as it looks. Whatever is not common (a subclass, a budget around it,
    options, a loop that was not seen yet, a wrong argument) it leaves to the function of the same name in _hot_py, which
-   then does all of it. So there is one implementation of everything that is rare, and this file has no opinion of its
-   own. What is common is done here in the order of _hot_py, with its undoing where a call fails.
+   then does all of it. What is common is done in the order of _hot_py, with its undoing where a call fails.
 
    Who can interrupt: between two calls into Python nothing else runs, no signal's handler and no other thread. Where
    an allocation may start the garbage collector (3.11), or a destructor runs, nothing half done is visible but what
@@ -12,9 +11,9 @@
    Fields are the slots of the Python classes, at offsets read from their member descriptors as the module is loaded:
    Python code reads and writes the same objects. A slot owns its reference; NULL is a slot that was never set.
 
-   All that this module holds for good is in `S`: classes, functions, modules' dicts and names, never a timeout, a loop
-   or a task; and objects that are dead, to be used again. They are static, so a second interpreter, or a second import,
-   is refused with ImportError, and runs the Python.
+   All that this module holds for good is static: classes, functions, modules' dicts and names, never a timeout, a loop
+   or a task; and dead objects, to be used again. So a second interpreter, or a second import, is refused with
+   ImportError, and runs the Python.
 
    Conventions: -1 or NULL is a failure with an exception set, where nothing else is said. "New" is a reference that the
    caller owns. */
@@ -25,6 +24,65 @@
 
 #ifdef Py_GIL_DISABLED
 #error "without the GIL, tracedtimeout runs the Python"
+#endif
+
+/* -- Releases of CPython ----------------------------------------------------------------------------------------- */
+
+#if PY_VERSION_HEX >= 0x030D0000
+/* Read what time.monotonic reads, without making a float: whether that went well. */
+static inline int read_monotonic(double *now)
+{
+    PyTime_t nanoseconds;
+    int failed = PyTime_Monotonic(&nanoseconds);
+    *now = PyTime_AsSecondsDouble(nanoseconds);
+    return failed == 0;
+}
+
+/* New: the code that calls; or NULL. No frame object is made of it. */
+static PyObject *calling_code(void)
+{
+    struct _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame;
+    return frame == NULL ? NULL : PyUnstable_InterpreterFrame_GetCode(frame);
+}
+#else
+#define read_monotonic(now) 0
+#define PyObject_ClearManagedDict _PyObject_ClearManagedDict
+
+static PyObject *calling_code(void)
+{
+    PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
+    return frame == NULL ? NULL : (PyObject *)PyFrame_GetCode(frame);
+}
+
+static inline int PyWeakref_GetRef(PyObject *reference, PyObject **found)
+{
+    PyObject *object = PyWeakref_GET_OBJECT(reference);
+    *found = object == Py_None ? NULL : Py_NewRef(object);
+    return 0;
+}
+#endif
+
+#if PY_VERSION_HEX < 0x030C0000
+/* New: the exception that is set, and no longer is; or NULL. */
+static PyObject *PyErr_GetRaisedException(void)
+{
+    PyObject *type, *exc, *traceback;
+    PyErr_Fetch(&type, &exc, &traceback);
+    PyErr_NormalizeException(&type, &exc, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(exc, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return exc;
+}
+
+/* Stolen. */
+static void PyErr_SetRaisedException(PyObject *exc)
+{
+    PyErr_Restore(exc == NULL ? NULL : Py_NewRef(Py_TYPE(exc)), exc,
+                  exc == NULL ? NULL : PyException_GetTraceback(exc));
+}
 #endif
 
 /* -- What is bound once ------------------------------------------------------------------------------------------ */
@@ -40,6 +98,9 @@
     X(_tracedtimeout) X(arm) X(cancelling) X(current) X(current_task) X(inherited) X(installed) X(name) X(rest)        \
     X(throw)
 
+#define OBJECT(name) PyObject *name;
+#define STRING(name) PyObject *str_##name;
+
 static struct {
     int loaded;              /* by an interpreter, for good */
     PyObject *timeout;       /* the class that `bind` was given */
@@ -47,12 +108,8 @@ static struct {
     PyObject *spare_stop;    /* a StopIteration that has nothing; or NULL */
     PyTypeObject *task;      /* asyncio's class of tasks where that is a C one, and its `cancelling` */
     PyCFunction task_cancelling, monotonic_read;
-#define X(name) PyObject *name;
-    OBJECTS(X)
-#undef X
-#define X(name) PyObject *str_##name;
-    STRINGS(X)
-#undef X
+    OBJECTS(OBJECT)
+    STRINGS(STRING)
 } S;
 
 /* Slots: letter, class, what stands before the name in Python, name. `offsets` has where each is. */
@@ -70,9 +127,9 @@ static struct {
     X(V, Varied, "", quick) X(V, Varied, "", ratios) X(V, Varied, "", seconds) X(V, Varied, "", short)                 \
     X(N, Noting, "", closer) X(N, Noting, "", note) X(N, Noting, "", plain)
 
-#define X(letter, class, before, name) letter##_##name,
-enum { FIELDS(X) SLOTS };
-#undef X
+#define NUMBERED(letter, class, before, name) letter##_##name,
+
+enum { FIELDS(NUMBERED) SLOTS };
 static Py_ssize_t offsets[SLOTS];
 
 /* The slot itself; what stands in it is borrowed from its object. */
@@ -139,12 +196,11 @@ static inline PyObject *revived(Spares *spares, PyTypeObject *type)
 /* Have one that ends be used again, or freed. */
 static inline void spared(Spares *spares, PyObject *dead)
 {
-    if (spares->count < Py_ARRAY_LENGTH(spares->all)) {
-        spares->all[spares->count++] = dead;
-    }
-    else {
+    if (spares->count == Py_ARRAY_LENGTH(spares->all)) {
         PyObject_GC_Del(dead);
+        return;
     }
+    spares->all[spares->count++] = dead;
 }
 
 /* New: what a function returns that takes nothing. Clocks are built-in functions mostly, a third as dear so. */
@@ -156,17 +212,12 @@ static PyObject *ask(PyObject *function)
     return PyObject_CallNoArgs(function);
 }
 
-/* Read a clock: that of nearly every loop, where nobody has put another in its place, without making a float. */
+/* Read a clock. */
 static int read_clock(PyObject *clock, double *now)
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    PyTime_t nanoseconds;
-    if (PyCFunction_CheckExact(clock) && PyCFunction_GET_FUNCTION(clock) == S.monotonic_read &&
-        PyTime_Monotonic(&nanoseconds) == 0) {
-        *now = PyTime_AsSecondsDouble(nanoseconds);
+    if (PyCFunction_CheckExact(clock) && PyCFunction_GET_FUNCTION(clock) == S.monotonic_read && read_monotonic(now)) {
         return 0;
     }
-#endif
     PyObject *value = ask(clock);
     int failed = value == NULL ? -1 : number(value, now);
     Py_XDECREF(value);
@@ -195,11 +246,8 @@ static PyObject *ask_at(double now, PyObject *function, PyObject **args, size_t 
 static PyObject *found_in(PyObject *dict, PyObject *key)
 {
     PyObject *value = NULL;
-    if (dict != NULL && key != NULL && PyDict_Check(dict)) {
-        value = PyDict_GetItemWithError(dict, key);
-        if (value == NULL) {
-            PyErr_Clear();
-        }
+    if (dict != NULL && key != NULL && PyDict_Check(dict) && (value = PyDict_GetItemWithError(dict, key)) == NULL) {
+        PyErr_Clear();
     }
     return Py_XNewRef(value);
 }
@@ -208,40 +256,11 @@ static PyObject *found_in(PyObject *dict, PyObject *key)
 static PyObject *alive(PyObject *reference)
 {
     PyObject *found = NULL;
-    if (reference != NULL && PyWeakref_CheckRefExact(reference)) {
-#if PY_VERSION_HEX >= 0x030D0000
-        if (PyWeakref_GetRef(reference, &found) < 0) {
-            PyErr_Clear();
-        }
-#else
-        found = PyWeakref_GET_OBJECT(reference);
-        found = found == Py_None ? NULL : Py_NewRef(found);
-#endif
+    if (reference != NULL && PyWeakref_CheckRefExact(reference) && PyWeakref_GetRef(reference, &found) < 0) {
+        PyErr_Clear();
     }
     return found;
 }
-
-#if PY_VERSION_HEX < 0x030C0000
-/* New: the exception that is set, and no longer is; or NULL. */
-static PyObject *PyErr_GetRaisedException(void)
-{
-    PyObject *type, *exc, *traceback;
-    PyErr_Fetch(&type, &exc, &traceback);
-    PyErr_NormalizeException(&type, &exc, &traceback);
-    if (traceback != NULL) {
-        PyException_SetTraceback(exc, traceback);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return exc;
-}
-
-/* Stolen. */
-static void PyErr_SetRaisedException(PyObject *exc)
-{
-    PyErr_Restore(exc == NULL ? NULL : Py_NewRef(Py_TYPE(exc)), exc, exc == NULL ? NULL : PyException_GetTraceback(exc));
-}
-#endif
 
 /* Clear up after an entry or an exit that the exception set broke off: the last clause of _hot_py's aenter and aexit.
    The exception stays set; or one that clearing up raises, with it for context. An exit that is over, all but for what
@@ -249,7 +268,7 @@ static void PyErr_SetRaisedException(PyObject *exc)
    the call works where no call does. */
 static void clear_up(PyObject *self, int entering)
 {
-    PyObject *exc = PyErr_GetRaisedException(), *later;
+    PyObject *exc = PyErr_GetRaisedException(), *clears, *of, *later;
     PyObject *lane = SLOT(self, T_lane), *task = SLOT(self, T_task), *more = SLOT(self, T_more);
     lane = lane != NULL && DERIVES(lane, Lane) ? Py_NewRef(lane) : NULL;
     int open = entering || (task != NULL && task != Py_None && lane != NULL);
@@ -266,8 +285,8 @@ static void clear_up(PyObject *self, int entering)
     }
     PyErr_Clear();
     Py_XDECREF(lane);
-    PyObject *clears = entering ? S.undone : open ? S.broken_off : S.tell_end;
-    PyObject *of = entering ? exc : open ? NULL : Py_None;
+    clears = entering ? S.undone : open ? S.broken_off : S.tell_end;
+    of = entering ? exc : open ? NULL : Py_None;
     if ((open || untold) && done(PyObject_CallFunctionObjArgs(clears, self, of, NULL)) < 0) {
         later = PyErr_GetRaisedException();
         if (later != exc) {
@@ -666,11 +685,9 @@ static PyObject *leave_plain(PyObject *self)
         (elapsed = PyFloat_FromDouble(now - start + delay)) == NULL ||
         count(self, series, elapsed, now < deadline ? deadline - now + PyFloat_AS_DOUBLE(elapsed) : 0.0) < 0 ||
         (PyDict_GET_SIZE(lane) == 0 && SLOT(here, H_idle) == Py_False &&
-         done(PyObject_CallMethodNoArgs(here, S.str_rest)) < 0)) {
-        goto left;
-    }
-    if (SLOT(self, T_parent) != NULL && SLOT(self, T_parent) != Py_None &&
-        leave_parent(self, here, SLOT(series, OF(series, Series) ? C_name : V_name), elapsed, now) < 0) {
+         done(PyObject_CallMethodNoArgs(here, S.str_rest)) < 0) ||
+        (SLOT(self, T_parent) != NULL && SLOT(self, T_parent) != Py_None &&
+         leave_parent(self, here, SLOT(series, OF(series, Series) ? C_name : V_name), elapsed, now) < 0)) {
         goto left;
     }
     put(self, T_task, Py_NewRef(Py_None)); /* task -> context -> timeout -> task would be a cycle */
@@ -691,8 +708,7 @@ left:
 
 /* -- __aenter__ and __aexit__ ------------------------------------------------------------------------------------ */
 
-/* New: the coroutine of _hot_py's aenter or aexit; NULL for wrong arguments. Where there is no memory to ask, an exit is
-   cleared up here. */
+/* New: the coroutine of _hot_py's aenter or aexit. Where there is no memory for it, an exit is cleared up here. */
 static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *method = PyMethod_New(leaving ? S.py_aexit : S.py_aenter, self), *result = NULL;
@@ -700,7 +716,7 @@ static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, P
         result = PyObject_Vectorcall(method, args, (size_t)count, keywords);
         Py_DECREF(method);
     }
-    else if (leaving) {
+    if (result == NULL && leaving && PyErr_ExceptionMatches(PyExc_MemoryError)) {
         clear_up(self, 0);
     }
     return result;
@@ -722,7 +738,6 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *timeout, *stop;
-    const char *name;
     enum { BOUND, CALLED, DONE } state;
     int leaving;
 } Step;
@@ -750,7 +765,6 @@ static PyObject *step_new(PyObject *timeout, int leaving, int state)
     self->vectorcall = step_call;
     self->timeout = Py_NewRef(timeout);
     self->stop = NULL;
-    self->name = leaving ? "aexit" : "aenter";
     self->state = state;
     self->leaving = leaving;
     PyObject_GC_Track(self);
@@ -779,7 +793,8 @@ static void step_dealloc(Step *self)
     PyObject_GC_UnTrack(self);
     if (self->state == CALLED) { /* as coroutines say */
         PyObject *exc = PyErr_GetRaisedException();
-        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", self->name) < 0) {
+        if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
+                             self->leaving ? "aexit" : "aenter") < 0) {
             PyErr_WriteUnraisable(NULL);
         }
         PyErr_SetRaisedException(exc);
@@ -801,14 +816,11 @@ static PyObject *twin_of(Step *self)
     return by_python(self->timeout, self->leaving, none, self->leaving ? 3 : 0, NULL);
 }
 
-/* New: what that, which never waits, returns. Where there is no memory for it, an exit is cleared up here. */
+/* New: what that, which never waits, returns. */
 static PyObject *by_twin(Step *self)
 {
     PyObject *coroutine = twin_of(self), *result = NULL;
-    if (coroutine == NULL && self->leaving) {
-        clear_up(self->timeout, 0);
-    }
-    else if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
+    if (coroutine != NULL && PyIter_Send(coroutine, Py_None, &result) == PYGEN_NEXT) {
         Py_CLEAR(result);
         PyErr_SetString(PyExc_RuntimeError, "entering and leaving a timeout never waits");
     }
@@ -861,8 +873,8 @@ static PySendResult step_am_send(Step *self, PyObject *value, PyObject **result)
 }
 
 /* `SEND` of 3.12 and later asks this: for None, without an exception. The StopIteration of an entry is used again and
-   again, with nothing else in it: it costs a tenth of all else, anew. It is made before anything is entered: where there
-   is no memory for it, who awaits would not learn that it was. */
+   again, with nothing else in it: it costs a tenth of all else, anew. It is made first: where there is no memory for
+   it, who awaits would not learn that anything was entered. */
 static PyObject *step_next(Step *self)
 {
     PyObject *stop, *result;
@@ -872,7 +884,6 @@ static PyObject *step_next(Step *self)
     }
     stop = S.spare_stop != NULL ? S.spare_stop : PyObject_CallNoArgs(PyExc_StopIteration);
     S.spare_stop = NULL;
-    Py_XSETREF(self->stop, stop);
     if (stop == NULL) {
         self->state = DONE;
     }
@@ -880,6 +891,7 @@ static PyObject *step_next(Step *self)
         Py_XSETREF(((PyStopIterationObject *)stop)->value, result);
         PyErr_SetRaisedException(Py_NewRef(stop));
     }
+    Py_XSETREF(self->stop, stop); /* not before: observers may step it again meanwhile */
     return NULL;
 }
 
@@ -912,6 +924,11 @@ static PyObject *step_close(Step *self, PyObject *ignored)
     Py_RETURN_NONE;
 }
 
+static PyObject *step_name(Step *self, void *ignored)
+{
+    return PyUnicode_FromString(self->leaving ? "aexit" : "aenter");
+}
+
 static PyMethodDef step_methods[] = {
     {"send", (PyCFunction)step_send, METH_O, NULL},
     {"throw", (PyCFunction)step_throw, METH_VARARGS, NULL},
@@ -919,13 +936,8 @@ static PyMethodDef step_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef step_members[] = {
-    {"__self__", T_OBJECT, offsetof(Step, timeout), READONLY, NULL},
-    {"__name__", T_STRING, offsetof(Step, name), READONLY, NULL},
-    {"__qualname__", T_STRING, offsetof(Step, name), READONLY, NULL},
-    {NULL},
-};
-
+static PyMemberDef step_members[] = {{"__self__", T_OBJECT, offsetof(Step, timeout), READONLY, NULL}, {NULL}};
+static PyGetSetDef step_getset[] = {{"__name__", (getter)step_name}, {"__qualname__", (getter)step_name}, {NULL}};
 static PyAsyncMethods step_async = {.am_await = PyObject_SelfIter, .am_send = (sendfunc)step_am_send};
 
 static PyTypeObject step_type = {
@@ -943,6 +955,7 @@ static PyTypeObject step_type = {
     .tp_iternext = (iternextfunc)step_next,
     .tp_methods = step_methods,
     .tp_members = step_members,
+    .tp_getset = step_getset,
     .tp_as_async = &step_async,
 };
 
@@ -992,9 +1005,6 @@ static PyTypeObject method_type = {
 /* A Timeout is of a class written in Python, so CPython ends it by looking what that has: 15 slots in two classes, a
    dict and weak references of CPython's own keeping. Here that is known, and it is a tenth of all else. */
 #if PY_VERSION_HEX >= 0x030C0000
-#if PY_VERSION_HEX < 0x030D0000
-#define PyObject_ClearManagedDict _PyObject_ClearManagedDict
-#endif
 #define KEPT (Py_TPFLAGS_MANAGED_DICT | Py_TPFLAGS_MANAGED_WEAKREF)
 
 /* The class that `bind` was given, or one derived from it, whose own fields are cleared. */
@@ -1053,17 +1063,15 @@ static PyObject *made(Entry *e)
     if (self != NULL) {
         PyObject_GC_Track(self);
     }
-    else {
-        self = type->tp_alloc(type, 0);
+    else if ((self = type->tp_alloc(type, 0)) == NULL) {
+        return NULL;
     }
-    if (self != NULL) {
-        for (size_t i = 0; i < Py_ARRAY_LENGTH(none); i++) {
-            SLOT(self, none[i]) = Py_NewRef(Py_None);
-        }
-        SLOT(self, T_series) = Py_NewRef(e->series);
-        SLOT(self, T_when) = Py_NewRef(e->when);
-        SLOT(self, T_state) = Py_NewRef(S.CREATED);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(none); i++) {
+        SLOT(self, none[i]) = Py_NewRef(Py_None);
     }
+    SLOT(self, T_series) = Py_NewRef(e->series);
+    SLOT(self, T_when) = Py_NewRef(e->when);
+    SLOT(self, T_state) = Py_NewRef(S.CREATED);
     return self;
 }
 
@@ -1099,23 +1107,14 @@ static PyObject *hot_leave(PyObject *module, PyObject *self)
     if (!OF(self, timeout) || !begin_exit(self)) {
         return PyObject_CallOneArg(S.py_leave, self);
     }
-    if (done(leave_plain(self)) < 0) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
+    return done(leave_plain(self)) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* New: the series of the caller's default name by delay; or NULL. */
 static PyObject *site_of_caller(PyObject *here)
 {
-#if PY_VERSION_HEX >= 0x030D0000
-    struct _PyInterpreterFrame *frame = PyThreadState_Get()->current_frame; /* no frame object is made of it */
-    PyObject *code = frame == NULL ? NULL : PyUnstable_InterpreterFrame_GetCode(frame);
-#else
-    PyFrameObject *frame = PyEval_GetFrame(); /* borrowed */
-    PyObject *code = frame == NULL ? NULL : (PyObject *)PyFrame_GetCode(frame);
-#endif
-    PyObject *id = code == NULL ? NULL : PyLong_FromVoidPtr(code), *found = found_in(SLOT(here, H_sites), id);
+    PyObject *code = calling_code(), *id = code == NULL ? NULL : PyLong_FromVoidPtr(code);
+    PyObject *found = found_in(SLOT(here, H_sites), id);
     Py_XDECREF(id);
     Py_XDECREF(code);
     return found;
