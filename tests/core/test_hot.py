@@ -328,6 +328,23 @@ def test_an_exit_takes_its_arguments_by_name(twin: Any) -> None:
 
 
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+@pytest.mark.parametrize("arguments", [(None, None, None), (KeyError, KeyError(), None)])
+def test_what_is_no_timeout_is_left_without_memory(twin: Any, arguments: Any) -> None:
+    """An exit of any other object is refused, or there is no memory for that; nothing of a timeout is looked for in it."""
+    hooks: Any = pytest.importorskip("_testcapi", exc_type=ImportError)
+    others = [type("Other", (), {"__slots__": ()})() for _ in range(50)]
+    for at in range(1, 20):
+        for other in others:
+            hooks.set_nomemory(at, at + 1)
+            try:
+                twin.aexit(other, *arguments).close()
+            except MemoryError:
+                pass
+            finally:
+                hooks.remove_mem_hooks()
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
 def test_nothing_is_awaited_in_vain(twin: Any) -> None:
     """An entry that nobody awaits is told of, as a coroutine is; one that is closed is not."""
 

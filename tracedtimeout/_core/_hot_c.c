@@ -708,7 +708,8 @@ left:
 
 /* -- __aenter__ and __aexit__ ------------------------------------------------------------------------------------ */
 
-/* New: the coroutine of _hot_py's aenter or aexit. Where there is no memory for it, an exit is cleared up here. */
+/* New: the coroutine of _hot_py's aenter or aexit, for any object. Where there is no memory for it, the exit of a timeout
+   is cleared up here. */
 static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *method = PyMethod_New(leaving ? S.py_aexit : S.py_aenter, self), *result = NULL;
@@ -716,7 +717,7 @@ static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, P
         result = PyObject_Vectorcall(method, args, (size_t)count, keywords);
         Py_DECREF(method);
     }
-    if (result == NULL && leaving && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+    if (result == NULL && leaving && PyErr_ExceptionMatches(PyExc_MemoryError) && DERIVES(self, Facts)) {
         clear_up(self, 0);
     }
     return result;
@@ -835,12 +836,9 @@ static int begin_step(Step *self)
         self->state = DONE;
         return 0;
     }
-    if (self->state == BOUND) {
-        PyErr_SetString(PyExc_TypeError, "a method can't be used in 'await' expression: call it");
-    }
-    else {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
-    }
+    PyErr_SetString(self->state == BOUND ? PyExc_TypeError : PyExc_RuntimeError,
+                    self->state == BOUND ? "a method can't be used in 'await' expression: call it"
+                                         : "cannot reuse already awaited coroutine");
     return -1;
 }
 
