@@ -330,7 +330,7 @@ def test_an_exit_takes_its_arguments_by_name(twin: Any) -> None:
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
 @pytest.mark.parametrize("arguments", [(None, None, None), (KeyError, KeyError(), None)])
 def test_what_is_no_timeout_is_left_without_memory(twin: Any, arguments: Any) -> None:
-    """An exit of any other object is refused, or there is no memory for that; nothing of a timeout is looked for in it."""
+    """Any other object is refused, or there is no memory to do so: nothing of a timeout is looked for in it."""
     hooks: Any = pytest.importorskip("_testcapi", exc_type=ImportError)
     others = [type("Other", (), {"__slots__": ()})() for _ in range(50)]
     for at in range(1, 20):

@@ -95,8 +95,7 @@ static void PyErr_SetRaisedException(PyObject *exc)
     X(py_aexit) X(py_enter) X(py_leave) X(py_left_by) X(py_timeout) X(task_names) X(tell) X(tell_end) X(undone)        \
     X(usual_asked)
 #define STRINGS(X)                                                                                                     \
-    X(_tracedtimeout) X(arm) X(cancelling) X(current) X(current_task) X(inherited) X(installed) X(name) X(rest)        \
-    X(throw)
+    X(_tracedtimeout) X(arm) X(current) X(current_task) X(inherited) X(installed) X(name) X(rest) X(throw)
 
 #define OBJECT(name) PyObject *name;
 #define STRING(name) PyObject *str_##name;
@@ -401,7 +400,7 @@ static int begin(Entry *e, PyObject *by_delay, PyObject *delay)
     return e->when != NULL;
 }
 
-/* Whether the current task is common: it is there, and is not being cancelled. */
+/* Whether the current task is common: it is one of asyncio's class in C, and is not being cancelled. */
 static int task_is_plain(Entry *e)
 {
     PyObject *asked = Py_XNewRef(named(ASKED));
@@ -412,14 +411,10 @@ static int task_is_plain(Entry *e)
         e->task = PyObject_CallOneArg(asked, e->loop);
     }
     Py_XDECREF(asked);
-    if (e->task == NULL || e->task == Py_None) {
-        return 0;
-    }
-    PyObject *cancelling = Py_TYPE(e->task) == S.task ? S.task_cancelling(e->task, NULL)
-                                                     : PyObject_CallMethodNoArgs(e->task, S.str_cancelling);
-    int is_true = cancelling == NULL ? -1 : PyObject_IsTrue(cancelling);
-    Py_XDECREF(cancelling);
-    return is_true == 0;
+    PyObject *times = e->task != NULL && Py_TYPE(e->task) == S.task ? S.task_cancelling(e->task, NULL) : NULL;
+    int plain = times != NULL && PyObject_IsTrue(times) == 0;
+    Py_XDECREF(times);
+    return plain;
 }
 
 /* Find the innermost link that is not left, Py_None with none. 0 where it is no Timeout of this very class whose
