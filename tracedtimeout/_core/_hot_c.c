@@ -29,13 +29,16 @@
 /* -- Releases of CPython ----------------------------------------------------------------------------------------- */
 
 #if PY_VERSION_HEX >= 0x030D0000
-/* Read what time.monotonic reads, without making a float: whether that went well. */
+/* Read what time.monotonic reads, without making a float; 0, and no exception, where that fails. */
 static inline int read_monotonic(double *now)
 {
     PyTime_t nanoseconds;
-    int failed = PyTime_Monotonic(&nanoseconds);
+    if (PyTime_Monotonic(&nanoseconds) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
     *now = PyTime_AsSecondsDouble(nanoseconds);
-    return failed == 0;
+    return 1;
 }
 
 /* New: the code that calls; or NULL. No frame object is made of it. */
@@ -341,7 +344,7 @@ static void watch_names(void)
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
 
 /* What an entry reads before it changes anything: owned, and released by `forget`; borrowed by nobody for longer. The
-   first four are all that making one needs. */
+   first four are all that making a timeout needs. */
 typedef struct {
     PyObject *loop, *here, *series, *when;
     PyObject *task, *lane, *stamp, *started, *parent, *current;
@@ -349,12 +352,10 @@ typedef struct {
     double now;      /* on the loop's clock */
 } Entry;
 
-enum { MADE = 4, ENTERED = 11 };
-
-static inline void forget(Entry *e, int most)
+static inline void forget(Entry *e)
 {
-    for (int i = 0; i < most; i++) {
-        Py_XDECREF(((PyObject **)e)[i]);
+    for (PyObject **each = &e->loop; each <= &e->timed; each++) {
+        Py_XDECREF(*each);
     }
 }
 
@@ -586,7 +587,7 @@ static PyObject *enter_made(PyObject *self)
     else {
         PyErr_Clear();
     }
-    forget(&e, ENTERED);
+    forget(&e);
     return result;
 }
 
@@ -1090,7 +1091,7 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
     }
     Py_XDECREF(by_name);
     Py_XDECREF(self);
-    forget(&e, ENTERED);
+    forget(&e);
     return result;
 }
 
@@ -1127,7 +1128,7 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
         begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0])) {
         self = made(&e);
     }
-    forget(&e, MADE);
+    forget(&e);
     if (self == NULL) {
         PyErr_Clear();
         self = PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
