@@ -313,6 +313,29 @@ def test_an_entry_that_an_observer_awaits_again_is_made_once(twin: Any) -> None:
 
 
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+def test_a_timeout_that_leads_to_its_entry_is_collected(twin: Any) -> None:
+    """With the entry, in whatever order: and those that are entered afterwards are none the worse for it."""
+
+    async def main() -> None:
+        for step_by_step in (False, True) * 10:
+            t = twin.timeout(1.0, name="t")
+            t.entry = twin.aenter(t)
+            if step_by_step:
+                with pytest.raises(StopIteration):
+                    t.entry.send(None)
+            else:
+                assert await t.entry is t
+            await twin.aexit(t, None, None, None)
+            _context.current.set(None)
+            gone = weakref.ref(t)
+            del t
+            gc.collect()
+            assert gone() is None
+
+    run(main())
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
 def test_an_exit_takes_its_arguments_by_name(twin: Any) -> None:
     """As a coroutine function's; too many of them, or too few, are a TypeError."""
 

@@ -783,7 +783,8 @@ static int step_clear(Step *self)
     return 0;
 }
 
-/* Its StopIteration is kept for the next entry, if nobody else has it or left anything on it. */
+/* Its StopIteration is kept for the next entry, if nobody else has it or left anything on it, and the collector has not
+   cleared it. */
 static void step_dealloc(Step *self)
 {
     PyStopIterationObject *stop = (PyStopIterationObject *)self->stop;
@@ -796,7 +797,7 @@ static void step_dealloc(Step *self)
         }
         PyErr_SetRaisedException(exc);
     }
-    if (stop != NULL && S.spare_stop == NULL && Py_REFCNT(stop) == 1 && stop->dict == NULL &&
+    if (stop != NULL && S.spare_stop == NULL && Py_REFCNT(stop) == 1 && stop->value != NULL && stop->dict == NULL &&
         stop->traceback == NULL && stop->context == NULL && stop->cause == NULL && stop->notes == NULL) {
         S.spare_stop = self->stop;
         self->stop = NULL;
