@@ -21,9 +21,8 @@ from .figures import _process
 from .figures._process import LoopFigures
 
 if sys.version_info >= (3, 12):
-    tasks: Any = (
-        asyncio.tasks
-    )  # asked at each entry: who runs tasks written in Python swaps `current_task`, from 3.14 on
+    # Asked at each entry: who runs tasks written in Python swaps `current_task`, from 3.14 on.
+    tasks: Any = asyncio.tasks
 else:
     # What 3.11's `current_task` does, in Python: 60 ns.
     tasks = SimpleNamespace(current_task=asyncio.tasks._current_tasks.get)  # type: ignore[attr-defined]  # private
