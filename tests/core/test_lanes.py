@@ -773,3 +773,17 @@ def test_a_tick_that_leaves_nothing_to_time_leaves_no_timer() -> None:
         return counts
 
     assert run(main()) == [0]
+
+
+def test_a_timer_of_its_own_clears_up_what_was_broken_off() -> None:
+    """In the place of having that fire: its task is not in its body any more."""
+
+    async def main() -> None:
+        overdue = timeout(-1.0, name="overdue")
+        await overdue.__aenter__()
+        here = state_of(running_loop())
+        here.pending[overdue] = None
+        await asyncio.sleep(1.0)
+        assert (here.entries(), here.pending, overdue.outcome) == ([], {}, Outcome.FAILED)
+
+    run(main())

@@ -66,6 +66,8 @@ static inline int PyWeakref_GetRef(PyObject *reference, PyObject **found)
 #endif
 
 #if PY_VERSION_HEX < 0x030C0000
+#define py_recursion_remaining recursion_remaining
+
 /* New: the exception that is set, and no longer is; or NULL. */
 static PyObject *PyErr_GetRaisedException(void)
 {
@@ -87,6 +89,13 @@ static void PyErr_SetRaisedException(PyObject *exc)
                   exc == NULL ? NULL : PyException_GetTraceback(exc));
 }
 #endif
+
+/* Whether a function of Python has a frame to run in. An exit may be Python's, and an entry is not: where the stack is at
+   its end, what is entered here is never left, and its timer hits the caller. */
+static inline int has_a_frame(void)
+{
+    return PyThreadState_Get()->py_recursion_remaining > 0;
+}
 
 /* -- What is bound once ------------------------------------------------------------------------------------------ */
 
@@ -575,7 +584,7 @@ static PyObject *enter_made(PyObject *self)
     Entry e = {0};
     PyObject *result = NULL;
     int plain = 0;
-    if (SLOT(self, T_state) == S.CREATED && SLOT(self, T_more) == Py_None && running(&e)) {
+    if (SLOT(self, T_state) == S.CREATED && SLOT(self, T_more) == Py_None && has_a_frame() && running(&e)) {
         e.series = Py_XNewRef(SLOT(self, T_series));
         e.when = Py_XNewRef(SLOT(self, T_when));
         plain = e.series != NULL && e.when != NULL && read_clock(SLOT(e.here, H_clock), &e.now) == 0 && look(&e) &&
@@ -1077,7 +1086,7 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
     PyObject *self = NULL, *by_name = NULL, *result;
     int plain = S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
                 (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
-                (count < 5 || args[4] == Py_None) && running(&e);
+                (count < 5 || args[4] == Py_None) && has_a_frame() && running(&e);
     if (plain) {
         by_name = found_in(SLOT(e.here, H_series), args[2]);
         /* Made first: what allocates may run the collector (3.11), and what that closes may be what `look` finds. */

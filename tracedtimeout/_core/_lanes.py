@@ -235,6 +235,8 @@ class Lanes:
     def _turn(self, entry: Entry, by_timer: bool) -> None:
         """The timer of one that has its own ran, or its turn came that was due as it was queued."""
         try:
+            if self.pending:
+                self.clear_up()  # this one too, perhaps
             if (when := self.loose.get(entry)) is not None:
                 entry._timer_ran(when, self.loose, self.clock() + self.resolution, by_timer)
         except BaseException:
