@@ -47,3 +47,16 @@ async def test_where_it_waited_is_told_while_somebody_has_the_exception() -> Non
             await asyncio.sleep(50.0)
     assert expired.where is not None
     assert expired.where == caught.value.where
+
+
+@pytest.mark.parametrize("cause", [None, ValueError("another")])
+async def test_where_it_waited_is_told_whatever_caused_it(cause: Exception | None) -> None:
+    """Raised anew from something else, or from nothing, before anybody asked."""
+    with pytest.raises(DeadlineExceeded) as caught:
+        try:
+            async with timeout(1.0):
+                await asyncio.sleep(50.0)
+        except DeadlineExceeded as error:
+            raise error from cause
+    assert caught.value.where is not None
+    assert caught.value.where.function == "test_where_it_waited_is_told_whatever_caused_it"

@@ -39,7 +39,7 @@ def exceeded(name: str, ended: Ended, limit: float) -> DeadlineExceeded:
 def _told(name: str, limit: float, ended: Ended, raised: DeadlineExceeded) -> Told:
     fired = ended.fired
     assert fired is not None
-    where = where_of(ended, raised.__cause__)
+    where = where_of(ended, raised.__cause__) or where_of(ended, raised.__context__)  # `raise error from None`
     spent = _spent.told(fired.spent, fired.unfinished or ())
     message = exceeded_message(
         name,
