@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import os
 import subprocess
 import sys
 import weakref
+from contextvars import copy_context
 from random import Random
 from types import FrameType
 from typing import Any
@@ -333,6 +335,61 @@ def test_a_timeout_that_leads_to_its_entry_is_collected(twin: Any) -> None:
             assert gone() is None
 
     run(main())
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+@pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited")
+def test_awaitables_withstand_whatever_is_called_in_whatever_order(twin: Any) -> None:
+    """Stepped, thrown into, closed, dropped and collected, in the midst of others by observers too: nothing breaks."""
+    random = Random(0)
+    timeouts: list[Any] = []
+    awaitables: list[Any] = []
+
+    def act() -> None:
+        t: Any
+        each: Any
+        t, each = (random.choice(made or [None]) for made in (timeouts, awaitables))
+        kind, error = random.randrange(16), random.choice((None, KeyError()))
+        with contextlib.suppress(Exception):
+            if kind < 3:
+                timeouts.append(twin.timeout(random.choice((1.0, None)), name=random.choice("ab")))
+            elif kind < 6:
+                awaitables.append(random.choice((t.__aenter__, t.__aexit__, lambda: twin.aenter(t)))())
+            elif kind < 8:
+                awaitables.append(random.choice((t.__aexit__, each))(error and KeyError, error, None))
+            elif kind == 8:
+                awaitables.append(random.choice((t.__aenter__, t.__aexit__)))
+            elif kind < 11:
+                random.choice((lambda: each.send(None), lambda: next(each)))()
+            elif kind == 11:
+                random.choice((each.close, lambda: each.throw(KeyError)))()
+            elif kind < 15:
+                each.__self__.leads_to = each
+            else:
+                gc.collect()
+
+    def observer(timeout: View) -> Any:
+        act()
+        return lambda timeout: act()
+
+    async def main() -> None:
+        for _ in range(300):
+            copy_context().run(act)
+            for made in timeouts, awaitables:
+                del made[random.randrange(1, 30) :]
+
+    _observers.add(observer)
+    gc.freeze()  # a collection of all that the tests have takes 20 ms
+    try:
+        for _ in range(20):
+            run(main())
+    finally:
+        _observers.remove(observer)
+        for _ in range(3):
+            timeouts.clear()
+            awaitables.clear()
+            gc.collect()
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
