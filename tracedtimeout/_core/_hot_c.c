@@ -310,30 +310,27 @@ static void clear_up(PyObject *self, int entering)
 
 /* -- Names that others swap -------------------------------------------------------------------------------------- */
 
-/* What stands in modules' dicts, asked for at each entry: in which, under which name, and what, where that is known.
-   From 3.12 on a dict tells us before it changes, which saves the looking. */
+/* What stands in modules' dicts, asked for at each entry: in which, under which name, and what that was. From 3.12 on a
+   dict tells us before it changes, which saves the looking. */
 enum { ASKED, INHERITED, CURRENT, INSTALLED, NAMES };
-static struct {
-    PyObject **dict, **name, *value;
-} names[NAMES] = {{&S.task_names, &S.str_current_task}, {&S.context, &S.str_inherited}, {&S.context, &S.str_current},
-                  {&S.observers, &S.str_installed}};
+static PyObject **const dicts[NAMES] = {&S.task_names, &S.context, &S.context, &S.observers};
+static PyObject **const keys[NAMES] = {&S.str_current_task, &S.str_inherited, &S.str_current, &S.str_installed};
+static PyObject *names[NAMES];
 static int names_watched;
 
 /* Borrowed, from the dict, until anything else is called; NULL where it is not there. */
 static inline PyObject *named(int name)
 {
-    if (!names_watched || names[name].value == NULL) {
-        names[name].value = PyDict_GetItemWithError(*names[name].dict, *names[name].name);
+    if (!names_watched || names[name] == NULL) {
+        names[name] = PyDict_GetItemWithError(*dicts[name], *keys[name]);
     }
-    return names[name].value;
+    return names[name];
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
 static int on_change(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *value)
 {
-    for (int i = 0; i < NAMES; i++) {
-        names[i].value = NULL;
-    }
+    memset(names, 0, sizeof(names));
     return 0;
 }
 
@@ -342,7 +339,7 @@ static void watch_names(void)
     int watcher = PyDict_AddWatcher(on_change); /* there are eight in all */
     names_watched = watcher >= 0;
     for (int i = 0; i < NAMES; i++) {
-        names_watched = names_watched && PyDict_Watch(watcher, *names[i].dict) == 0;
+        names_watched = names_watched && PyDict_Watch(watcher, *dicts[i]) == 0;
     }
     PyErr_Clear();
 }
@@ -352,8 +349,8 @@ static void watch_names(void)
 
 /* -- Entering ---------------------------------------------------------------------------------------------------- */
 
-/* What an entry reads before it changes anything: owned, and released by `forget`; borrowed by nobody for longer. The
-   first four are all that making a timeout needs. */
+/* What an entry reads before it changes anything: owned, and released by `forget`; borrowed by nobody for longer.
+   `when` is the last that making a timeout needs. */
 typedef struct {
     PyObject *loop, *here, *series, *when;
     PyObject *task, *lane, *stamp, *started, *parent, *current;
@@ -361,9 +358,9 @@ typedef struct {
     double now;      /* on the loop's clock */
 } Entry;
 
-static inline void forget(Entry *e)
+static inline void forget(Entry *e, PyObject **last)
 {
-    for (PyObject **each = &e->loop; each <= &e->timed; each++) {
+    for (PyObject **each = &e->loop; each <= last; each++) {
         Py_XDECREF(*each);
     }
 }
@@ -596,7 +593,7 @@ static PyObject *enter_made(PyObject *self)
     else {
         PyErr_Clear();
     }
-    forget(&e);
+    forget(&e, &e.timed);
     return result;
 }
 
@@ -713,8 +710,8 @@ left:
 
 /* -- __aenter__ and __aexit__ ------------------------------------------------------------------------------------ */
 
-/* New: the coroutine of _hot_py's aenter or aexit, for any object. Where there is no memory for it, the exit of a timeout
-   is cleared up here. */
+/* New: the coroutine of _hot_py's aenter or aexit, for any object. Where there is no memory for it, the exit of a
+   timeout is cleared up here. */
 static PyObject *by_python(PyObject *self, int leaving, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     PyObject *method = PyMethod_New(leaving ? S.py_aexit : S.py_aenter, self), *result = NULL;
@@ -1101,7 +1098,7 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
     }
     Py_XDECREF(by_name);
     Py_XDECREF(self);
-    forget(&e);
+    forget(&e, &e.timed);
     return result;
 }
 
@@ -1138,7 +1135,7 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
         begin(&e, name == Py_None ? site_of_caller(e.here) : found_in(SLOT(e.here, H_timeouts), name), args[0])) {
         self = made(&e);
     }
-    forget(&e);
+    forget(&e, &e.when);
     if (self == NULL) {
         PyErr_Clear();
         self = PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
