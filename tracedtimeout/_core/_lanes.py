@@ -136,10 +136,7 @@ class Lanes:
 
     def entries(self) -> list[Entry]:
         """All that is timed, as it stands. Safe in any thread."""
-        found: list[Entry] = list(self.loose)
-        for lane in list(self.lanes):
-            found += list(lane)
-        return found
+        return [entry for lane in [self.loose, *self.lanes] for entry in list(lane)]
 
     def _open_loop(self) -> asyncio.AbstractEventLoop:
         loop = self.loop()
