@@ -57,6 +57,21 @@ async def test_what_children_spend_side_by_side_in_budgets_is_counted_once() -> 
     assert outer.spent == (Spent("query", 4.0, 8, at_once=3),)
 
 
+async def test_what_a_task_spends_beside_its_children_is_no_more_than_all() -> None:
+    """Nobody notes when the task's own ran."""
+
+    async def query() -> None:
+        async with timeout(5.0, name="query"):
+            await asyncio.sleep(1.0)
+
+    async with timeout(20.0) as outer:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(query())
+            await query()
+        assert outer.spent == (Spent("query", 1.0, 2),)
+    assert outer.spent == (Spent("query", 1.0, 2),)
+
+
 async def test_a_child_made_under_detach_survives() -> None:
     """Work created under detach() knows no deadline and is not ended, after the block too."""
     child = Ended()

@@ -164,7 +164,8 @@ class Facts(Link):
     def spent(self) -> tuple[Spent, ...]:
         """The time that the timeouts nested in it took, longest first; those still open when it fired, last."""
         fired = self._fired
-        return _spent.told(self._spent) if fired is None else _spent.told(fired.spent, fired.unfinished or ())
+        spent, unfinished = (self._spent, ()) if fired is None else (fired.spent, fired.unfinished or ())
+        return _spent.told(spent, unfinished, within=self.elapsed)
 
     @property
     def _here(self) -> Any:

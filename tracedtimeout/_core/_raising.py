@@ -40,7 +40,7 @@ def _told(name: str, limit: float, ended: Ended, raised: DeadlineExceeded) -> To
     fired = ended.fired
     assert fired is not None
     where = where_of(ended, raised.__cause__) or where_of(ended, raised.__context__)  # `raise error from None`
-    spent = _spent.told(fired.spent, fired.unfinished or ())
+    spent = _spent.told(fired.spent, fired.unfinished or (), within=ended.elapsed)
     message = exceeded_message(
         name,
         limit,

@@ -12,6 +12,8 @@ from .figures._metrics import OTHER
 MOST = 64
 """Names that are told apart; the rest are ``_OTHER``, so that a long-lived timeout learns no more than that."""
 
+_ROUNDING = 1e-6
+
 Raw = tuple[str, float] | dict[str, Any] | None
 """The record that a link keeps of those inside it: the only one that was left, or `_Cell` by name."""
 
@@ -80,10 +82,14 @@ def frozen(spent: Raw) -> Raw:
     return {name: cell.copy() for name, cell in list(spent.items())}
 
 
-def told(spent: Raw, unfinished: Iterable[tuple[str, float]] = ()) -> tuple[Spent, ...]:
-    """`spent` as users read it, longest first, and then the `unfinished`, by name and the seconds so far."""
+def told(spent: Raw, unfinished: Iterable[tuple[str, float]] = (), *, within: float = math.inf) -> tuple[Spent, ...]:
+    """`spent` as users read it, longest first, and then the `unfinished`, by name and the seconds so far.
+
+    Those of a name took no longer than all of it, which is `within`: nobody notes when what is the task's own ran, and
+    what ran beside it is added.
+    """
     finished = [
-        Spent(name, max(0.0, cell.seconds), cell.count, at_once=cell.at_once)  # less is a rounding error
+        Spent(name, _in(cell.seconds, within), cell.count, at_once=cell.at_once)
         for name, cell in list(_by_name(spent).items())
     ]
     finished.sort(key=_seconds, reverse=True)
@@ -116,6 +122,11 @@ def _cell(cells: dict[str, Any], name: str) -> _Cell:
         if cell is None:
             cell = cells[name] = _Cell()
     return cell
+
+
+def _in(seconds: float, within: float) -> float:
+    """`seconds` from 0 to `within`, but for rounding errors."""
+    return max(0.0, seconds) if seconds <= within + _ROUNDING else within
 
 
 def _seconds(spent: Spent) -> float:
