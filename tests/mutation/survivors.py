@@ -135,8 +135,6 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "aexit: if elapsed <= series.short and now < self._deadline: -> if elapsed < series.short and now < self._deadline:": SHORT,
         "aexit: if not lane and (not here.idle): -> if not lane or not here.idle:": SWEEP,
         "aexit: if more is not None and more.__class__ is not UNHURRIED: -> if more is not None or more.__class__ is not UNHURRIED:": f"{SAME}: who is not to be told is passed by further on",
-        "enter: if parent is not None or self._more is not None: -> if parent is not None or self._more is None:": f"{SAME}: with nothing around there is nothing to find",
-        "enter: if parent is None or parent._stamp is not stamp or parent._bare or (self._more is not None): -> if parent is None or parent._stamp is not stamp or parent._bare or (self._more is None):": SHORT,
         "enter: if when < here.armed or here.heal_at < now: -> if when < here.armed or here.heal_at <= now:": INSTANT,
         "leave: if self._state is ACTIVE and self._stamp is here.stamp and (self._inner is None) and ((more := self._more).__class__ is not More) and ((now := here.stopwatch()) <= self._deadline): -> if self._state is not ACTIVE and self._stamp is here.stamp and (self._inner is None) and ((more := self._more).__class__ is not More) and ((now := here.stopwatch()) <= self._deadline):": SHORT,
         "leave: if self._state is ACTIVE and self._stamp is here.stamp and (self._inner is None) and ((more := self._more).__class__ is not More) and ((now := here.stopwatch()) <= self._deadline): -> if self._state is ACTIVE and self._stamp is here.stamp and (self._inner is None) and ((more := self._more).__class__ is not More) and ((now := here.stopwatch()) < self._deadline):": SHORT,

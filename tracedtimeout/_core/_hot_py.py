@@ -210,8 +210,8 @@ def enter(delay: float | None, name: str, kind: str, at_least: float = 0.0, rese
         parent = parent._parent
     self._parent = parent
     try:
-        if parent is not None or self._more is not None:
-            if parent is None or parent._stamp is not stamp or parent._bare or self._more is not None:
+        if parent is not None:
+            if parent._stamp is not stamp or parent._bare:
                 timed = _entering.beneath(self, here, now)
             elif parent._task is task and parent._inner is None:
                 parent._inner = self
