@@ -65,8 +65,8 @@ TESTS = [
 LEFT_OUT = ("tests/core/test_conformance.py", "tests/core/test_hot.py", "tests/core/test_asyncio_corners.py")
 """Processes of their own, the other twin, and a long one."""
 
-WITHOUT = "not million and not gone_leave_nothing and not forked and not planted and not doctor"
-"""Nor those whose names say that they take long."""
+WITHOUT = "not million and not gone_leave_nothing and not forked and not planted and not doctor and not last_frame"
+"""Nor those whose names say that they take long, nor one where the stack has no frame for who looks on."""
 
 RANDOM = ("test_differential.py", "test_model.py", "test_schedules.py", "lines.py")
 """Few, and they notice much: asked before others that are quicker, but for those that are `QUICK`."""
