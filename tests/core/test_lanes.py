@@ -743,6 +743,20 @@ def test_one_that_was_left_is_not_left_again() -> None:
     run(main())
 
 
+def test_one_sweep_is_on_its_way_however_many_are_left() -> None:
+    """Beside the timer, which it is to see to."""
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        for _ in range(5):
+            async with timeout(60.0, name="t"):
+                pass
+        return len(live_timers(loop))
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert runner.run(main()) == 2
+
+
 def test_a_tick_too_many_leaves_one_timer() -> None:
     """One runs early where an overdue one was doubled, and what stands then is another's."""
 

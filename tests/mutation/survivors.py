@@ -11,6 +11,7 @@ INHERITS = "threads that begin with a context come here alone, from 3.14 on: .ci
 EQUAL = "of two instants that are equal either will do"
 COLLECTED = "the garbage collector leaves the parent in that very moment: see tests/faults/collector.py"
 INSTANT = "a clock that stands at that very instant: who is early or late by nothing is neither"
+KEPT = "kept where the exit of one of a nest never ran: see tests/faults/test_every_line.py, twice"
 LAST = "it is left a few steps later, and nobody asks before"
 PLACED = "queued by its deadline and counted by its limit, whatever its series"
 STRIDES = f"{SAME}: strides of another length come to the same end"
@@ -59,6 +60,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "module: _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 0)) -> _threads_inherit = bool(getattr(sys.flags, 'thread_inherit_context', 1))": INHERITS,
     },
     "_deciding": {
+        "decide: if fired is None or fired.own or (not enforced): -> if fired is None or fired.own or enforced:": "of one that was ended for another, and ends otherwise, the deadline is worked out as its own",
+        "decide: if now > self._deadline and 0.0 < self._granted(self._deadline) < now - self._started_at(): -> if now >= self._deadline and 0.0 < self._granted(self._deadline) < now - self._started_at():": INSTANT,
+        "_around: while link is not None and ((found := known.get(link)) is None or found[0] is not stamp): -> while link is not None and ((found := known.get(link)) is None or found[1] is not stamp):": CACHE,
         "_untimed: return Fired(at, owner, own, False, 0, places=places, spent=spent) -> return Fired(at, owner, own, True, 0, places=places, spent=spent)": FOUND,
         "_untimed: return Fired(at, owner, own, False, 0, places=places, spent=spent) -> return Fired(at, owner, own, False, 1, places=places, spent=spent)": FOUND,
     },
@@ -104,6 +108,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "DeadlineExceeded.__init__: super().__init__(message) -> pass": f"{SAME}: its `args` are our own",
     },
     "_firing": {
+        "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() - 1)": f"{SAME}: who is beneath it was entered before it fired",
+        "fire: if here.around: -> if not here.around:": KEPT,
+        "fire: here.around.clear() -> pass": KEPT,
         "_facts: if (started := self._started) is not None and started > due: -> if (started := self._started) is not None and started >= due:": EQUAL,
         "_facts: if more.__class__ is More and more.moved_at > due: -> if more.__class__ is More and more.moved_at >= due:": EQUAL,
         "_facts: lag, timer_lag = (at - due if at > due else 0.0, here.figures.timer_lag) -> lag, timer_lag = (at - due if at >= due else 0.0, here.figures.timer_lag)": EQUAL,
@@ -149,6 +156,9 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Loose.__init__: self.tail = math.nan -> pass": f"{SAME}: no series queues there, so nobody asks",
     },
     "_lanes": {
+        "Lanes._tick: now = self.clock() + self.resolution -> now = self.clock() - self.resolution": f"{SAME}: it is early, then, and read anew",
+        "Lanes._tick: if now < at: -> if now <= at:": f"{SAME}: read anew, it is what it was",
+        "Lanes._tick: now = self.read_anew(at) + self.resolution -> now = self.read_anew(at) - self.resolution": "of a clock that was replaced: the next tick has it",
         "module: MOST = 64 -> MOST = 65": "one more lane is no matter",
         "Lanes.__init__: self.idle = True -> self.idle = False": SWEEP,
         "Lanes.place: if when < self.armed and lane is not None or self.heal_at < self.clock(): -> if when < self.armed and lane is not None or self.heal_at <= self.clock():": INSTANT,
@@ -227,6 +237,8 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "_rearm_from_elsewhere: here.move() -> pass": f"{SAME}: beneath one of another loop nothing is kept",
     },
     "_spent": {
+        "_in: return max(0.0, seconds) if seconds <= within + _ROUNDING else within -> return max(0.0, seconds) if seconds < within + _ROUNDING else within": EQUAL,
+        "_in: return max(0.0, seconds) if seconds <= within + _ROUNDING else within -> return max(0.0, seconds) if seconds <= within - _ROUNDING else within": "a microsecond, either way",
         "module: MOST = 64 -> MOST = 65": BOUND,
         "_Cell.__init__: self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 1) -> self.seconds, self.count, self.at_once, self.beside = (0.0, 0, 1, 2)": (
             f"{SAME}: the first that is added beside it sets it"

@@ -116,6 +116,7 @@ ALSO = {
     "_names": ("test_with_timeout.py",),
     "_raising": ("test_ending.py", "test_exceeded.py", "test_ended.py", "test_copies.py"),
     "_reserves": ("test_threads.py", "test_two_loops.py", "test_series.py", "test_family.py"),
+    "_spent": ("test_child_tasks.py",),
     "_timeout": ("test_firing.py", "test_reserves.py"),
     "_unwinding": ("test_firing.py", "test_ending.py"),
     "_decorator": ("test_with_timeout.py",),
