@@ -113,8 +113,7 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "fire: here.around.clear() -> pass": KEPT,
         "_facts: if (started := self._started) is not None and started > due: -> if (started := self._started) is not None and started >= due:": EQUAL,
         "_facts: if more.__class__ is More and more.moved_at > due: -> if more.__class__ is More and more.moved_at >= due:": EQUAL,
-        "_facts: lag, timer_lag = (at - due if at > due else 0.0, here.figures.timer_lag) -> lag, timer_lag = (at - due if at >= due else 0.0, here.figures.timer_lag)": EQUAL,
-        "_facts: its = (at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, False) -> its = (at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, True)": "asked of `wait_for` with no time alone",
+        "_facts: here.figures.timer_lag.record(at - due if at > due else 0.0) -> here.figures.timer_lag.record(at - due if at >= due else 0.0)": EQUAL,
         "fire: fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 1) -> fired = Fired(here.stopwatch(), owner, ended_by is None, ended_by is None, task.cancelling() + 2)": (
             f"{SAME}: who is beneath it was entered before it fired"
         ),

@@ -60,8 +60,9 @@ def decide(
             return Outcome.REPLACED if enforced else Outcome.FAILED, None
     if enforced:
         return Outcome.SUPPRESSED, None
+    # By both clocks: uvloop's, on which deadlines stand, is rounded to the millisecond.
     if now > self._deadline and 0.0 < self._granted(self._deadline) < now - self._started_at():
-        return Outcome.LATE, None  # by uvloop's clock, which is rounded, it may seem so
+        return Outcome.LATE, None
     return Outcome.COMPLETED, None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +11,6 @@ from ._facts import Facts
 from ._family import listed, open_beneath
 from ._link import ACTIVE, EXPIRING, FINISHED, INF, Link, earliest, instant
 from ._more import More
-
-new_tuple = tuple.__new__
 
 listeners: list[Callable[[Any], None]] = []
 """Called with each timeout that fires, once its task is cancelled: by a door that must answer for it."""
@@ -61,9 +58,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
             due = started
         if more.__class__ is More and more.moved_at > due:
             due = more.moved_at
-        lag, timer_lag = at - due if at > due else 0.0, here.figures.timer_lag
-        timer_lag.counts[bisect_left(timer_lag.bounds, lag)] += 1
-        timer_lag.total += lag
+        here.figures.timer_lag.record(at - due if at > due else 0.0)
     if self._inner is not None or (more.__class__ is More and more.children):
         here.lift()
         beneath = list(open_beneath(self))
@@ -73,8 +68,7 @@ def _facts(self: Facts, here: Any, now: float, ended_by: str | None) -> Fired:
     waiting = _where.through_children(task)
     cancelling = task.cancelling() + 1
     spent = _spent.frozen(self._spent)
-    its = at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed, False
-    return new_tuple(Fired, its)  # `Fired(...)`, a call less
+    return Fired(at, owner, own, ended_by is None, cancelling, True, waiting, spent, unfinished, passed)
 
 
 def _passed_budget(link: Link | None, here: Any, now: float) -> Link | None:

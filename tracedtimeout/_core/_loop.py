@@ -57,7 +57,7 @@ class LoopState(Lanes):
                  "stopwatch", "thread", "timed_apart", "timeouts", "undecided", "unwinding")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        replaced = "time" in getattr(loop, "__dict__", ()) or time.monotonic is not _MONOTONIC  # and not for good
+        replaced = "time" in getattr(loop, "__dict__", ()) or time.monotonic is not _MONOTONIC  # by a test, say
         plain = not replaced and getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
         clock = _MONOTONIC if plain else loop.time  # what that function returns, one call nearer; one object for all
         uvloop = type(loop).__module__ == "uvloop"

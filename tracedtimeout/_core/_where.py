@@ -148,10 +148,7 @@ def opener(frame: FrameType | None) -> Place | None:
 def passed_opener(exc: BaseException, frame: FrameType) -> bool:
     """True if the first frame that `exc` has passed through tells what `opener` of `frame` would: it is that one."""
     passed = exc.__traceback__
-    if passed is None or passed.tb_frame is not frame:
-        return False
-    known = _ours.get(id(frame.f_code))
-    return not (_is_of_library(frame) if known is None else known[0])
+    return passed is not None and passed.tb_frame is frame and not _is_of_library(frame)
 
 
 def _is_of_library(frame: FrameType) -> bool:
