@@ -641,3 +641,42 @@ async def entered(twin: Any, t: Timeout) -> None:
 
 async def left(twin: Any, t: Timeout) -> None:
     await twin.aexit(t, None, None, None)
+
+
+class Struck(asyncio.SelectorEventLoop):
+    """A loop whose clock is written in Python, and once is where a signal's exception comes from."""
+
+    strikes = False
+
+    def time(self) -> float:
+        if self.strikes:
+            self.strikes = False
+            raise KeyboardInterrupt
+        return super().time()
+
+
+@pytest.mark.parametrize("twin", TWINS.values(), ids=TWINS)
+@pytest.mark.parametrize("way", ["timeout", "aenter", "enter"])
+def test_what_strikes_in_a_clock_is_raised(twin: Any, way: str) -> None:
+    """It is no reason to go the long way; nothing is open after it."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Struck)
+        for _ in range(2):  # by names that are known
+            await left(twin, await twin.aenter(twin.timeout(5.0, name="t")))
+            twin.leave(twin.enter(5.0, "t", "request"))
+        t = twin.timeout(5.0, name="t")
+        loop.strikes = True
+        with pytest.raises(KeyboardInterrupt):
+            if way == "timeout":
+                twin.timeout(5.0, name="t")
+            elif way == "aenter":
+                await twin.aenter(t)
+            else:
+                twin.enter(5.0, "t", "request")
+        assert (state_of(loop).entries(), t.outcome) == ([], None)
+        await left(twin, await twin.aenter(t))
+
+    with asyncio.Runner(loop_factory=Struck) as runner:
+        runner.run(main())

@@ -574,8 +574,19 @@ failed:
     return result;
 }
 
-/* Enter a timeout that timeout() made. New: self; or NULL: without an exception, and nothing changed, where it is not
-   common. */
+/* Whether to go the long way after a look that found nothing common: 0 where a signal's exception struck a loop's clock,
+   and stays set. Of what else was raised the long way tells. */
+static int goes_on(void)
+{
+    if (PyErr_Occurred() != NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        return 0;
+    }
+    PyErr_Clear();
+    return 1;
+}
+
+/* Enter a timeout that timeout() made. New: self; or NULL: with nothing changed, and without an exception but a signal's,
+   where it is not common. */
 static PyObject *enter_made(PyObject *self)
 {
     Entry e = {0};
@@ -591,7 +602,7 @@ static PyObject *enter_made(PyObject *self)
         result = enter_plain(self, &e, 0);
     }
     else {
-        PyErr_Clear();
+        goes_on();
     }
     forget(&e, &e.timed);
     return result;
@@ -1080,7 +1091,7 @@ static PyObject *made(Entry *e)
 static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     Entry e = {0};
-    PyObject *self = NULL, *by_name = NULL, *result;
+    PyObject *self = NULL, *by_name = NULL, *result = NULL;
     int plain = S.timeout != NULL && keywords == NULL && count >= 3 && count <= 5 && PyUnicode_CheckExact(args[1]) &&
                 (count < 4 || (PyFloat_CheckExact(args[3]) && PyFloat_AS_DOUBLE(args[3]) == 0.0)) &&
                 (count < 5 || args[4] == Py_None) && has_a_frame() && running(&e);
@@ -1092,8 +1103,7 @@ static PyObject *hot_enter(PyObject *module, PyObject *const *args, Py_ssize_t c
     if (plain) {
         result = enter_plain(self, &e, 1);
     }
-    else {
-        PyErr_Clear();
+    else if (goes_on()) {
         result = PyObject_Vectorcall(S.py_enter, args, (size_t)count, keywords);
     }
     Py_XDECREF(by_name);
@@ -1136,8 +1146,7 @@ static PyObject *hot_timeout(PyObject *module, PyObject *const *args, Py_ssize_t
         self = made(&e);
     }
     forget(&e, &e.when);
-    if (self == NULL) {
-        PyErr_Clear();
+    if (self == NULL && goes_on()) {
         self = PyObject_Vectorcall(S.py_timeout, args, (size_t)count, keywords);
     }
     return self;
